@@ -1,0 +1,237 @@
+"""The catalog finds baselines, datasets, metrics, extractors and suites by where they are.
+
+A member is a file: `baselines/*.py`, `genbench/datasets/*.py`, `genbench/metrics/*.py`,
+`genbench/features/*.py`, `genbench/suites/*.toml`; a leading underscore hides a file. Outside
+members come from entry points (`genbench.baselines`, ...) and from `use_plugin`. Listing imports
+nothing: the first line of the docstring and the constants are read from the source.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import sys
+import warnings
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from genbench.errors import GenbenchError, unknown
+from genbench.space import Space
+
+if TYPE_CHECKING:
+    import torch
+
+HERE = Path(__file__).parent
+PACKAGES = {
+    "baselines": "baselines",
+    "datasets": "genbench.datasets",
+    "metrics": "genbench.metrics",
+    "extractors": "genbench.features",
+}
+KINDS = (*PACKAGES, "suites")
+# What a plugin file defines says what it is.
+MARKS = {"extractors": "extractor", "metrics": "compute", "datasets": "load", "baselines": "build"}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One member of the catalog.
+
+    Arguments:
+        name: as the command line spells it, with hyphens.
+        module: the dotted module, for members that are importable.
+        path: the source file, for members that are files.
+        origin: "genbench", the distribution's name, or the plugin file.
+    """
+
+    name: str
+    kind: str
+    module: str | None
+    path: Path | None
+    origin: str
+
+    @functools.cached_property
+    def constants(self) -> dict[str, Any]:
+        """The literal constants at the top level of the source (FAMILY, OUTPUTS, ...), and `__doc__`."""
+        if self.path is None or self.path.suffix != ".py":
+            return {}
+        tree = ast.parse(self.path.read_text(encoding="utf-8"))
+        found: dict[str, Any] = {"__doc__": ast.get_docstring(tree) or ""}
+        for node in tree.body:
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                try:
+                    found[node.targets[0].id] = ast.literal_eval(node.value)
+                except ValueError:
+                    continue
+        return found
+
+    @property
+    def summary(self) -> str:
+        """The first line of the docstring, or of a suite's comment."""
+        if self.kind == "suites" and self.path is not None:
+            return self.path.read_text(encoding="utf-8").split("\n", 1)[0].lstrip("# ")
+        return self.constants.get("__doc__", "").split("\n", 1)[0]
+
+
+_plugins: list[Path] = []
+
+
+def use_plugin(plugin: str) -> None:
+    """Adds the members in a file, or in an importable module, to the catalog of this process.
+
+    Raises:
+        GenbenchError: no such file or module, or it defines no member.
+    """
+    path = Path(plugin)
+    if path.suffix != ".py":
+        try:
+            spec = importlib.util.find_spec(plugin)
+        except (ImportError, ValueError):
+            spec = None
+        path = Path(spec.origin) if spec and spec.origin else path
+    if not path.is_file():
+        raise GenbenchError(f"no plugin at {plugin}", "Give a .py file or an importable module.")
+    if kind_of(path) is None:
+        marks = ", ".join(f"{mark}() ({kind})" for kind, mark in MARKS.items())
+        raise GenbenchError(f"{path} defines no member of the catalog", f"It needs one of {marks}; see CONTRIBUTING.md.")
+    if path.resolve() not in _plugins:
+        _plugins.append(path.resolve())
+
+
+def kind_of(path: Path) -> str | None:
+    """The kind of member that a source file defines, read without running it."""
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except (SyntaxError, UnicodeDecodeError) as error:
+        raise GenbenchError(f"{path} is not valid Python: {error}", "Mend it, then try again.") from error
+    functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    return next((kind for kind, mark in MARKS.items() if mark in functions), None)
+
+
+def entries(kind: str) -> dict[str, Entry]:
+    """Every member of a kind by name, built-ins first; they win a clash of names."""
+    if kind == "suites":
+        return {p.stem: Entry(p.stem, kind, None, p, "genbench") for p in sorted((HERE / "suites").glob("*.toml"))}
+    package = PACKAGES[kind]
+    folder = Path(importlib.util.find_spec(package).origin).parent  # type: ignore[union-attr, arg-type]
+    found = {}
+    for path in sorted(folder.glob("*.py")):
+        if not path.stem.startswith("_"):
+            name = path.stem.replace("_", "-")
+            found[name] = Entry(name, kind, f"{package}.{path.stem}", path, "genbench")
+    for point in entry_points(group=f"genbench.{kind}"):
+        try:
+            spec = importlib.util.find_spec(point.module)
+        except ImportError:
+            spec = None
+        path_ = Path(spec.origin) if spec and spec.origin else None
+        origin = point.dist.name if point.dist else "unknown"
+        add(found, Entry(point.name, kind, point.module, path_, origin))
+    for path in _plugins:
+        if kind_of(path) == kind:
+            add(found, Entry(path.stem.replace("_", "-"), kind, None, path, str(path)))
+    return found
+
+
+def add(found: dict[str, Entry], entry: Entry) -> None:
+    """Adds an outside member, unless a built-in has its name."""
+    if entry.name in found:
+        warnings.warn(
+            f"{entry.kind[:-1]} '{entry.name}' of {entry.origin} is hidden by the one of {found[entry.name].origin}",
+            stacklevel=2,
+        )
+    else:
+        found[entry.name] = entry
+
+
+def names(kind: str) -> list[str]:
+    return list(entries(kind))
+
+
+def find(kind: str, name: str) -> Entry:
+    """The member called `name`; GenbenchError with the nearest name if there is none."""
+    known = entries(kind)
+    if name.replace("_", "-") in known:
+        return known[name.replace("_", "-")]
+    raise unknown(kind[:-1], name, known)
+
+
+def load(kind: str, name: str) -> ModuleType:
+    """The imported module of a member.
+
+    Raises:
+        GenbenchError: no such member, or importing it failed.
+    """
+    entry = find(kind, name)
+    try:
+        if entry.module:
+            module = importlib.import_module(entry.module)
+        else:
+            module = import_file(entry.path)  # type: ignore[arg-type]
+    except Exception as error:
+        raise GenbenchError(
+            f"{kind[:-1]} '{name}' of {entry.origin} cannot be imported: {type(error).__name__}: {error}",
+            "Mend or remove the plugin; the rest of the catalog works without it.",
+        ) from error
+    if not hasattr(module, MARKS[kind]):
+        raise GenbenchError(f"{kind[:-1]} '{name}' of {entry.origin} defines no {MARKS[kind]}()", "See CONTRIBUTING.md.")
+    return module
+
+
+def import_file(path: Path) -> ModuleType:
+    """Imports a source file under a name made from its path, once."""
+    path = path.resolve()
+    name = f"genbench_plugin_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[name]
+            raise
+    return sys.modules[name]
+
+
+def trainable(name: str) -> ModuleType:
+    """The module whose `build` makes the network called `name`: a baseline, or an extractor trained here."""
+    extractors = entries("extractors")
+    is_extractor = name in extractors and name not in entries("baselines")
+    module = load("extractors" if is_extractor else "baselines", name)
+    if not hasattr(module, "build"):
+        raise GenbenchError(f"extractor '{name}' is not trained here", "Its weights come with it or are downloaded.")
+    return module
+
+
+def options_of(name: str) -> dict[str, Any]:
+    """The options of a baseline's `build` with their defaults, in order."""
+    parameters = list(inspect.signature(trainable(name).build).parameters.values())
+    return {p.name: p.default for p in parameters[1:]}
+
+
+def build(name: str, space: Space, options: dict[str, Any]) -> torch.nn.Module:
+    """A new model of baseline `name` for `space`.
+
+    Raises:
+        GenbenchError: no such baseline or option, or the baseline cannot model that space.
+    """
+    known = options_of(name)
+    for key in options:
+        if key not in known:
+            raise unknown(f"option of baseline '{name}'", key, known)
+    try:
+        return trainable(name).build(space, **options)
+    except (TypeError, ValueError) as error:
+        raise GenbenchError(
+            f"baseline '{name}' cannot be built for {space}: {error}",
+            f"`genbench describe {name}` shows its options and spaces.",
+        ) from error

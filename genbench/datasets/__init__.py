@@ -1,0 +1,89 @@
+"""A dataset is named train, validation and test arrays of one space, with a licence and a hash of its content.
+
+Every file here defines `load(root)`, where `root` is the data root or None, and opens with the
+sentence that `genbench list datasets` shows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from genbench.space import Space
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Arrays `[n, *space.shape]` in the space's dtype.
+
+    Arguments:
+        labels: class of every example by split, int64 `[n]`, or None.
+        licence, source: where it comes from and what may be done with it.
+        draw: makes a fresh training batch from indices, where training data are dynamic
+            (binarisation, crops): `(index [b], numpy generator) -> [b, *shape]`.
+        log_density: the true log-density in nats, `[n, *shape] -> [n]`, where the data are generated.
+        modes: centres `[m, d]` of the modes and their standard deviation, where the data have them.
+        value: what one dimension is: "dim" (bits/dim) or "char" (bits/char).
+    """
+
+    name: str
+    space: Space
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+    licence: str
+    source: str
+    labels: dict[str, np.ndarray] | None = None
+    draw: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None
+    log_density: Callable[[np.ndarray], np.ndarray] | None = None
+    modes: tuple[np.ndarray, float] | None = None
+    vocabulary: str | None = None
+    value: str = "dim"
+
+    def __post_init__(self) -> None:
+        for split in SPLITS:
+            self.space.checked(self.split(split)[:1], f"{self.name}/{split}")
+
+    def split(self, name: str) -> np.ndarray:
+        return {"train": self.train, "validation": self.validation, "test": self.test}[name]
+
+    def batch(self, index: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Training examples `[len(index), *shape]`."""
+        return self.train[index] if self.draw is None else self.draw(index, rng)
+
+    @property
+    def n_classes(self) -> int:
+        return int(self.labels["train"].max()) + 1 if self.labels else 0
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the space, and of every split with its labels."""
+        digest = hashlib.sha256(json.dumps(self.space.to_dict(), sort_keys=True).encode())
+        for split in SPLITS:
+            digest.update(np.ascontiguousarray(self.split(split)).tobytes())
+            if self.labels is not None:
+                digest.update(self.labels[split].astype(np.int64).tobytes())
+        return digest.hexdigest()
+
+
+def load(name: str, root: Path | None = None) -> Dataset:
+    """The dataset called `name` in the catalog, or the one in a folder, `.npz` or `.npy` file at a path.
+
+    Raises:
+        GenbenchError: no such dataset, or its files are neither at hand nor downloadable.
+    """
+    from genbench import catalog
+
+    if "/" in name or Path(name).suffix in (".npz", ".npy"):
+        from genbench.datasets import _files
+
+        return _files.load_path(Path(name))
+    return catalog.load("datasets", name).load(root)

@@ -1,0 +1,39 @@
+"""Errors that say what went wrong and what to do next, in two lines."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class GenbenchError(Exception):
+    """A problem the user can mend. The command line prints it in two lines and exits with 2.
+
+    Arguments:
+        problem: what went wrong, and where.
+        remedy: what to do next.
+    """
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        super().__init__(problem, remedy)
+        self.problem = problem
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.problem}\n  {self.remedy}"
+
+
+class ModelError(Exception):
+    """A model broke its contract while it was measured: the cell becomes a record with status `error`."""
+
+
+class Unavailable(Exception):
+    """A metric does not apply to this model or dataset: the cell becomes a record with status `skipped`."""
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> GenbenchError:
+    """The error for a name that does not exist, with the nearest one that does."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"Did you mean '{close[0]}'?" if close else f"Known: {', '.join(names) or 'none'}."
+    return GenbenchError(f"unknown {kind} '{name}'", hint)

@@ -1,0 +1,1 @@
+"""Likelihoods: exact, importance-weighted, dequantised, variational; each says which it is."""

@@ -1,0 +1,82 @@
+"""A metric is a pure function of arrays, plus a card: what it needs, what it gives, its version and reference.
+
+Every file here defines
+
+    VERSION     an int, raised whenever a value can change
+    NEEDS       the inputs of `compute`, by the names of the stages in `evaluate.py`:
+                samples, train, test [n, *shape]; sample_features, train_features, test_features [n, d];
+                sample_logits [n, c]; train_labels, test_labels [n]; modes (centres [m, d], sd);
+                log_likelihood; timings; space
+    OUTPUTS     {name: {"unit": ..., "direction": "lower" | "higher" | "none", "title": ...}}
+    REFERENCE   authors, year
+    compute(*needs, **parameters) -> {name: Measure}
+
+as literals that can be read without importing the file. A metric neither draws from global
+randomness, nor touches a network or a disk, nor changes its inputs. Every parameter of `compute`
+beyond NEEDS has a default and is part of the record's identity.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+KINDS = ("exact", "upper_bound", "lower_bound", "estimate")
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One number and what it is.
+
+    Arguments:
+        kind: "exact", "upper_bound", "lower_bound" or "estimate": how the value stands to what it measures.
+        stderr, ci95: standard error and 95 % interval, or None.
+        ci_method: how the interval was made; where there is none, why.
+        n_nonfinite: how many of the values behind it were NaN or infinite. They are not left out.
+        details: further numbers, JSON types only.
+    """
+
+    value: float
+    kind: str
+    stderr: float | None
+    ci95: tuple[float, float] | None
+    ci_method: str
+    n_nonfinite: int = 0
+    details: dict[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        assert self.kind in KINDS, self.kind
+
+
+def normal(value: float, stderr: float, kind: str = "estimate", method: str = "normal", **rest: Any) -> Measure:
+    """value +- 1.96 stderr."""
+    half = 1.959963984540054 * stderr
+    return Measure(value, kind, stderr, (value - half, value + half), method, **rest)
+
+
+def share(successes: int, n: int, **rest: Any) -> Measure:
+    """A share of n independent trials with Wilson's score interval (Wilson 1927), which keeps to [0, 1]."""
+    p = successes / n
+    interval = stats.binomtest(successes, n).proportion_ci(0.95, method="wilson")
+    return Measure(
+        p, "estimate", math.sqrt(p * (1 - p) / n), (float(interval.low), float(interval.high)), "Wilson", **rest
+    )
+
+
+def mean(values: np.ndarray, kind: str = "estimate", **rest: Any) -> Measure:
+    """The mean of values `[n]` with its t interval. A non-finite value makes the mean non-finite, and is counted."""
+    values = np.asarray(values, dtype=np.float64)
+    bad = int((~np.isfinite(values)).sum())
+    with np.errstate(invalid="ignore"):
+        value = float(values.mean())
+    if bad or len(values) < 2:
+        why = f"none: {bad} of {len(values)} values are not finite" if bad else "none: one value has no spread"
+        return Measure(value, kind, None, None, why, n_nonfinite=bad, **rest)
+    stderr = float(values.std(ddof=1) / math.sqrt(len(values)))
+    half = float(stats.t.ppf(0.975, len(values) - 1)) * stderr
+    return Measure(value, kind, stderr, (value - half, value + half), "t over examples", **rest)

@@ -1,0 +1,118 @@
+"""The capabilities of a model: what it can do, it shows by having the method.
+
+Everything is in nats over the raw values of the model's space. Integers arrive as int64
+tensors, real numbers as float32. `generator` is the only source of randomness, and lives on the
+model's device. A class-conditional model has `n_classes > 0`; its methods then also take
+`labels` [B] (int64), and without labels mean the marginal over p(y).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from genbench.space import Space
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+
+@runtime_checkable
+class Sampler(Protocol):
+    """Every model: n samples in the raw values of the space."""
+
+    space: Space
+
+    def sample(self, n: int, generator: Generator) -> Tensor: ...  # [n, *shape]
+
+
+@runtime_checkable
+class HasLogProb(Protocol):
+    """The log-likelihood itself: autoregressive, mixtures, pPCA, flows on real-valued data."""
+
+    def log_prob(self, x: Tensor) -> Tensor: ...  # [B, *shape] -> [B]
+
+
+@runtime_checkable
+class HasLogWeights(Protocol):
+    """Importance weights, E exp(w) = p(x).
+
+    Latent-variable models: log p(x,z) - log q(z|x). Flows on integers: log p(x+u), u uniform
+    on [0,1)^D, which is the same idea with u as the latent.
+    """
+
+    def log_weights(self, x: Tensor, k: int, generator: Generator) -> Tensor: ...  # -> [k, B]
+
+
+@runtime_checkable
+class HasElbo(Protocol):
+    """An unbiased estimate of a lower bound on log p(x) whose exp is *not* a weight.
+
+    Diffusion: the variational bound with its divergences in closed form, which has far less
+    variance than the log-weight of one trajectory.
+    """
+
+    def elbo(self, x: Tensor, generator: Generator) -> Tensor: ...  # -> [B]
+
+
+@runtime_checkable
+class Decoder(Protocol):
+    """What annealed importance sampling needs."""
+
+    def sample_prior(self, n: int, generator: Generator) -> Tensor: ...  # -> z [n, ...]
+
+    def log_prior(self, z: Tensor) -> Tensor: ...  # -> [n]
+
+    def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor: ...  # -> [n]
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """A representation."""
+
+    def encode(self, x: Tensor) -> Tensor: ...  # -> [B, d]
+
+
+@runtime_checkable
+class Reconstructor(Protocol):
+    """What an autoencoder gives back, as expected values in the raw range of the space."""
+
+    def reconstruct(self, x: Tensor) -> Tensor: ...  # -> [B, *shape], float
+
+
+@runtime_checkable
+class Completer(Protocol):
+    """Samples from p(hidden | visible): mask is 1 where x is given."""
+
+    def complete(self, x: Tensor, mask: Tensor, generator: Generator) -> Tensor: ...  # -> [B, *shape]
+
+
+METHODS = (
+    "sample",
+    "log_prob",
+    "log_weights",
+    "elbo",
+    "log_prior",
+    "log_likelihood",
+    "sample_prior",
+    "encode",
+    "reconstruct",
+    "complete",
+    "translate",
+)
+
+
+def capabilities(model: object) -> list[str]:
+    """The names of the protocol's methods that `model` has.
+
+    Example:
+        >>> class Coin:
+        ...     def sample(self, n, generator): ...
+        >>> capabilities(Coin())
+        ['sample']
+    """
+    return [name for name in METHODS if callable(getattr(model, name, None))]
+
+
+def n_classes(model: object) -> int:
+    """The number of classes a conditional model knows, 0 for any other model."""
+    return int(getattr(model, "n_classes", 0))
