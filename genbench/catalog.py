@@ -9,7 +9,6 @@ nothing: the first line of the docstring and the constants are read from the sou
 from __future__ import annotations
 
 import ast
-import functools
 import hashlib
 import importlib
 import importlib.util
@@ -17,6 +16,7 @@ import inspect
 import sys
 import warnings
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -57,7 +57,7 @@ class Entry:
     path: Path | None
     origin: str
 
-    @functools.cached_property
+    @cached_property
     def constants(self) -> dict[str, Any]:
         """The literal constants at the top level of the source (FAMILY, OUTPUTS, ...), and `__doc__`."""
         if self.path is None or self.path.suffix != ".py":
@@ -71,6 +71,25 @@ class Entry:
                 except ValueError:
                     continue
         return found
+
+    @cached_property
+    def parameters(self) -> dict[str, Any]:
+        """The parameters of a metric's `compute` that have a default, which has to be a literal."""
+        assert self.path is not None
+        for node in ast.parse(self.path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.FunctionDef) and node.name == "compute":
+                arguments = node.args
+                late = arguments.args[len(arguments.args) - len(arguments.defaults) :]
+                pairs = [*zip(late, arguments.defaults, strict=True)]
+                pairs += [(a, d) for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if d]
+                return {a.arg: ast.literal_eval(d) for a, d in pairs}
+        return {}
+
+    @property
+    def weights(self) -> Path | None:
+        """The safetensors file that ships beside an extractor's source."""
+        weights = self.path.with_suffix(".safetensors") if self.path else None
+        return weights if weights and weights.is_file() else None
 
     @property
     def summary(self) -> str:
@@ -100,7 +119,9 @@ def use_plugin(plugin: str) -> None:
         raise GenbenchError(f"no plugin at {plugin}", "Give a .py file or an importable module.")
     if kind_of(path) is None:
         marks = ", ".join(f"{mark}() ({kind})" for kind, mark in MARKS.items())
-        raise GenbenchError(f"{path} defines no member of the catalog", f"It needs one of {marks}; see CONTRIBUTING.md.")
+        raise GenbenchError(
+            f"{path} defines no member of the catalog", f"It needs one of {marks}; see CONTRIBUTING.md."
+        )
     if path.resolve() not in _plugins:
         _plugins.append(path.resolve())
 
@@ -171,27 +192,28 @@ def load(kind: str, name: str) -> ModuleType:
     """
     entry = find(kind, name)
     try:
-        if entry.module:
-            module = importlib.import_module(entry.module)
-        else:
-            module = import_file(entry.path)  # type: ignore[arg-type]
+        module = importlib.import_module(entry.module) if entry.module else import_file(entry.path)
     except Exception as error:
         raise GenbenchError(
             f"{kind[:-1]} '{name}' of {entry.origin} cannot be imported: {type(error).__name__}: {error}",
             "Mend or remove the plugin; the rest of the catalog works without it.",
         ) from error
     if not hasattr(module, MARKS[kind]):
-        raise GenbenchError(f"{kind[:-1]} '{name}' of {entry.origin} defines no {MARKS[kind]}()", "See CONTRIBUTING.md.")
+        raise GenbenchError(
+            f"{kind[:-1]} '{name}' of {entry.origin} defines no {MARKS[kind]}()", "See CONTRIBUTING.md."
+        )
     return module
 
 
-def import_file(path: Path) -> ModuleType:
+def import_file(path: Path | None) -> ModuleType:
     """Imports a source file under a name made from its path, once."""
+    assert path is not None
     path = path.resolve()
     name = f"genbench_plugin_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
     if name not in sys.modules:
         spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None and spec.loader is not None
+        assert spec is not None
+        assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module
         try:

@@ -94,12 +94,14 @@ def read_card(path: Path) -> Card:
     size = path.stat().st_size
     with open(path, "rb") as file:
         head = file.read(8)
-        if head[:2] == b"PK" or head[:1] == b"\x80":
+        # A safetensors header can have a length that begins with these bytes: its brace tells the two apart.
+        if (head[:2] == b"PK" or head[:1] == b"\x80") and file.read(1) != b"{":
             raise GenbenchError(
                 f"{path} is a pickle, which can run code when it is loaded: refused",
                 "Convert it where you trust it: safetensors.torch.save_file(torch.load(path, weights_only=True), ...).",
             )
         length = struct.unpack("<Q", head)[0] if len(head) == 8 else MAX_HEADER
+        file.seek(8)
         header = file.read(length) if length < MAX_HEADER else b""
     try:
         tensors = json.loads(header)
@@ -122,7 +124,9 @@ def read_card(path: Path) -> Card:
     try:
         return Card.from_json(metadata["genbench"])
     except (ValueError, KeyError, TypeError) as error:
-        raise GenbenchError(f"{path} has a card that cannot be read: {error}", "Save it again with genbench.") from error
+        raise GenbenchError(
+            f"{path}: its card cannot be read: {error}", "Save it again with genbench."
+        ) from error
 
 
 def load_weights(path: Path, model: torch.nn.Module, device: torch.device | str = "cpu") -> None:

@@ -1,24 +1,408 @@
-"""The command line, and nothing else."""
-import argparse, sys
+"""The command line, and nothing else: arguments in, results to stdout, progress and errors to stderr.
+
+Exit codes: 0 all well; 1 some cells failed, the rest is recorded; 2 usage or configuration; 3 a
+check tripped; 130 interrupted, state saved. Nothing heavy is imported until a command needs it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import sys
+import time
+import warnings
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, NoReturn
+
+from genbench import __version__, catalog
+from genbench.errors import GenbenchError, unknown
+
+FAILED, USAGE, TRIPPED, INTERRUPTED = 1, 2, 3, 130
 
 
-def main(argv=None):
-    p = argparse.ArgumentParser(prog="genbench"); s = p.add_subparsers(dest="c")
-    t = s.add_parser("train"); t.add_argument("baseline"); t.add_argument("--dataset", default="digits")
-    t.add_argument("--set", action="append", default=[]); t.add_argument("--steps", type=int); t.add_argument("--minutes", type=float, default=float("inf"))
-    t.add_argument("--seed", type=int, default=0); t.add_argument("-o", type=Path); t.add_argument("--data-root", type=Path)
-    a = p.parse_args(argv)
-    import ast
-    from genbench import datasets
-    from genbench.train import train, preset_of
-    st = {}
-    for kv in a.set:
-        k, v = kv.split("=", 1)
-        try: v = ast.literal_eval(v)
-        except Exception: pass
-        st[k] = v
-    if a.steps: st["steps"] = a.steps
-    card = train(a.baseline, datasets.load(a.dataset, a.data_root), preset_of(a.baseline, a.dataset, st), a.o or Path(f"{a.dataset}-{a.baseline}.safetensors"), a.seed, a.minutes, command="genbench " + " ".join(sys.argv[1:]))
-    print(card)
+class Parser(argparse.ArgumentParser):
+    """Errors in two lines: what, and what to do."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(USAGE, f"{self.prog}: {message}\n  See `{self.prog} --help`.\n")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs one command and returns its exit code."""
+    arguments = sys.argv[1:] if argv is None else argv
+    parser = make_parser()
+    if arguments and not arguments[0].startswith("-") and arguments[0] not in COMMANDS:
+        return complain(unknown("command", arguments[0], COMMANDS), debug=False)
+    args = parser.parse_args(arguments)
+    if not args.command:
+        parser.print_help()
+        return 0
+    args.line = shlex.join(["genbench", *arguments])
+    warnings.showwarning = show_warning
+    try:
+        for plugin in getattr(args, "plugin", None) or []:
+            catalog.use_plugin(plugin)
+        return COMMANDS[args.command][0](args)
+    except GenbenchError as error:
+        return complain(error, args.debug)
+    except KeyboardInterrupt:
+        print("interrupted; what was finished is saved, the same command goes on from there", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # `genbench list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def complain(error: GenbenchError, debug: bool) -> int:
+    if debug:
+        raise error
+    print(f"genbench: {error}", file=sys.stderr)
+    return USAGE
+
+
+def show_warning(message: Any, category: Any, *_: Any, **__: Any) -> None:
+    print(f"warning: {message}", file=sys.stderr)
+
+
+def make_parser() -> Parser:
+    parser = Parser(prog="genbench", description="Measure generative models of every family by one protocol.")
+    parser.add_argument("--version", action="version", version=f"genbench {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
+    for name, (_, add_arguments, summary) in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=summary)
+        command.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        add_arguments(command)
+    return parser
+
+
+def add_list(p: Parser) -> None:
+    p.add_argument("kind", choices=[*catalog.KINDS, "plugins"])
+    p.add_argument("--json", action="store_true")
+    p.add_argument("--plugin", action="append", metavar="MODULE_OR_FILE")
+
+
+def run_list(args: argparse.Namespace) -> int:
+    from tabulate import tabulate
+
+    kinds = catalog.KINDS if args.kind == "plugins" else (args.kind,)
+    found = [e for kind in kinds for e in catalog.entries(kind).values()]
+    if args.kind == "plugins":
+        found = [e for e in found if e.origin != "genbench"]
+    if args.json:
+        rows = [{"name": e.name, "kind": e.kind, "summary": e.summary, "origin": e.origin} for e in found]
+        print(json.dumps(rows, indent=1))
+    elif found:
+        print(tabulate([[e.name, *extra_columns(e), e.summary] for e in found], tablefmt="plain"))
+    else:
+        print("none", file=sys.stderr)
     return 0
+
+
+def extra_columns(entry: catalog.Entry) -> list[str]:
+    """A baseline's family, a metric's outputs, an outside member's origin."""
+    shown = []
+    if "FAMILY" in entry.constants:
+        shown.append(entry.constants["FAMILY"])
+    if "OUTPUTS" in entry.constants:
+        shown.append(", ".join(o.replace("_", "-") for o in entry.constants["OUTPUTS"]))
+    return [*shown, *([entry.origin] if entry.origin != "genbench" else [])]
+
+
+def add_describe(p: Parser) -> None:
+    p.add_argument("name")
+    p.add_argument("--plugin", action="append", metavar="MODULE_OR_FILE")
+
+
+def run_describe(args: argparse.Namespace) -> int:
+    if args.name.endswith(".safetensors"):
+        from genbench.checkpoint import read_card
+
+        print(json.dumps(json.loads(read_card(Path(args.name)).to_json()), indent=1))
+        return 0
+    every = {name: e for kind in catalog.KINDS for name, e in catalog.entries(kind).items()}
+    name = args.name.replace("_", "-")
+    if name not in every:
+        raise unknown("name", args.name, every)
+    entry = every[name]
+    print(f"{entry.kind[:-1]} {entry.name} ({entry.origin})\n")
+    if entry.kind == "suites":
+        assert entry.path is not None
+        print(entry.path.read_text(encoding="utf-8"))
+        return 0
+    print(entry.constants.get("__doc__", ""))
+    for constant in ("FAMILY", "VERSION", "NEEDS", "OUTPUTS", "REFERENCE"):
+        if constant in entry.constants:
+            print(f"\n{constant.lower()}: {entry.constants[constant]}")
+    if entry.kind == "metrics" and entry.parameters:
+        print(f"\nparameters: {entry.parameters}")
+    if entry.kind == "baselines":
+        print(f"\noptions: {catalog.options_of(name)}")
+        for dataset, preset in getattr(catalog.load("baselines", name), "PRESETS", {}).items():
+            print(f"preset {dataset}: {preset}")
+    return 0
+
+
+def add_train(p: Parser) -> None:
+    p.add_argument("baseline")
+    p.add_argument("--dataset", default="digits", help="a name, or a path to a folder, .npz or .npy (digits)")
+    p.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="an option of model or training")
+    p.add_argument("--steps", type=int)
+    p.add_argument("--minutes", type=float, default=float("inf"), help="stop after so long, annealing in time")
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--device", default="auto")
+    p.add_argument("--data-root", type=Path, help="folder of data sets (GENBENCH_DATA)")
+    p.add_argument("--plugin", action="append", metavar="MODULE_OR_FILE")
+    p.add_argument("-o", "--out", type=Path, metavar="FILE.safetensors")
+
+
+def run_train(args: argparse.Namespace) -> int:
+    from genbench import datasets
+    from genbench.evaluate import pick_device
+    from genbench.sources import literal
+    from genbench.train import preset_of, train
+
+    settings = {}
+    for pair in args.set:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise GenbenchError(f"--set {pair} has no value", "Write --set key=value.")
+        settings[key] = literal(value)
+    if args.steps is not None:
+        settings["steps"] = args.steps
+    preset = preset_of(args.baseline, args.dataset, settings)
+    dataset = datasets.load(args.dataset, args.data_root)
+    out = args.out or Path(f"{dataset.name}-{args.baseline}.safetensors")
+    started = time.monotonic()
+    device = pick_device(args.device)
+    card = train(args.baseline, dataset, preset, out, args.seed, args.minutes, device, args.line)
+    reached = ", ".join(f"{k} {v}" for k, v in card.training.items() if k not in ("command", "seed"))
+    print(f"{out}: {card.parameters:,} parameters, {out.stat().st_size / 1000:.0f} kB; {reached}")
+    print(f"{time.monotonic() - started:.0f} s", file=sys.stderr)
+    return 0
+
+
+def add_evaluate(p: Parser) -> None:
+    p.add_argument("models", nargs="*", metavar="CKPT", help="[name=]FILE.safetensors, samples:PATH or FILE.py:OBJECT")
+    p.add_argument("--suite", help="a name or a TOML file (digits)")
+    p.add_argument("--dataset", help="instead of the suite's: a name, or a path to a folder, .npz or .npy")
+    p.add_argument("--metrics", help="instead of the suite's: names with commas, or all")
+    p.add_argument("--extractor", help="instead of the suite's")
+    p.add_argument("--samples", type=int, metavar="N", help="samples from each model")
+    p.add_argument("--seed", type=int)
+    p.add_argument("--k", type=int, help="importance samples per example")
+    p.add_argument("--limit", type=int, metavar="N", help="only the first N test examples")
+    p.add_argument("--batch-size", type=int, default=500, help="examples at once; changes no value beyond rounding")
+    p.add_argument("--device", default="auto")
+    p.add_argument("--rerun", choices=["only-missing", "failed", "always", "never"], default="only-missing")
+    p.add_argument("--fail-fast", action="store_true")
+    p.add_argument("--dry-run", action="store_true", help="only say what would be measured")
+    p.add_argument("--plugin", action="append", metavar="MODULE_OR_FILE")
+    p.add_argument("--data-root", type=Path, help="folder of data sets (GENBENCH_DATA)")
+    p.add_argument("--offline", action="store_true", help="download nothing")
+    p.add_argument("--unsafe-load", action="store_true", help="unpickle .pt and .pkl files: they can run any code")
+    p.add_argument("-o", "--out", type=Path, metavar="RUN", help="the run's folder (runs/SUITE)")
+
+
+def run_evaluate(args: argparse.Namespace) -> int:
+    from genbench import datasets, leaderboard
+    from genbench.evaluate import evaluate, missing, plan
+    from genbench.records import Run
+    from genbench.sources import parse
+
+    if args.offline:
+        os.environ["GENBENCH_OFFLINE"] = "1"
+    suite = suite_of(args)
+    dataset = datasets.load(suite.dataset, args.data_root)
+    specs = args.models or shipped(dataset.name)
+    if not specs:
+        raise GenbenchError(f"no checkpoint ships for dataset '{dataset.name}'", "Name the models to measure.")
+    sources = [parse(spec, dataset, args.unsafe_load) for spec in ["data:test", *specs]]
+    todo = plan(suite, dataset, sources)
+    run = Run(args.out or Path("runs") / (Path(args.suite).stem if args.suite else dataset.name))
+    if args.dry_run:
+        for source in sources:
+            left = missing(run, todo.cells(source), args.rerun)
+            print(f"{source.name}: {len(left)} of {len(todo.cells(source))} cells to measure")
+        return 0
+    started = time.monotonic()
+    outcome = evaluate(todo, run, args.device, args.batch_size, args.rerun, args.fail_fast, args.line)
+    planned = {cell.id for source in sources for cell in todo.cells(source)}
+    records = [record for record in run.records() if record.cell_id in planned]
+    print(leaderboard.markdown(leaderboard.boards(records, suite.sort, strict=False)), end="")
+    if outcome.measured + outcome.failed + outcome.skipped == 0:
+        print(f"nothing to measure: all {outcome.kept} cells are in {run.folder}", file=sys.stderr)
+    else:
+        print(
+            f"{outcome.measured} cells measured, {outcome.skipped} not applicable, {outcome.failed} failed, "
+            f"{outcome.kept} kept; records in {run.folder}; {time.monotonic() - started:.0f} s",
+            file=sys.stderr,
+        )
+    return FAILED if any(record.status == "error" for record in records) else 0
+
+
+def suite_of(args: argparse.Namespace) -> Any:
+    """The suite, with what the flags say in its place."""
+    from genbench.evaluate import Suite
+
+    suites = catalog.entries("suites")
+    name = args.suite or (args.dataset if args.dataset in suites else "digits")
+    if name.endswith(".toml"):
+        path = Path(name)
+        if not path.is_file():
+            raise GenbenchError(f"no suite at {path}", "`genbench list suites` shows those that ship.")
+    else:
+        path = catalog.find("suites", name).path  # type: ignore[assignment]
+    suite = Suite.read(path)
+    if args.dataset and args.dataset != suite.dataset:
+        suite = replace(suite, dataset=args.dataset, extractor="pixels")
+    given = {"n_samples": args.samples, "seed": args.seed, "k": args.k, "limit": args.limit}
+    protocol = replace(suite.protocol, **{name: value for name, value in given.items() if value is not None})
+    metrics = tuple(args.metrics.split(",")) if args.metrics else suite.metrics
+    return replace(suite, protocol=protocol, metrics=metrics, extractor=args.extractor or suite.extractor)
+
+
+def shipped(dataset: str) -> list[str]:
+    """The checkpoints that ship with the package for a dataset."""
+    return [str(p) for p in sorted((catalog.HERE.parent / "baselines" / "checkpoints" / dataset).glob("*.safetensors"))]
+
+
+def add_status(p: Parser) -> None:
+    p.add_argument("run", type=Path, metavar="RUN")
+
+
+def run_status(args: argparse.Namespace) -> int:
+    from tabulate import tabulate
+
+    from genbench.records import open_run
+
+    run = open_run(args.run)
+    planned = run.manifest().get("plan", {})
+    records = {record.cell_id: record for record in run.records()}
+    rows: dict[str, dict[str, int]] = {}
+    for cell_id, cell in planned.items():
+        status = records[cell_id].status if cell_id in records else "missing"
+        row = rows.setdefault(cell["model"], {"ok": 0, "skipped": 0, "error": 0, "missing": 0})
+        row[status] = row.get(status, 0) + 1
+    headers = ["model", "ok", "skipped", "error", "missing"]
+    print(
+        tabulate([[model, *(row[h] for h in headers[1:])] for model, row in rows.items()], headers, tablefmt="simple")
+    )
+    for record in records.values():
+        if record.status == "error" and record.error:
+            where = f"{record.model['name']}, {record.metric['name']}"
+            print(f"error: {where}: {record.error['type']}: {record.error['message']}", file=sys.stderr)
+    left = sum(row["missing"] for row in rows.values())
+    print(f"{len(records)} of {len(records) + left} cells recorded", file=sys.stderr)
+    return 0
+
+
+def add_leaderboard(p: Parser) -> None:
+    p.add_argument("runs", nargs="+", type=Path, metavar="RUN")
+    p.add_argument("--sort", metavar="METRIC")
+    p.add_argument("--format", choices=["md", "csv", "json", "html"], default="md")
+    p.add_argument("-o", "--out", type=Path, metavar="FILE")
+    p.add_argument("--check", action="store_true", help="compare with FILE instead of writing it; exit 3 if it differs")
+
+
+def run_leaderboard(args: argparse.Namespace) -> int:
+    from genbench import leaderboard
+    from genbench.checkpoint import write_atomically
+    from genbench.records import Run, read_runs
+
+    found = leaderboard.boards(read_runs(args.runs), args.sort)
+    if args.format == "md":
+        folder = args.out.parent if args.out else None
+        pictures = Run(args.runs[0]).pictures if len(args.runs) == 1 else None
+        text = leaderboard.markdown(found, pictures, folder)
+    else:
+        text = leaderboard.FORMATS[args.format](found)
+    if args.check:
+        if not args.out:
+            raise GenbenchError("--check compares with a file, and none is named", "Add -o FILE.")
+        if not args.out.is_file() or args.out.read_text(encoding="utf-8") != text:
+            line = " ".join(map(str, args.runs))
+            print(f"genbench: {args.out} is not what its records say", file=sys.stderr)
+            print(f"  Make it anew: genbench leaderboard {line} -o {args.out}", file=sys.stderr)
+            return TRIPPED
+        print(f"{args.out} agrees with its records", file=sys.stderr)
+    elif args.out:
+        try:
+            write_atomically(args.out, text.encode())
+        except OSError as error:
+            raise GenbenchError(f"cannot write {args.out}: {error.strerror}", "Choose another file with -o.") from error
+    else:
+        print(text, end="")
+    return 0
+
+
+def add_new(p: Parser) -> None:
+    p.add_argument("kind", choices=["baseline"])
+    p.add_argument("name")
+
+
+def run_new(args: argparse.Namespace) -> int:
+    from genbench.scaffold import write_baseline
+
+    path = write_baseline(args.name, Path.cwd())
+    name = path.stem.replace("_", "-")
+    print(f"{path.name}\ntry: genbench check {path.name} && genbench train {name} --plugin {path.name}")
+    return 0
+
+
+def add_check(p: Parser) -> None:
+    p.add_argument("what", metavar="NAME_OR_FILE", help="a baseline in the catalog, or a plugin file")
+
+
+def run_check(args: argparse.Namespace) -> int:
+    from genbench.conformance import check
+
+    name = args.what
+    if name.endswith(".py"):
+        catalog.use_plugin(name)
+        name = Path(name).stem.replace("_", "-")
+    results = check(name)
+    for result in results:
+        print(
+            f"{'ok  ' if result.ok else 'FAIL'}  {result.space:<12}  {result.what}"
+            + (f": {result.why}" * (not result.ok))
+        )
+    failed = sum(not result.ok for result in results)
+    print(f"{name}: {len(results) - failed} of {len(results)} checks passed", file=sys.stderr)
+    return FAILED if failed else 0
+
+
+def add_env(p: Parser) -> None:
+    p.add_argument("--json", action="store_true")
+
+
+def run_env(args: argparse.Namespace) -> int:
+    from genbench.environment import environment
+    from genbench.evaluate import pick_device
+
+    found = environment(pick_device("auto"))
+    if args.json:
+        print(json.dumps(found, indent=1))
+        return 0
+    for key, value in found.items():
+        print(f"{key:<10}{', '.join(f'{k} {v}' for k, v in value.items()) if isinstance(value, dict) else value}")
+    return 0
+
+
+COMMANDS = {
+    "list": (run_list, add_list, "what there is: baselines, datasets, metrics, extractors, suites, plugins"),
+    "describe": (run_describe, add_describe, "one member of the catalog, or a checkpoint's card"),
+    "train": (run_train, add_train, "train a baseline and write its checkpoint"),
+    "evaluate": (run_evaluate, add_evaluate, "measure models and print the leaderboard; with no argument, what ships"),
+    "status": (run_status, add_status, "how far a run is"),
+    "leaderboard": (run_leaderboard, add_leaderboard, "a ranked table from the records of runs"),
+    "new": (run_new, add_new, "write a working plugin file"),
+    "check": (run_check, add_check, "put a baseline through the contract tests"),
+    "env": (run_env, add_env, "versions, device and threads, as records keep them"),
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -11,7 +11,10 @@ from __future__ import annotations
 import functools
 import inspect
 import json
+import math
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, replace
@@ -201,10 +204,31 @@ class Training:
         self.best_step, self.step = state["best_step"], state["step"]
 
 
+class Interrupt:
+    """Within this context Ctrl-C and SIGTERM are only noted: a step is finished before it is left."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __enter__(self) -> Interrupt:
+        self.before: dict[int, Any] = {}
+        if threading.current_thread() is threading.main_thread():  # handlers can be set nowhere else
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self.before[number] = signal.signal(number, self.note)
+        return self
+
+    def note(self, number: int, frame: Any) -> None:
+        self.asked = True
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+
 def rate(done: float, step: int, preset: Preset) -> float:
     """Linear warm-up, then half a cosine down to zero; `done` in [0, 1]."""
     warm = min(1.0, (step + 1) / max(1, preset.warmup))
-    return warm * (0.5 * (1 + np.cos(np.pi * min(done, 1.0))) if preset.anneal else 1.0)
+    return warm * (0.5 * (1 + math.cos(math.pi * min(done, 1.0))) if preset.anneal else 1.0)
 
 
 def run_stage(
@@ -227,7 +251,7 @@ def run_stage(
     terminal = sys.stderr.isatty()
     bar = tqdm(total=steps, initial=first, desc=stage.name, unit="step", file=sys.stderr, disable=not terminal)
     shown = {"loss": float("nan"), "valid": training.best_value}
-    try:
+    with bar, Interrupt() as interrupt:
         while training.step < steps:
             spent = (time.monotonic() - started) / 60 / minutes
             if spent >= 1:
@@ -265,11 +289,9 @@ def run_stage(
                 if time.monotonic() - kept > 30:
                     keep(training)
                     kept = time.monotonic()
-    except KeyboardInterrupt:
-        keep(training)
-        raise
-    finally:
-        bar.close()
+            if interrupt.asked:
+                keep(training)
+                raise KeyboardInterrupt
     model.load_state_dict(training.best)
     return training
 
@@ -277,11 +299,8 @@ def run_stage(
 def report_line(name: str, step: int, steps: int, first: int, elapsed: float, shown: dict[str, float]) -> None:
     """Progress where stderr is a file."""
     left = elapsed / (step - first) * (steps - step)
-    print(
-        f"{name} {step}/{steps}  loss {shown['loss']:.4f}  valid {shown['valid']:.4f}  {elapsed:.0f} s, {left:.0f} s left",
-        file=sys.stderr,
-        flush=True,
-    )
+    values = "  ".join(f"{key} {value:.4f}" for key, value in shown.items())
+    print(f"{name} {step}/{steps}  {values}  {elapsed:.0f} s, {left:.0f} s left", file=sys.stderr, flush=True)
 
 
 def train(
@@ -305,7 +324,9 @@ def train(
     with torch.random.fork_rng():
         torch.manual_seed(derive(seed, "init"))
         model = catalog.build(name, dataset.space, preset.options).to(device)
-        conditional = n_classes(model) > 0 or "labels" in inspect.signature(getattr(model, "loss", print)).parameters
+        # A classifier takes labels too: the signature of its loss says so, unless the model itself does.
+        takes = "labels" in inspect.signature(getattr(model, "loss", print)).parameters
+        conditional = n_classes(model) > 0 if hasattr(model, "n_classes") else takes
         if conditional and dataset.labels is None:
             raise GenbenchError(f"baseline '{name}' needs labels; dataset '{dataset.name}' has none", "Choose another.")
         values: dict[str, Any] = {}
@@ -323,7 +344,8 @@ def train(
         baseline=name,
         space=dataset.space,
         options=preset.options,
-        dataset={"name": dataset.name, "sha256": dataset.sha256},
+        dataset={"name": dataset.name, "sha256": dataset.sha256}
+        | ({"vocabulary": dataset.vocabulary} if dataset.vocabulary else {}),  # so that samples can be read
         training={"command": command, "seed": seed, **values},
         parameters=trainable,
     )

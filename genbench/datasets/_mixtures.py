@@ -13,8 +13,8 @@ SIZES = {"train": 20_000, "validation": 2_500, "test": 2_500}
 def gaussian_mixture(name: str, centres: np.ndarray, sd: float, seed: int) -> Dataset:
     """p(x) = 1/m sum_i N(x; centres[i], sd^2 I), centres `[m, d]`."""
     m, d = centres.shape
-    rng = np.random.default_rng(seed)
-    labels = {split: rng.integers(m, size=SIZES[split]) for split in SPLITS}
+    rng = np.random.RandomState(seed)  # NumPy promises never to change its stream
+    labels = {split: rng.randint(m, size=SIZES[split]) for split in SPLITS}
     points = {s: (centres[y] + sd * rng.standard_normal((len(y), d))).astype(np.float32) for s, y in labels.items()}
 
     def log_density(x: np.ndarray) -> np.ndarray:

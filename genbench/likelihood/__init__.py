@@ -1,1 +1,106 @@
-"""Likelihoods: exact, importance-weighted, dequantised, variational; each says which it is."""
+"""Log-likelihoods of data under a model, each labelled exact, lower bound or estimate.
+
+`log_likelihood` takes the strongest statement a model can make: its log-probability, else an
+importance-weighted bound, else its variational bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from genbench.errors import ModelError, Unavailable
+from genbench.likelihood.importance import importance_weighted
+from genbench.protocol import HasElbo, HasLogProb, HasLogWeights, capabilities
+from genbench.sampling import seeded, to_tensor
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class LogLikelihood:
+    """log p(x), or a statement about it, for every example, in nats.
+
+    Arguments:
+        values: `[N]` float64. For a lower bound, an unbiased draw of the bound.
+        kind: "exact", "lower_bound" or "estimate" of log p.
+        method: how, in words.
+        mc_stderr: `[N]` Monte Carlo standard error of each value, where there is one.
+        ess: `[N]` effective sample size of the importance weights, where there are any.
+    """
+
+    values: np.ndarray
+    kind: str
+    method: str
+    mc_stderr: np.ndarray | None = None
+    ess: np.ndarray | None = None
+
+
+@torch.no_grad()
+def log_likelihood(
+    model: Any,
+    x: np.ndarray,
+    k: int,
+    seed: int,
+    block_size: int,
+    batch_size: int,
+    device: torch.device | str = "cpu",
+    progress: Progress = lambda done: None,
+) -> LogLikelihood:
+    """log p of every example of `x` `[N, *shape]`.
+
+    Arguments:
+        k: importance samples per example, where the model needs them.
+        seed, block_size: the noise of examples i * block_size ... is seeded by (seed, i).
+        batch_size: examples at once where there is no noise; changes rounding only.
+
+    Raises:
+        Unavailable: the model has none of log_prob, log_weights, elbo.
+        ModelError: a log-likelihood has the wrong shape.
+    """
+    if isinstance(model, HasLogProb):
+        return LogLikelihood(exact(model, x, batch_size, device, progress), "exact", "log_prob")
+    if not isinstance(model, HasLogWeights | HasElbo):
+        provided = ", ".join(capabilities(model)) or "fixed samples"
+        raise Unavailable(f"metric 'nll' needs log_prob, log_weights or elbo; the model provides: {provided}")
+    values, errors, sizes = [], [], []
+    for i in range(-(-len(x) // block_size)):
+        block = to_tensor(x[i * block_size : (i + 1) * block_size], model.space, device)
+        if isinstance(model, HasLogWeights):
+            bound = importance_weighted(model, block, k, lambda j, i=i: seeded(seed, "weights", i, j, device=device))
+            values.append(bound.log_mean)
+            errors.append(np.sqrt(bound.variance))
+            sizes.append(bound.ess)
+        else:
+            values.append(checked(model.elbo(block, seeded(seed, "elbo", i, device=device)), len(block)))
+        progress(min(len(x), (i + 1) * block_size))
+    if isinstance(model, HasLogWeights):
+        return LogLikelihood(
+            np.concatenate(values),
+            "lower_bound",
+            f"log-mean-exp of {k} weights",
+            np.concatenate(errors),
+            np.concatenate(sizes),
+        )
+    return LogLikelihood(np.concatenate(values), "lower_bound", "variational bound")
+
+
+def exact(model: HasLogProb, x: np.ndarray, batch_size: int, device: Any, progress: Progress) -> np.ndarray:
+    """log p(x) in one deterministic pass, `[N]`."""
+    values = []
+    for i in range(0, len(x), batch_size):
+        batch = to_tensor(x[i : i + batch_size], model.space, device)  # type: ignore[attr-defined]
+        values.append(checked(model.log_prob(batch), len(batch)))
+        progress(min(len(x), i + batch_size))
+    return np.concatenate(values)
+
+
+def checked(log_p: torch.Tensor, n: int) -> np.ndarray:
+    """A model's answer as float64 `[n]`."""
+    if tuple(log_p.shape) != (n,):
+        raise ModelError(f"log-likelihood: expected [{n}], got {list(log_p.shape)}")
+    return log_p.double().cpu().numpy()

@@ -1,0 +1,241 @@
+"""Files of any framework as arrays: a folder of images, an `.npz` or an `.npy`, as a dataset or as samples.
+
+Images in a folder are read in the sorted order of their paths, subfolders included; grey ones are
+`[1, H, W]`, colour ones `[3, H, W]`, and none is resized or has its values changed. Arrays may be
+`[n, C, H, W]`, `[n, H, W, C]` with C of 1 or 3, or `[n, H, W]`. Nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from genbench.datasets import SPLITS, Dataset
+from genbench.errors import GenbenchError, ModelError
+from genbench.space import Space
+
+IMAGES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".pgm", ".ppm"}
+KEYS = ("images", "samples", "x", "arr_0")
+CHANNELS = (1, 3)
+SMALLEST = 10  # examples that can be split 80/10/10
+
+
+def load_path(path: Path) -> Dataset:
+    """The dataset at `path`: a folder of images, an `.npz` or an `.npy`.
+
+    An `.npz` holds `train`, `validation` and `test`, and perhaps `train_labels`, ...; or one array
+    under `images`, `samples`, `x` or `arr_0`, and perhaps `labels`. One array is split 80/10/10 by a
+    fixed permutation. Bytes have 256 levels, booleans 2; other integers need the number under `levels`.
+
+    Raises:
+        GenbenchError: no such file, or nothing that is a dataset.
+    """
+    arrays = read(path)
+    given = arrays.pop("levels", None)
+    levels = None if given is None else as_levels(given, path)
+    if any(split in arrays for split in SPLITS):
+        parts, labels = split_by_key(arrays, path)
+    else:
+        parts, labels = split_by_permutation(*single(arrays, path), path)
+    parts = {split: channels_first(x) for split, x in parts.items()}
+    space = space_of(parts["train"], levels, path)
+    checked = {split: in_space(x, space, f"{path} ({split})") for split, x in parts.items()}
+    return Dataset(
+        name=path.resolve().stem,
+        space=space,
+        train=checked["train"],
+        validation=checked["validation"],
+        test=checked["test"],
+        licence="unknown",
+        source=path.name,
+        labels=labels,
+    )
+
+
+def load_samples(path: Path, space: Space) -> np.ndarray:
+    """Samples of any framework, `[n, *space.shape]` in the space's dtype: a folder of images, an `.npz` or an `.npy`.
+
+    Raises:
+        GenbenchError: no such file, or values that are not in the space.
+    """
+    x, _ = single(read(path), path)
+    if x.shape[1:] != space.shape and space.is_image:
+        c, h, w = space.shape
+        if x.shape[1:] == (h, w, c):
+            x = np.moveaxis(x, -1, 1)
+        elif x.shape[1:] == (h, w) and c == 1:
+            x = x[:, None]
+    return in_space(x, space, str(path))
+
+
+def read(path: Path) -> dict[str, np.ndarray]:
+    """The arrays in a file by key; those of a folder and of an `.npy` are called `x`."""
+    if path.is_dir():
+        return {"x": read_images(path)}
+    if not path.is_file():
+        raise GenbenchError(f"nothing at {path}", "Give a folder of images, an .npz or an .npy file.")
+    if path.suffix not in (".npz", ".npy"):
+        raise GenbenchError(f"{path} is neither a folder nor an .npz or .npy file", "Convert it with numpy.savez.")
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return {"x": loaded}
+        with loaded:
+            arrays = {key: loaded[key] for key in loaded.files}
+    except Exception as error:  # on damaged files the readers of zip, deflate and headers raise many kinds
+        if "Object arrays" in str(error):
+            raise GenbenchError(
+                f"{path} holds Python objects, which can run code when they are loaded: refused",
+                "Save plain numbers: numpy.stack the arrays, so that their dtype is not object.",
+            ) from error
+        why = "it is no NumPy file, perhaps a pickle" if "pickle" in str(error) else error
+        raise GenbenchError(f"{path} cannot be read: {why}", "Save it again with numpy.save or numpy.savez.") from error
+    return {key: x for key, x in arrays.items() if isinstance(x, np.ndarray)}  # other files come as bytes
+
+
+def read_images(folder: Path) -> np.ndarray:
+    """Every image under a folder, `[n, C, H, W]` uint8.
+
+    Raises:
+        GenbenchError: no image, an unreadable one, or two of different sizes.
+    """
+    hidden = (p for p in folder.rglob("*") if p.suffix.lower() in IMAGES and p.is_file())
+    paths = sorted(p for p in hidden if not p.name.startswith("."))
+    if not paths:
+        raise GenbenchError(f"no images in {folder}", f"It is searched for {', '.join(sorted(IMAGES))}.")
+    first = read_image(paths[0])
+    images = np.empty((len(paths), *first.shape), np.uint8)
+    for i, path in enumerate(paths):
+        image = first if i == 0 else read_image(path)
+        if image.shape != first.shape:
+            raise GenbenchError(
+                f"images of two shapes [C, H, W]: {paths[0]} is {list(first.shape)}, {path} is {list(image.shape)}",
+                "Bring all of them to one size and one colour mode first: resizing decides the metrics.",
+            )
+        images[i] = image
+    return images
+
+
+def read_image(path: Path) -> np.ndarray:
+    """One image, `[C, H, W]` uint8, C = 1 or 3; transparency is dropped where it is nowhere used."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as file:
+            file.load()
+            image = file.copy()
+    except Exception as error:  # on damaged files PIL's decoders raise nearly anything
+        raise GenbenchError(
+            f"{path} cannot be read as an image: {error}", "Remove it, or export it again as PNG."
+        ) from error
+    if image.mode == "1":
+        image = image.convert("L")
+    elif image.mode in ("P", "PA", "LA", "RGBA"):
+        grey = image.mode == "LA"
+        image = image.convert("RGBA")
+        if np.asarray(image.getchannel("A")).min() < 255:
+            raise GenbenchError(f"{path} is transparent", "Flatten it onto a background: its pixels depend on it.")
+        image = image.convert("L" if grey else "RGB")
+    if image.mode not in ("L", "RGB"):
+        raise GenbenchError(f"{path} has the colour mode {image.mode}", "Export it as 8-bit grey or RGB.")
+    x = np.asarray(image)
+    return x[None] if x.ndim == 2 else np.moveaxis(x, -1, 0)
+
+
+def single(arrays: dict[str, np.ndarray], path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+    """The one array of examples in a file, and its labels if there are any."""
+    found = [key for key in KEYS if key in arrays] or [key for key in arrays if key not in ("labels", "levels")]
+    if len(found) != 1:
+        raise GenbenchError(
+            f"{path} holds {', '.join(sorted(arrays)) or 'no arrays'}: which are the examples is not clear",
+            f"Use one of the keys {', '.join(KEYS)}, or train, validation and test for a dataset.",
+        )
+    x = arrays[found[0]]
+    if x.ndim < 2 or len(x) == 0:
+        raise GenbenchError(f"{path} holds an array {list(x.shape)}", "Examples are stacked: [n, ...], n at least 1.")
+    return x, arrays.get("labels")
+
+
+def split_by_key(arrays: dict[str, np.ndarray], path: Path) -> tuple[dict[str, np.ndarray], Any]:
+    """The three splits of an `.npz` that names them, and their labels or None."""
+    missing = [split for split in SPLITS if split not in arrays]
+    if missing:
+        raise GenbenchError(f"{path} has no {' and no '.join(missing)}", "A dataset names train, validation and test.")
+    keys = {split: f"{split}_labels" for split in SPLITS}
+    absent = [key for key in keys.values() if key not in arrays]
+    if 0 < len(absent) < len(SPLITS):
+        raise GenbenchError(f"{path} has labels, but no {' and no '.join(absent)}", "Label every split, or none.")
+    parts = {split: arrays[split] for split in SPLITS}
+    for split, x in parts.items():
+        if x.ndim < 2 or len(x) == 0:
+            raise GenbenchError(f"{path} ({split}) holds an array {list(x.shape)}", "Examples are stacked: [n, ...].")
+    if absent:
+        return parts, None
+    return parts, {s: as_labels(arrays[key], len(parts[s]), f"{path} ({key})") for s, key in keys.items()}
+
+
+def split_by_permutation(
+    x: np.ndarray, y: np.ndarray | None, path: Path
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray] | None]:
+    """80/10/10 by one permutation (NumPy's RandomState stream, frozen since 1.16)."""
+    if len(x) < SMALLEST:
+        raise GenbenchError(f"{path} holds {len(x)} examples", f"A split 80/10/10 needs at least {SMALLEST}.")
+    order = np.random.RandomState(0).permutation(len(x))
+    tenth = len(x) // 10
+    index = dict(zip(SPLITS, np.split(order, [len(x) - 2 * tenth, len(x) - tenth]), strict=True))
+    parts = {split: x[i] for split, i in index.items()}
+    if y is None:
+        return parts, None
+    y = as_labels(y, len(x), f"{path} (labels)")
+    return parts, {split: y[i] for split, i in index.items()}
+
+
+def as_labels(y: np.ndarray, n: int, who: str) -> np.ndarray:
+    if y.shape != (n,) or y.dtype.kind not in "iu" or y.min() < 0:
+        raise GenbenchError(
+            f"{who}: {y.dtype} {list(y.shape)} are no labels of {n} examples", "Labels are integers from 0, one each."
+        )
+    return y.astype(np.int64)
+
+
+def as_levels(levels: np.ndarray, path: Path) -> int:
+    if levels.size != 1 or levels.dtype.kind not in "iu" or levels.item() < 2:
+        raise GenbenchError(f"{path}: levels is {levels.tolist()!r:.50}", "It is one integer, at least 2.")
+    return int(levels.item())
+
+
+def channels_first(x: np.ndarray) -> np.ndarray:
+    """`[n, H, W]` and `[n, H, W, C]` as `[n, C, H, W]`; where both readings fit, channels stand first."""
+    if x.ndim == 3:
+        return x[:, None]
+    if x.ndim == 4 and x.shape[-1] in CHANNELS and x.shape[1] not in CHANNELS:
+        return np.moveaxis(x, -1, 1)
+    return x
+
+
+def space_of(x: np.ndarray, levels: int | None, path: Path) -> Space:
+    """The space of a dataset's arrays: real numbers, or integers of known levels."""
+    if levels is None and x.dtype.kind in "iu" and x.dtype != np.uint8:
+        raise GenbenchError(
+            f"{path} holds {x.dtype}, whose number of levels is unknown",
+            "Save bytes (uint8: 256 levels), or an .npz that says it: numpy.savez(file, x=x, levels=17).",
+        )
+    if levels is None and x.dtype.kind in "bu":
+        levels = 2 if x.dtype.kind == "b" else 256
+    return Space(x.shape[1:], levels)
+
+
+def in_space(x: np.ndarray, space: Space, who: str) -> np.ndarray:
+    """`x` in the space's dtype; GenbenchError if its shape, dtype or values are not the space's."""
+    if x.dtype.kind == "b" and space.levels == 2:
+        x = x.astype(np.uint8)
+    try:
+        x = space.checked(x, who)
+    except ModelError as error:
+        values = "real numbers" if space.levels is None else f"integers 0..{space.levels - 1}"
+        raise GenbenchError(
+            str(error), f"It needs finite {values} of shape [n, {', '.join(map(str, space.shape))}]."
+        ) from error
+    return np.ascontiguousarray(x)

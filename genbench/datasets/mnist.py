@@ -1,0 +1,50 @@
+"""Handwritten digits of 28x28 pixels with 256 levels (MNIST).
+
+The last 10,000 of the 60,000 training images are for validation.
+
+References:
+    Gradient-based learning applied to document recognition (LeCun, Bottou, Bengio, Haffner, 1998).
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from genbench.datasets import Dataset
+from genbench.datasets._download import Remote, fetch
+from genbench.datasets._idx import parse
+from genbench.space import Space
+
+MIRROR = "https://ossci-datasets.s3.amazonaws.com/mnist/"
+MD5 = {
+    "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+    "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+    "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+    "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+}
+VALIDATION = 10_000
+
+
+def read(name: str, root: Path | None) -> np.ndarray:
+    """The array in one of the four files."""
+    file = Remote(f"mnist/{name}.gz", (f"{MIRROR}{name}.gz",), "md5", MD5[name])
+    return parse(fetch(file, root), name)
+
+
+def load(root: Path | None = None) -> Dataset:
+    images = read("train-images-idx3-ubyte", root)[:, None]  # [60000, 1, 28, 28]
+    labels = read("train-labels-idx1-ubyte", root).astype(np.int64)
+    return Dataset(
+        name="mnist",
+        space=Space((1, 28, 28), levels=256),
+        train=images[:-VALIDATION],
+        validation=images[-VALIDATION:],
+        test=read("t10k-images-idx3-ubyte", root)[:, None],
+        labels={
+            "train": labels[:-VALIDATION],
+            "validation": labels[-VALIDATION:],
+            "test": read("t10k-labels-idx1-ubyte", root).astype(np.int64),
+        },
+        licence="CC BY-SA 3.0",
+        source=MIRROR,
+    )

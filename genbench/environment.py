@@ -1,0 +1,70 @@
+"""What a number was measured on: versions, platform, device, threads, the state of the source tree."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import genbench
+
+PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "safetensors", "torch-fidelity")
+
+
+def environment(device: str = "cpu") -> dict[str, Any]:
+    """JSON types only. Imports torch only where it has to name a device that is not the CPU."""
+    return {
+        "genbench": genbench.__version__,
+        "git": git_state(),
+        "python": platform.python_version(),
+        "packages": {name: found for name in PACKAGES if (found := installed(name))},
+        "platform": f"{platform.system()} {platform.machine()}",
+        "device": name_of(device),
+        "threads": threads(),
+    }
+
+
+def installed(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def name_of(device: str) -> str:
+    """The GPU's name, or the processor's."""
+    if device.startswith("cuda"):
+        import torch
+
+        return torch.cuda.get_device_name(device)
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return f"{line.partition(':')[2].strip()} ({os.cpu_count()} cores)"
+    return f"{platform.processor() or 'cpu'} ({os.cpu_count()} cores)"
+
+
+def threads() -> int:
+    """Threads that torch uses, or would use by default."""
+    import sys
+
+    if "torch" in sys.modules:
+        return sys.modules["torch"].get_num_threads()
+    return int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1))
+
+
+def git_state() -> dict[str, Any] | None:
+    """Commit, and whether the tree differs from it; None outside a checkout of genbench."""
+    root = Path(genbench.__file__).parent.parent
+    if not (root / ".git").exists():
+        return None
+    try:
+        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, timeout=10)
+        status = subprocess.run(["git", "status", "--porcelain"], cwd=root, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return {"commit": commit.stdout.strip(), "dirty": bool(status.stdout.strip())}

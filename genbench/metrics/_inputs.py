@@ -1,0 +1,40 @@
+"""The checks that every metric of arrays begins with: an input that cannot give a number is an error."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from genbench.errors import GenbenchError, ModelError
+
+
+def matrix(x: np.ndarray, what: str, at_least: int = 2) -> np.ndarray:
+    """`x` itself, if it is `[n, d]`, finite, with d >= 1 and n >= `at_least`.
+
+    Raises:
+        ValueError: the wrong rank, or not numbers.
+        ModelError: NaN or infinite values.
+        GenbenchError: too few rows.
+    """
+    if x.ndim != 2 or x.shape[1] == 0 or x.dtype.kind not in "fiu":
+        raise ValueError(f"{what}: expected numbers [n, d], got {x.dtype} {list(x.shape)}")
+    enough(len(x), what, at_least)
+    if bad := int((~np.isfinite(x)).sum()):
+        raise ModelError(f"{what}: {bad} values are NaN or infinite")
+    return x
+
+
+def matrices(at_least: int, **named: np.ndarray) -> list[np.ndarray]:
+    """Matrices of one width: see `matrix`."""
+    checked = [matrix(x, what, at_least) for what, x in named.items()]
+    if len({x.shape[1] for x in checked}) > 1:
+        widths = ", ".join(f"{what} {x.shape[1]}" for what, x in named.items())
+        raise ValueError(f"features of different widths cannot be compared: {widths}")
+    return checked
+
+
+def enough(n: int, what: str, at_least: int) -> None:
+    if n < at_least:
+        raise GenbenchError(
+            f"{what}: this metric needs at least {at_least} rows, got {n}",
+            "Ask for more samples (--samples), or take a larger dataset.",
+        )

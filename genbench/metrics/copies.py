@@ -1,0 +1,52 @@
+"""Copies: the share of samples that equal a training example exactly, value by value.
+
+Whole rows are compared through 128-bit hashes, whose chance of a false match is below 1e-20 for
+any set that fits a disk. In small discrete spaces honest samples repeat training data too: the
+share of samples that equal a *test* example, in the details, says how often that happens by chance.
+On real-valued data only a model that stores its training set scores above 0.
+
+References:
+    Extracting training data from diffusion models (Carlini et al., 2023), for near copies; see `memorisation`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+from genbench.errors import ModelError
+from genbench.metrics import Measure, share
+from genbench.metrics._inputs import enough
+
+VERSION = 1
+NEEDS = ("samples", "train", "test")
+OUTPUTS = {"copies": {"unit": "share", "direction": "lower", "title": "exact copies of training data"}}
+REFERENCE = "Carlini et al., 2023"
+
+
+def compute(samples: np.ndarray, train: np.ndarray, test: np.ndarray) -> dict[str, Measure]:
+    named = {"samples": samples, "train": train, "test": test}
+    for what, x in named.items():
+        enough(len(x), what, 1)
+        if x.shape[1:] != samples.shape[1:] or x.dtype != samples.dtype:
+            got = f"{x.dtype} {list(x.shape)} and {samples.dtype} {list(samples.shape)}"
+            raise ValueError(f"copies: {what} and samples are of different spaces: {got}")
+        if bad := int((~np.isfinite(x)).sum()):
+            raise ModelError(f"{what}: {bad} values are NaN or infinite")
+    rows = {what: _hashes(x) for what, x in named.items()}
+    of_train, of_test = (set(rows[what]) for what in ("train", "test"))
+    n = len(samples)
+    details = {
+        "n_samples": n,
+        "n_train": len(train),
+        "n_test": len(test),
+        "share_of_test": sum(row in of_test for row in rows["samples"]) / n,
+        "distinct": len(set(rows["samples"])) / n,
+    }
+    return {"copies": share(sum(row in of_train for row in rows["samples"]), n, details=details)}
+
+
+def _hashes(x: np.ndarray) -> list[bytes]:
+    flat = np.ascontiguousarray(x.reshape(len(x), -1) + x.dtype.type(0))  # -0.0 + 0.0 is 0.0
+    return [hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in flat]

@@ -1,0 +1,47 @@
+"""Inception score: exp of the mean KL divergence of a classifier's p(y|x) from its average over the samples.
+
+    IS = exp( 1/n sum_i KL(p(y|x_i) || p(y)) ),    p(y) = 1/n sum_i p(y|x_i)
+
+in nats, averaged over `splits` parts of the samples, in torch-fidelity's order: one
+RandomState(2020).permutation, parts i n // S : (i+1) n // S. From 1 (every sample looks alike, or
+nothing is recognised) to the number of classes. The score of a part grows with its size.
+
+Its published "std" is the spread of the parts with ddof = 0, kept in the details; the standard
+error here is that of the mean over parts.
+
+References:
+    Improved techniques for training GANs (Salimans et al., 2016), section 4.
+    A note on the inception score (Barratt, Sharma, 2018), on what it does not see.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import rel_entr, softmax
+
+from genbench.metrics import Measure, mean
+from genbench.metrics._inputs import matrix
+
+VERSION = 1
+NEEDS = ("sample_logits",)
+OUTPUTS = {"is": {"unit": "classes", "direction": "higher", "title": "inception score"}}
+REFERENCE = "Salimans et al., 2016"
+
+
+def compute(sample_logits: np.ndarray, splits: int = 10) -> dict[str, Measure]:
+    if splits < 1:
+        raise ValueError(f"splits must be at least 1, got {splits}")
+    # A part of one sample scores exactly 1 whatever it shows.
+    logits = matrix(sample_logits, "sample_logits", at_least=2 * splits)
+    n = len(logits)
+    p = softmax(logits[np.random.RandomState(2020).permutation(n)].astype(np.float64), axis=1)  # [n, c]
+    scores = np.array([_score(p[i * n // splits : (i + 1) * n // splits]) for i in range(splits)])
+    details = {"n_samples": n, "splits": splits, "std_ddof0": float(scores.std())}
+    measure = mean(scores, details=details)
+    if splits == 1:
+        return {"is": measure}
+    return {"is": Measure(measure.value, "estimate", measure.stderr, measure.ci95, "t over splits", details=details)}
+
+
+def _score(p: np.ndarray) -> float:
+    return float(np.exp(rel_entr(p, p.mean(0)).sum(1).mean()))

@@ -1,0 +1,125 @@
+"""Memorisation: the share of samples that are nearer to training data than a model that generalises allows.
+
+Pool the N training and M test examples. Where samples owe nothing to the particular training set,
+the pool's labels are exchangeable, so the example nearest to a sample is a training example with
+probability q = N/(N+M): for real data, for a good model, for one that is blurred or collapsed to
+the mean alike, since only which of the two sets is nearer counts, not how near. If a share f of the
+samples are copies, clean or noisy, the share nearest to training is f + (1-f) q. Hence
+
+    memorisation = (share nearest to training - q) / (1 - q)
+
+is 0 for fresh data, 1 for a resampler of the training set, and negative where samples lean on the
+test set. An overfitted model lies between: its samples lean on the training set without copying it.
+Of examples equally near, each counts for its part. It assumes what every test set assumes: that
+both sets are draws from one distribution.
+
+Samples that have a common nearest example agree by necessity, so Wilson's interval is taken at
+n_eff = n^2 / sum_z c_z^2 trials, c_z the number of samples nearest to example z (Kish's design
+effect). It covers the draw of the samples and of both sets.
+
+`flagged` if the whole interval lies above 1/2: most samples owe their place to a training example;
+or above 1/10 while surely (Wilson) more than 1/20 of the samples are *close*: nearer to the training
+set than 99 % of test examples are. Closeness alone flags blur, and leaning alone overfitting.
+
+If every sample is a test example, up to the rounding of float32 features, the samples are real data
+set beside models; each is then compared with the other test examples, and q = N/(N+M-1).
+
+In the details: the shares of samples that are close and at distance exactly 0, and median distances.
+
+References:
+    Multivariate two-sample tests based on nearest neighbors (Schilling, 1986), for the null.
+    A non-parametric test to detect data-copying (Meehan, Chaudhuri, Dasgupta, 2020), for the aim.
+    Survey sampling (Kish, 1965), section 8.2, for n_eff.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from genbench.metrics import Measure
+from genbench.metrics._inputs import matrices
+from genbench.numerics.neighbours import count_within, nearest
+
+VERSION = 1
+NEEDS = ("sample_features", "train_features", "test_features")
+OUTPUTS = {"memorisation": {"unit": "share", "direction": "lower", "title": "memorisation"}}
+REFERENCE = "nearest-neighbour label test, after Schilling, 1986"
+
+FLAG_LEANING, FLAG_LEANING_AND_CLOSE, FLAG_CLOSE = 0.5, 0.1, 0.05
+ROUNDING = 1e-5  # relative: what a batch's size may do to float32 features
+
+
+def compute(sample_features: np.ndarray, train_features: np.ndarray, test_features: np.ndarray) -> dict[str, Measure]:
+    x, train, test = matrices(
+        10, sample_features=sample_features, train_features=train_features, test_features=test_features
+    )
+    to_train, in_train = nearest(x, train, 1)
+    to_test, in_test = nearest(x, test, 2)  # [n, 2]
+    real = bool((to_test[:, 0] <= (ROUNDING * _spread(test)) ** 2).all())
+    column = 1 if real else 0
+    nearest_test, in_test = to_test[:, column], in_test[:, column]
+    y = _nearer_to_train(x, train, test, to_train[:, 0], nearest_test, own=int(real))
+    winner = np.where(to_train[:, 0] <= nearest_test, in_train[:, 0], len(train) + in_test)
+    crowd = np.bincount(winner)
+    n_eff = len(x) ** 2 / float((crowd**2).sum())
+
+    q = len(train) / (len(train) + len(test) - real)
+    low, high, p = *_wilson(float(y.mean()), n_eff), float(y.mean())
+    value, interval = (p - q) / (1 - q), ((low - q) / (1 - q), (high - q) / (1 - q))
+    stderr = math.sqrt(p * (1 - p) / n_eff) / (1 - q)
+    usual, _ = nearest(test, train, 1)
+    close = float((to_train[:, 0] < np.quantile(usual, 0.01)).mean())
+    details = {
+        "flagged": _flagged(interval[0], _wilson(close, len(x))[0]),
+        "share_nearest_train": p,
+        "expected_share": q,
+        "n_eff": n_eff,
+        "samples_are_test": real,
+        "close": close,
+        "at_distance_0": float((to_train[:, 0] == 0).mean()),
+        "median_distance_to_train": float(np.sqrt(np.median(to_train))),
+        "median_distance_to_test": float(np.sqrt(np.median(nearest_test))),
+        "median_distance_test_to_train": float(np.sqrt(np.median(usual))),
+        "n_samples": len(x),
+        "n_train": len(train),
+        "n_test": len(test),
+    }
+    method = "Wilson at n_eff trials, rescaled"
+    return {"memorisation": Measure(value, "estimate", stderr, interval, method, details=details)}
+
+
+def _nearer_to_train(
+    x: np.ndarray, train: np.ndarray, test: np.ndarray, to_train: np.ndarray, to_test: np.ndarray, own: int
+) -> np.ndarray:
+    """1 where the nearest example is of the training set, 0 of the test set, their shares where both are: `[n]`.
+
+    Arguments:
+        own: how many test examples are the sample itself, and no neighbours.
+    """
+    y = (to_train < to_test).astype(np.float64)
+    tied = np.flatnonzero(to_train == to_test)
+    if len(tied):
+        radii = to_train[tied, None]
+        a = count_within(x[tied], train, radii)
+        y[tied] = a / (a + count_within(x[tied], test, radii) - own)
+    return y
+
+
+def _flagged(leaning: float, close: float) -> bool:
+    """By the lower ends of the two intervals."""
+    return leaning > FLAG_LEANING or (leaning > FLAG_LEANING_AND_CLOSE and close > FLAG_CLOSE)
+
+
+def _spread(x: np.ndarray) -> float:
+    """Root-mean-square distance from the mean."""
+    return math.sqrt(float(x.var(0, dtype=np.float64).sum()))
+
+
+def _wilson(p: float, n: float) -> tuple[float, float]:
+    """Wilson's score interval of a share (1927), for a number of trials that need not be whole."""
+    z2 = 1.959963984540054**2
+    middle = (p + z2 / (2 * n)) / (1 + z2 / n)
+    half = math.sqrt(z2 * (p * (1 - p) / n + z2 / (4 * n * n))) / (1 + z2 / n)
+    return middle - half, middle + half

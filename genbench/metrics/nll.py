@@ -1,0 +1,45 @@
+"""Negative log-likelihood of the test data in bits per dimension, with the kind of number it is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from genbench.metrics import Measure, mean
+from genbench.space import Space
+
+if TYPE_CHECKING:
+    from genbench.likelihood import LogLikelihood
+
+VERSION = 1
+NEEDS = ("log_likelihood", "space")
+OUTPUTS = {"nll": {"unit": "bits/dim", "direction": "lower", "title": "negative log-likelihood"}}
+REFERENCE = "Theis, van den Oord, Bethge 2016"
+
+
+def compute(log_likelihood: LogLikelihood, space: Space) -> dict[str, Measure]:
+    """-mean log p(x) / (D ln 2).
+
+    The spread over examples contains the Monte Carlo noise of each; the latter is also given alone.
+    """
+    nats = -log_likelihood.values
+    details = {"nats": float(nats.mean()), "method": log_likelihood.method, "n": len(nats)}
+    warnings: tuple[str, ...] = ()
+    if log_likelihood.mc_stderr is not None:
+        noise = float(np.sqrt(np.square(log_likelihood.mc_stderr).sum()) / len(nats))
+        details["mc_stderr"] = space.bits_per_dim(noise)
+    if log_likelihood.ess is not None:
+        details["ess_median"] = float(np.median(log_likelihood.ess))
+        low = float((log_likelihood.ess < 10).mean())
+        if low > 0.5:
+            warnings = (f"effective sample size below 10 for {low:.0%} of the examples: the bound is loose",)
+    kind = {"exact": "exact", "lower_bound": "upper_bound", "estimate": "estimate"}[log_likelihood.kind]
+    return {
+        "nll": mean(
+            np.array([space.bits_per_dim(1.0)]) * nats,
+            kind=kind,
+            details=details,
+            warnings=warnings,
+        )
+    }

@@ -1,0 +1,46 @@
+"""What several test files share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from genbench import datasets
+from genbench.cli import main
+from genbench.train import Preset, train
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    """The folder of real data: GENBENCH_DATA, else shared/data beside the repository; without one the test skips."""
+    named = os.environ.get("GENBENCH_DATA")
+    root = Path(named).resolve() if named else REPOSITORY.parent / "shared" / "data"
+    if not root.is_dir():
+        pytest.skip(f"no real data: {root} is no folder; set GENBENCH_DATA to one")
+    return root
+
+
+@pytest.fixture
+def cli(capsys, monkeypatch, tmp_path):
+    """Runs the command line in this process, in an empty folder: (exit code, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        try:
+            code = main([str(a) for a in arguments])
+        except SystemExit as stop:  # argparse
+            code = int(stop.code or 0)
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def pixels_checkpoint(tmp_path_factory) -> Path:
+    """Independent pixels, fitted to the digits: a real checkpoint that takes no time to make."""
+    out = tmp_path_factory.mktemp("checkpoints") / "pixels.safetensors"
+    train("independent-pixels", datasets.load("digits"), Preset(), out)
+    return out

@@ -1,0 +1,238 @@
+"""The command line: what it prints where, its exit codes, and that errors help."""
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from genbench import __version__, datasets
+from genbench.checkpoint import read_card
+from genbench.cli import COMMANDS
+
+FAST = ("--metrics", "nll,copies", "--samples", "40", "--limit", "40")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["--version"],
+        ["list", "baselines"],
+        ["list", "metrics", "--json"],
+        ["status", "{run}"],
+        ["leaderboard", "{run}"],
+        ["evaluate", "{checkpoint}", *FAST, "-o", "{run}"],  # finished: nothing to do
+    ],
+)
+def test_light_commands_do_not_import_torch(arguments, finished_run, pixels_checkpoint):
+    """Proved by the modules loaded, in a process of its own."""
+    arguments = [a.format(run=finished_run, checkpoint=pixels_checkpoint) for a in arguments]
+    body = f"""
+        import sys
+        from genbench.cli import main
+        try:
+            main({arguments!r})
+        except SystemExit as stop:
+            assert stop.code == 0
+        assert "torch" not in sys.modules, "torch was imported"
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(body)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def finished_run(tmp_path_factory, pixels_checkpoint):
+    out = tmp_path_factory.mktemp("runs") / "run"
+    command = [sys.executable, "-m", "genbench.cli", "evaluate", str(pixels_checkpoint), *FAST, "-o", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+def test_evaluate_prints_a_table_to_stdout_and_a_summary_to_stderr(cli, pixels_checkpoint):
+    code, out, err = cli("evaluate", f"mine={pixels_checkpoint}", *FAST)
+    assert code == 0
+    assert "| mine " in out
+    assert "| real test data " in out
+    assert "records in runs/digits" in err
+    assert "\r" not in err, "no progress bar where stderr is no terminal"
+    assert json.loads(open("runs/digits/manifest.json").read())["command"].startswith("genbench evaluate")
+
+
+def test_leaderboard_check_trips_when_a_page_differs_from_its_records(cli, finished_run, tmp_path):
+    page = tmp_path / "page.md"
+    assert cli("leaderboard", finished_run, "-o", page)[0] == 0
+    assert cli("leaderboard", finished_run, "-o", page, "--check")[0] == 0
+    page.write_text(page.read_text().replace("= ", "~ ", 1))
+    code, _, err = cli("leaderboard", finished_run, "-o", page, "--check")
+    assert code == 3
+    assert "Make it anew: genbench leaderboard" in err
+
+
+@pytest.mark.parametrize("form", ["md", "csv", "json", "html"])
+def test_leaderboard_writes_every_format(cli, finished_run, form):
+    code, out, _ = cli("leaderboard", finished_run, "--format", form)
+    assert code == 0
+    assert "pixels" in out
+
+
+def test_a_failed_cell_gives_exit_code_1(cli, tmp_path):
+    (tmp_path / "bad.py").write_text(
+        "from genbench.space import Space\nclass Bad:\n    space = Space((1, 8, 8), 17)\n"
+        "    def sample(self, n, generator): raise RuntimeError('boom')\n"
+    )
+    code, out, _ = cli("evaluate", "bad.py:Bad", "--metrics", "copies", "--samples", "20")
+    assert code == 1
+    assert "RuntimeError: boom" in out
+
+
+def test_dry_run_measures_nothing(cli, pixels_checkpoint, tmp_path):
+    code, out, _ = cli("evaluate", pixels_checkpoint, *FAST, "--dry-run")
+    assert code == 0
+    assert "pixels: 2 of 2 cells to measure" in out
+    assert not (tmp_path / "runs").exists()
+
+
+def test_train_writes_a_checkpoint_that_evaluate_reads(cli):
+    code, out, err = cli("train", "mixture", "--steps", "4", "--set", "components=3", "-o", "m.safetensors")
+    assert code == 0, err
+    assert "m.safetensors: 387 parameters" in out  # 3 weights, 3 means and 3 deviations of 64 pixels
+    assert cli("describe", "m.safetensors")[0] == 0
+    assert cli("evaluate", "m.safetensors", *FAST)[0] == 0
+
+
+def test_samples_of_any_framework_are_measured(cli, tmp_path):
+    np.save("samples.npy", datasets.load("digits").train[:50])
+    code, out, err = cli("evaluate", "stolen=samples:samples.npy", "--metrics", "copies", "--samples", "50")
+    assert code == 0, err
+    assert "| stolen " in out
+    assert "~ 1.00" in out
+
+
+def test_every_command_has_help(cli):
+    for command in COMMANDS:
+        assert cli(command, "--help")[0] == 0
+
+
+def test_version_and_env_tell_where_a_number_comes_from(cli):
+    assert cli("--version")[1].strip() == f"genbench {__version__}"
+    found = json.loads(cli("env", "--json")[1])
+    assert found["packages"]["torch"] == torch.__version__
+    assert found["threads"] >= 1
+
+
+def usage_error(result, problem: str, remedy: str = "") -> None:
+    """Exit code 2, two lines on stderr, nothing on stdout."""
+    code, out, err = result
+    assert code == 2, err
+    assert out == ""
+    assert len(err.strip().splitlines()) == 2, err
+    assert problem in err
+    assert remedy in err
+
+
+def test_bad_checkpoints(cli, pixels_checkpoint, tmp_path):
+    usage_error(cli("evaluate", "none.safetensors"), "no checkpoint at none.safetensors")
+    data = pixels_checkpoint.read_bytes()
+    (tmp_path / "cut.safetensors").write_bytes(data[: len(data) // 2])
+    usage_error(cli("evaluate", "cut.safetensors"), "is truncated", "Copy or download it again")
+    weights, card = load_file(pixels_checkpoint), read_card(pixels_checkpoint)
+    save_file(weights, "bare.safetensors")
+    usage_error(cli("evaluate", "bare.safetensors"), "no genbench card")
+    save_file({"log_p": weights["log_p"][:3].contiguous()}, "small.safetensors", metadata={"genbench": card.to_json()})
+    usage_error(cli("evaluate", "small.safetensors", *FAST), "does not fit its baseline", "options")
+    torch.save({}, "model.pt")
+    usage_error(cli("evaluate", "model.pt"), "is a pickle", "Convert it")
+    usage_error(cli("evaluate", pixels_checkpoint, "--dataset", "ring8"), "models Space", "--dataset digits")
+
+
+def test_bad_names(cli, pixels_checkpoint):
+    usage_error(cli("evaluate", "--dataset", "digit"), "unknown dataset 'digit'", "Did you mean 'digits'?")
+    usage_error(cli("evaluate", "--metrics", "nl"), "unknown metric 'nl'", "Did you mean 'nll'?")
+    usage_error(cli("evaluate", "--metrics", "fd[digit-cnn]"), "unknown extractor", "Did you mean 'digits-cnn'?")
+    usage_error(cli("evaluate", "--suite", "digts"), "unknown suite", "Did you mean 'digits'?")
+    usage_error(cli("train", "mixtur"), "unknown baseline", "Did you mean 'mixture'?")
+    usage_error(cli("train", "mixture", "--set", "component=3"), "component", "Did you mean 'components'?")
+    usage_error(cli("evalute"), "unknown command", "Did you mean 'evaluate'?")
+    usage_error(cli("describe", "mixtur"), "unknown name", "Did you mean 'mixture'?")
+    usage_error(cli("status", "nowhere"), "no run at nowhere")
+
+
+def test_bad_samples(cli, tmp_path):
+    def measure(path, *more):
+        return cli("evaluate", f"samples:{path}", "--metrics", "copies", "--samples", "10", *more)
+
+    rng = np.random.default_rng(0)
+    np.save("shape.npy", rng.integers(17, size=(10, 1, 4, 4), dtype=np.uint8))
+    usage_error(measure("shape.npy"), "shape.npy")
+    np.save("dtype.npy", rng.random((10, 1, 8, 8)))
+    usage_error(measure("dtype.npy"), "dtype.npy")
+    np.save("range.npy", np.full((10, 1, 8, 8), 200, np.uint8))
+    usage_error(measure("range.npy"), "range.npy")
+    np.save("few.npy", rng.integers(17, size=(4, 1, 8, 8), dtype=np.uint8))
+    usage_error(measure("few.npy"), "few.npy has 4 samples, the protocol takes 10", "--samples 4")
+    np.save("object.npy", np.array([{}], dtype=object), allow_pickle=True)
+    usage_error(measure("object.npy"), "object.npy")
+    usage_error(measure("none.npy"), "none.npy")
+
+
+def test_bad_image_folders(cli, tmp_path):
+    def measure(folder):
+        return cli("evaluate", f"samples:{folder}", "--metrics", "copies", "--samples", "2")
+
+    for name in ("empty", "mixed", "broken"):
+        (tmp_path / name).mkdir()
+    usage_error(measure("empty"), "empty")
+    for i, size in enumerate((8, 9)):
+        Image.new("L", (size, size)).save(f"mixed/{i}.png")
+    usage_error(measure("mixed"), "mixed")
+    (tmp_path / "broken" / "0.png").write_bytes(b"not an image")
+    usage_error(measure("broken"), "0.png")
+
+
+def test_fewer_samples_than_a_metric_needs(cli, pixels_checkpoint):
+    result = cli("evaluate", pixels_checkpoint, "--metrics", "precision", "--samples", "2")
+    usage_error(result, "needs at least", "--samples")
+    usage_error(cli("evaluate", pixels_checkpoint, "--samples", "0"), "n_samples is 0")
+
+
+def test_an_output_folder_that_cannot_be_written(cli, pixels_checkpoint, tmp_path):
+    usage_error(cli("evaluate", pixels_checkpoint, *FAST, "-o", "/proc/genbench"), "cannot write", "-o")
+    (tmp_path / "file").write_text("")
+    usage_error(cli("evaluate", pixels_checkpoint, *FAST, "-o", "file/run"), "cannot write", "-o")
+
+
+def test_a_full_disk_loses_nothing(pixels_checkpoint, finished_run, tmp_path):
+    """The largest file a process may write stands in for the space left on a disk."""
+    pytest.importorskip("resource")
+    out = tmp_path / "run"
+    body = f"""
+        import resource, signal, sys
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # write() then fails, as on a full disk
+        from genbench.cli import main
+        import genbench.records as records
+        put, count = records.Run.put, []
+        def full_after_two(run, record):
+            count.append(1)
+            if len(count) == 3:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+            put(run, record)
+        records.Run.put = full_after_two
+        sys.exit(main(["evaluate", {str(pixels_checkpoint)!r}, *{FAST!r}, "-o", {str(out)!r}]))
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(body)], capture_output=True, text=True, timeout=100)
+    assert done.returncode == 2, done.stderr
+    assert "cannot write" in done.stderr
+    kept = sorted((out / "cells").iterdir())
+    assert len(kept) == 2, "two records whole, and no rest of a third"
+    assert all(json.loads(path.read_text())["status"] in ("ok", "skipped") for path in kept)
+    command = [sys.executable, "-m", "genbench.cli", "evaluate", str(pixels_checkpoint), *FAST, "-o", str(out)]
+    again = subprocess.run(command, capture_output=True, text=True, timeout=100, env=dict(os.environ))
+    assert "2 kept" in again.stderr

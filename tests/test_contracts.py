@@ -1,0 +1,83 @@
+"""One contract for the whole catalog: a new member is tested without editing a test."""
+
+import numpy as np
+import pytest
+
+from genbench import catalog, datasets
+from genbench.conformance import check
+from genbench.evaluate import STAGES, Suite, jobs
+
+
+@pytest.mark.parametrize("name", catalog.names("baselines"))
+def test_baseline_keeps_the_contract(name):
+    failures = [f"{c.space}: {c.what}: {c.why}" for c in check(name) if not c.ok]
+    assert failures == []
+
+
+@pytest.mark.parametrize("name", catalog.names("baselines"))
+def test_baseline_says_what_it_is(name):
+    constants = catalog.find("baselines", name).constants
+    assert len(constants["__doc__"].splitlines()) >= 3, "a docstring that teaches"
+    assert isinstance(constants["FAMILY"], str)
+
+
+@pytest.mark.parametrize("name", catalog.names("metrics"))
+def test_metric_has_a_card_that_can_be_read_without_importing_it(name):
+    entry = catalog.find("metrics", name)
+    assert isinstance(entry.constants["VERSION"], int)
+    assert isinstance(entry.constants["REFERENCE"], str)
+    assert set(entry.constants["NEEDS"]) <= set(STAGES)
+    for output in entry.constants["OUTPUTS"].values():
+        assert output["direction"] in ("lower", "higher", "none")
+        assert set(output) == {"unit", "direction", "title"}
+
+
+def test_outputs_of_metrics_have_names_of_their_own():
+    outputs = [o for e in catalog.entries("metrics").values() for o in e.constants["OUTPUTS"]]
+    assert len(outputs) == len(set(outputs))
+
+
+@pytest.mark.parametrize("name", catalog.names("suites"))
+def test_suite_names_what_exists(name):
+    suite = Suite.read(catalog.find("suites", name).path)
+    assert suite.dataset in catalog.names("datasets")
+    assert suite.extractor in catalog.names("extractors")
+    assert jobs(suite.metrics, suite.extractor, suite.params)
+
+
+@pytest.mark.parametrize("name", catalog.names("datasets"))
+def test_dataset_keeps_the_contract(name, request):
+    needs_files = name.startswith(("mnist", "tiny"))
+    root = request.getfixturevalue("data_root") if needs_files else None
+    data = datasets.load(name, root)
+    assert data.licence
+    assert data.source
+    for split in datasets.SPLITS:
+        x = data.split(split)
+        assert np.array_equal(data.space.checked(x, split), x)
+        if data.labels is not None:
+            assert data.labels[split].shape == (len(x),)
+    again = datasets.load(name, root)
+    assert data.sha256 == again.sha256
+
+
+@pytest.mark.parametrize("name", ["digits", "mnist"])
+def test_no_test_image_is_a_training_image(name, request):
+    root = request.getfixturevalue("data_root") if name == "mnist" else None
+    data = datasets.load(name, root)
+    seen = {x.tobytes() for x in data.train}
+    assert sum(x.tobytes() in seen for x in data.test) == 0
+
+
+@pytest.mark.parametrize("name", catalog.names("extractors"))
+def test_extractor_is_a_function_of_each_image_alone(name):
+    digits = datasets.load("digits")
+    extractor = catalog.load("extractors", name).extractor(digits.space)
+    x = digits.test[:20]
+    features, logits = extractor(x)
+    assert features.shape[0] == 20
+    assert features.dtype == np.float32
+    assert extractor.preprocessing
+    by_threes, _ = extractor(x, batch_size=3)
+    np.testing.assert_allclose(features, by_threes, rtol=1e-4, atol=1e-4)
+    assert logits is None or logits.shape[0] == 20

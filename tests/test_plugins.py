@@ -1,0 +1,190 @@
+"""Plugins: an installed distribution, a file, a scaffold; a broken one hurts nobody."""
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from genbench import catalog
+from genbench.errors import GenbenchError
+
+
+@pytest.fixture(autouse=True)
+def no_plugins_left():
+    yield
+    catalog._plugins.clear()
+
+
+def write_distribution(folder, module: str, body: str) -> None:
+    (folder / "pyproject.toml").write_text(
+        textwrap.dedent(
+            f"""
+            [build-system]
+            requires = ["hatchling"]
+            build-backend = "hatchling.build"
+            [project]
+            name = "{module.replace("_", "-")}"
+            version = "1.0"
+            [project.entry-points."genbench.baselines"]
+            coin = "{module}"
+            [tool.hatch.build.targets.wheel]
+            include = ["{module}.py"]
+            """
+        )
+    )
+    (folder / f"{module}.py").write_text(textwrap.dedent(body))
+
+
+def install(source, target) -> None:
+    """Builds a wheel and installs it into a folder of its own, without network."""
+    command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--no-index"]
+    done = subprocess.run([*command, "--target", str(target), str(source)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
+def genbench(*arguments: str, path) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "genbench.cli", *arguments]
+    env = {**os.environ, "PYTHONPATH": str(path)}
+    return subprocess.run(command, capture_output=True, text=True, timeout=100, env=env, cwd=path)
+
+
+COIN = '''
+    """A coin for every pixel."""
+    import torch
+    from torch import nn
+
+    FAMILY = "toy"
+
+    class Coin(nn.Module):
+        def __init__(self, space):
+            super().__init__()
+            self.space = space
+            self.weight = nn.Parameter(torch.zeros(1))
+
+        def sample(self, n, generator):
+            return torch.randint(self.space.levels, (n, *self.space.shape), generator=generator)
+
+        def loss(self, x, generator):
+            return self.weight.square().sum()
+
+    def build(space):
+        if space.levels is None:
+            raise ValueError("a coin has two sides")
+        return Coin(space)
+'''
+
+
+def test_a_baseline_from_an_installed_distribution(tmp_path):
+    source, site = tmp_path / "source", tmp_path / "site"
+    source.mkdir()
+    write_distribution(source, "coin_plugin", COIN)
+    install(source, site)
+    listed = json.loads(genbench("list", "plugins", "--json", path=site).stdout)
+    assert [(e["name"], e["origin"]) for e in listed] == [("coin", "coin-plugin")]
+    done = genbench("check", "coin", path=site)
+    assert done.returncode == 0, done.stdout + done.stderr
+    done = genbench("train", "coin", "--steps", "2", "-o", "coin.safetensors", path=site)
+    assert done.returncode == 0, done.stderr
+    done = genbench("evaluate", "coin.safetensors", "--metrics", "copies", "--samples", "20", path=site)
+    assert done.returncode == 0, done.stderr
+    assert "| coin " in done.stdout
+    assert "| toy " in done.stdout
+
+
+def test_a_broken_distribution_is_named_and_hurts_nobody(tmp_path):
+    source, site = tmp_path / "source", tmp_path / "site"
+    source.mkdir()
+    write_distribution(source, "broken_plugin", '"""Broken."""\nraise RuntimeError("boom")\n')
+    install(source, site)
+    assert genbench("list", "baselines", path=site).returncode == 0
+    done = genbench("train", "coin", path=site)
+    assert done.returncode == 2
+    assert "'coin' of broken-plugin cannot be imported: RuntimeError: boom" in done.stderr
+    assert genbench("train", "mixture", "--steps", "2", "-o", "m.safetensors", path=site).returncode == 0
+
+
+def test_built_in_names_win_with_a_warning(tmp_path):
+    path = tmp_path / "mixture.py"
+    path.write_text(textwrap.dedent(COIN))
+    catalog.use_plugin(str(path))
+    with pytest.warns(UserWarning, match="is hidden by the one of genbench"):
+        assert catalog.find("baselines", "mixture").origin == "genbench"
+
+
+def test_a_scaffold_is_short_and_passes_the_contract(cli, tmp_path):
+    code, out, _ = cli("new", "baseline", "my-model")
+    assert code == 0
+    assert "genbench check my_model.py" in out
+    assert len((tmp_path / "my_model.py").read_text().splitlines()) <= 40
+    code, out, err = cli("check", "my_model.py")
+    assert code == 0, out
+    assert "FAIL" not in out
+
+
+def test_a_plugin_file_is_trained_and_evaluated(cli):
+    cli("new", "baseline", "my-model")
+    plugin = ("--plugin", "my_model.py")
+    assert cli("train", "my-model", "--steps", "3", *plugin, "-o", "m.safetensors")[0] == 0
+    code, out, _ = cli("evaluate", "m.safetensors", *plugin, "--metrics", "nll")
+    assert code == 0
+    assert "| m " in out
+    catalog._plugins.clear()
+    code, _, err = cli("evaluate", "m.safetensors", "--metrics", "nll")
+    assert code == 2
+    assert "needs baseline 'my-model', which is not installed" in err
+
+
+def test_a_scaffold_never_overwrites(cli):
+    cli("new", "baseline", "my-model")
+    code, _, err = cli("new", "baseline", "my-model")
+    assert code == 2
+    assert "exists" in err
+    assert cli("new", "baseline", "3d")[0] == 2
+
+
+CHEATS = {
+    "ignores the generator": ("torch.randint(L, (n, 1, 8, 8))", "some randomness does not come from the generator"),
+    "draws out of range": ("torch.randint(L, (n, 1, 8, 8), generator=generator) + 1", "expected values 0..16"),
+    "always answers the same": ("torch.zeros(n, 1, 8, 8).long()", "the generator is ignored"),
+    "depends on its own count": (
+        "torch.randint(L, (n, 1, 8, 8), generator=generator)[: n - 1]",
+        "asked for 24 samples",
+    ),
+}
+
+
+@pytest.mark.parametrize("cheat", CHEATS)
+def test_the_contract_catches(cheat, cli, tmp_path):
+    expression, why = CHEATS[cheat]
+    body = textwrap.dedent(COIN).replace(
+        "torch.randint(self.space.levels, (n, *self.space.shape), generator=generator)", expression
+    )
+    body = body.replace("if space.levels is None", "if space.shape != (1, 8, 8)").replace("L, (n", "17, (n")
+    (tmp_path / "cheat.py").write_text(body)
+    code, out, _ = cli("check", "cheat.py")
+    assert code == 1
+    assert why in out
+
+
+def test_the_contract_catches_probabilities_that_do_not_sum_to_one(cli, tmp_path):
+    cli("new", "baseline", "liar")
+    path = tmp_path / "liar.py"
+    path.write_text(path.read_text().replace("sum((1, 2))", "sum((1, 2)) + 0.1"))
+    code, out, _ = cli("check", "liar.py")
+    assert code == 1
+    assert "probabilities sum to one: they sum to 1.105171" in out
+
+
+def test_a_file_that_is_no_plugin_is_refused(tmp_path):
+    path = tmp_path / "other.py"
+    path.write_text("x = 1\n")
+    with pytest.raises(GenbenchError, match="defines no member"):
+        catalog.use_plugin(str(path))
+    with pytest.raises(GenbenchError, match="no plugin at"):
+        catalog.use_plugin("no_such_module")
+    path.write_text("def build(:\n")
+    with pytest.raises(GenbenchError, match="not valid Python"):
+        catalog.use_plugin(str(path))
