@@ -133,11 +133,11 @@ class GAN(nn.Module):
 PRESETS = {
     "digits": Preset(
         {"latent": 32, "width": 48, "critic_width": 28, "slope": 4.0, "repeats": 2},
-        steps=6000, batch_size=64, lr=5e-4, betas=(0.0, 0.9), ema=0.995, validate_every=200,
+        steps=6000, batch_size=64, lr=1e-3, betas=(0.5, 0.9), ema=0.995, validate_every=200,
     ),
     "ring8": Preset(
-        {"latent": 8, "width": 128, "critic_width": 128, "slope": 20.0, "repeats": 2},
-        steps=10000, batch_size=256, lr=5e-4, betas=(0.0, 0.9), ema=0.995, validate_every=250,
+        {"latent": 4, "width": 128, "critic_width": 128, "slope": 20.0, "repeats": 2},
+        steps=12000, batch_size=256, lr=2e-3, betas=(0.5, 0.9), ema=0.995, validate_every=250,
     ),
 }  # fmt: skip
 

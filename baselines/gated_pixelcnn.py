@@ -276,11 +276,11 @@ class Cache:
 
 PRESETS = {
     "digits": Preset(
-        {"width": 24, "depth": 6, "dropout": 0.2, "one_hot": True},
-        steps=2500,
+        {"width": 24, "depth": 6, "dropout": 0.4, "one_hot": True},
+        steps=1500,
         batch_size=64,
         lr=3e-3,
-        weight_decay=0.05,
+        weight_decay=0.2,
         clip=50.0,
         ema=0.995,
         validate_every=100,

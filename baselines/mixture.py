@@ -39,6 +39,12 @@ class GaussianMixture(nn.Module):
         self.mean = nn.Parameter(spread * torch.randn(components, space.dim))  # of normalised data
         self.log_sd = nn.Parameter(torch.full((components, space.dim), math.log(scale)))
 
+    @torch.no_grad()
+    def initialise(self, x: Tensor, generator: Generator) -> None:
+        """Means at random training examples: from means that know no data, all components follow one."""
+        chosen = torch.randint(len(x), (len(self.mean),), generator=generator, device=x.device)
+        self.mean.copy_(normalised(x[chosen], self.space).flatten(1))
+
     def log_components(self, x: Tensor) -> Tensor:
         """log N(x; mu_k, sigma_k), of the bin of x where x is an integer: [B, *shape] -> [B, K]."""
         x = normalised(x, self.space).flatten(1).unsqueeze(1)  # [B, 1, D]

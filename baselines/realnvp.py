@@ -244,15 +244,16 @@ class RealNVP(nn.Module):
 
 PRESETS = {
     "digits": Preset(
-        {"depth": 4, "hidden": 24, "dropout": 0.1},
-        steps=4000,
+        {"depth": 4, "hidden": 24, "dropout": 0.2},
+        steps=2400,
         batch_size=64,
         lr=2e-3,
-        weight_decay=0.01,
+        weight_decay=0.1,
         clip=50.0,
-        ema=0.998,
+        ema=0.99,
+        validate_every=100,
     ),
-    "ring8": Preset({"depth": 12, "hidden": 64}, steps=8000, batch_size=512, lr=2e-3, clip=10.0, ema=0.998),
+    "ring8": Preset({"depth": 12, "hidden": 64}, steps=8000, batch_size=512, lr=2e-3, clip=10.0, ema=0.99),
 }
 
 

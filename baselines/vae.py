@@ -112,9 +112,14 @@ class VAE(nn.Module):
 
 PRESETS = {
     "digits": Preset(
-        {"latent": 16, "hidden": 64, "dropout": 0.1}, steps=8000, batch_size=128, lr=3e-3, weight_decay=0.01, ema=0.998
+        {"latent": 16, "hidden": 64, "dropout": 0.1},
+        steps=8000,
+        batch_size=128,
+        lr=3e-3,
+        weight_decay=0.05,
+        ema=0.99,
     ),
-    "ring8": Preset({"latent": 2, "hidden": 128}, steps=8000, batch_size=512, lr=2e-3, clip=10.0, ema=0.998),
+    "ring8": Preset({"latent": 2, "hidden": 128}, steps=8000, batch_size=512, lr=2e-3, clip=10.0, ema=0.99),
 }
 
 

@@ -1,3 +1,38 @@
 """genbench: checkpoint -> model -> samples, log-likelihoods -> features -> metrics -> records -> leaderboard."""
 
+from importlib import import_module as _import_module
+from typing import Any as _Any
+
 __version__ = "0.1.0"
+
+# Where the public names live. They are imported when they are asked for: torch takes seconds.
+_HOMES = {
+    "Dataset": "genbench.datasets",
+    "GenbenchError": "genbench.errors",
+    "Measure": "genbench.metrics",
+    "Objective": "genbench.train",
+    "Preset": "genbench.train",
+    "Protocol": "genbench.evaluate",
+    "Record": "genbench.records",
+    "Run": "genbench.records",
+    "Space": "genbench.space",
+    "Stage": "genbench.train",
+    "Suite": "genbench.evaluate",
+    "draw": "genbench.sampling",
+    "load_checkpoint": "genbench.checkpoint:load",
+    "load_dataset": "genbench.datasets:load",
+    "log_likelihood": "genbench.likelihood",
+    "save_checkpoint": "genbench.checkpoint:save",
+}
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str) -> _Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'genbench' has no attribute '{name}'")
+    module, _, attribute = _HOMES[name].partition(":")
+    return getattr(_import_module(module), attribute or name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

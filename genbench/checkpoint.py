@@ -124,9 +124,7 @@ def read_card(path: Path) -> Card:
     try:
         return Card.from_json(metadata["genbench"])
     except (ValueError, KeyError, TypeError) as error:
-        raise GenbenchError(
-            f"{path}: its card cannot be read: {error}", "Save it again with genbench."
-        ) from error
+        raise GenbenchError(f"{path}: its card cannot be read: {error}", "Save it again with genbench.") from error
 
 
 def load_weights(path: Path, model: torch.nn.Module, device: torch.device | str = "cpu") -> None:

@@ -129,7 +129,8 @@ def trains(name: str, data: Dataset, path: Path) -> str | None:
 
 @torch.no_grad()
 def same_model(path: Path, model: Any) -> str | None:
-    a, b = (draw(m, N, 0, N) for m in (model, load(path)))
+    again: Any = load(path)
+    a, b = (draw(m, N, 0, N) for m in (model, again))
     return None if np.array_equal(a, b) else "two loads of one file draw different samples"
 
 

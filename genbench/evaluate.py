@@ -396,7 +396,8 @@ def evaluate(
         GenbenchError: the run's folder cannot be written.
         KeyboardInterrupt: finished records are kept; the same call goes on from there.
     """
-    outcome, shared = Outcome(), {}
+    outcome = Outcome()
+    shared: dict[tuple[str, str | None], Any] = {}
     work = {source.name: missing(run, todo.cells(source), rerun) for source in todo.sources}
     total = sum(len(cells) for cells in work.values())
     outcome.kept = sum(len(todo.cells(source)) for source in todo.sources) - total

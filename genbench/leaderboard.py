@@ -21,6 +21,7 @@ from genbench.errors import unknown
 from genbench.records import Record, canonical, slug
 
 SIGNS = {"exact": "=", "upper_bound": "≤", "lower_bound": "≥", "estimate": "~"}
+UNITS = ("bits/dim", "bits/char", "nats", "1/s", "ms")  # named in a header; shares and counts speak for themselves
 ARROWS = {"lower": "↓", "higher": "↑", "none": ""}
 ORDER = [
     "nll",
@@ -65,7 +66,7 @@ class Column:
 
     @property
     def title(self) -> str:
-        unit = f" ({self.unit})" if self.unit not in ("", "1") else ""
+        unit = f" ({self.unit})" if self.unit in UNITS else ""
         return f"{self.name}{unit} {ARROWS[self.direction]}".strip()
 
 

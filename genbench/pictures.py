@@ -65,9 +65,10 @@ def scatter(points: np.ndarray, dataset: Dataset, title: str) -> bytes:
 
     figure = Figure(figsize=(3.2, 3.2), dpi=100, layout="constrained")
     axes = figure.add_subplot()
-    axes.scatter(*points.T, s=2, alpha=0.4, linewidths=0, color="#1f5fa8")
+    axes.scatter(points[:, 0], points[:, 1], s=2, alpha=0.4, linewidths=0, color="#1f5fa8")
     if dataset.modes is not None:
-        axes.scatter(*dataset.modes[0].T, s=18, marker="+", linewidths=0.8, color="#c0392b", label="mode")
+        centres = dataset.modes[0]
+        axes.scatter(centres[:, 0], centres[:, 1], s=18, marker="+", linewidths=0.8, color="#c0392b", label="mode")
         axes.legend(loc="upper right", fontsize=7, framealpha=0.9)
     reach = 1.25 * np.abs(dataset.test).max()
     outside = int((np.abs(points) > reach).any(1).sum())

@@ -29,6 +29,8 @@ class Sampler(Protocol):
 class HasLogProb(Protocol):
     """The log-likelihood itself: autoregressive, mixtures, pPCA, flows on real-valued data."""
 
+    space: Space
+
     def log_prob(self, x: Tensor) -> Tensor: ...  # [B, *shape] -> [B]
 
 
@@ -39,6 +41,8 @@ class HasLogWeights(Protocol):
     Latent-variable models: log p(x,z) - log q(z|x). Flows on integers: log p(x+u), u uniform
     on [0,1)^D, which is the same idea with u as the latent.
     """
+
+    space: Space
 
     def log_weights(self, x: Tensor, k: int, generator: Generator) -> Tensor: ...  # -> [k, B]
 
@@ -51,12 +55,16 @@ class HasElbo(Protocol):
     variance than the log-weight of one trajectory.
     """
 
+    space: Space
+
     def elbo(self, x: Tensor, generator: Generator) -> Tensor: ...  # -> [B]
 
 
 @runtime_checkable
 class Decoder(Protocol):
     """What annealed importance sampling needs."""
+
+    space: Space
 
     def sample_prior(self, n: int, generator: Generator) -> Tensor: ...  # -> z [n, ...]
 
@@ -69,6 +77,8 @@ class Decoder(Protocol):
 class Encoder(Protocol):
     """A representation."""
 
+    space: Space
+
     def encode(self, x: Tensor) -> Tensor: ...  # -> [B, d]
 
 
@@ -76,12 +86,16 @@ class Encoder(Protocol):
 class Reconstructor(Protocol):
     """What an autoencoder gives back, as expected values in the raw range of the space."""
 
+    space: Space
+
     def reconstruct(self, x: Tensor) -> Tensor: ...  # -> [B, *shape], float
 
 
 @runtime_checkable
 class Completer(Protocol):
     """Samples from p(hidden | visible): mask is 1 where x is given."""
+
+    space: Space
 
     def complete(self, x: Tensor, mask: Tensor, generator: Generator) -> Tensor: ...  # -> [B, *shape]
 

@@ -2,7 +2,8 @@
 
 A baseline either has `fit(x, labels)` (closed form), or `loss(x, generator)` (gradient), or
 `stages()` where it takes more than one optimiser (a critic and a generator) or more than one
-stage (codes, then their prior). Everything random in step s is seeded by (seed, stage, s), so
+stage (codes, then their prior); `initialise(x, generator)` sees some training data once, before
+the first step. Everything random in step s is seeded by (seed, stage, s), so
 a run that was interrupted and resumed equals one that was not.
 """
 
@@ -34,6 +35,7 @@ from genbench.protocol import n_classes
 from genbench.sampling import derive, seeded, to_tensor
 
 VALIDATION_BATCH = 500
+INITIAL = 4096  # training examples that `initialise` sees
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,7 @@ class Batches:
         x = to_tensor(self.dataset.batch(index, rng), self.dataset.space, self.device)
         if not self.conditional:
             return (x,)
-        return x, torch.from_numpy(self.dataset.labels["train"][index].astype(np.int64)).to(self.device)
+        return x, torch.from_numpy(self.dataset.labels_of("train")[index]).to(self.device)
 
 
 class Average:
@@ -176,7 +178,10 @@ class Training:
     def __init__(self, model: nn.Module, stage: Stage, preset: Preset) -> None:
         self.optimisers = [
             torch.optim.AdamW(
-                list(o.parameters), lr=preset.lr * o.lr, betas=tuple(preset.betas), weight_decay=preset.weight_decay
+                list(o.parameters),
+                lr=preset.lr * o.lr,
+                betas=(preset.betas[0], preset.betas[1]),
+                weight_decay=preset.weight_decay,
             )
             for o in stage.objectives
         ]
@@ -323,16 +328,17 @@ def train(
     device = torch.device(device)
     with torch.random.fork_rng():
         torch.manual_seed(derive(seed, "init"))
-        model = catalog.build(name, dataset.space, preset.options).to(device)
+        model: Any = catalog.build(name, dataset.space, preset.options).to(device)
         # A classifier takes labels too: the signature of its loss says so, unless the model itself does.
         takes = "labels" in inspect.signature(getattr(model, "loss", print)).parameters
+        if hasattr(model, "initialise"):
+            some = to_tensor(dataset.train[:INITIAL], dataset.space, device)
+            model.initialise(some, seeded(seed, "initialise", device=device))
         conditional = n_classes(model) > 0 if hasattr(model, "n_classes") else takes
-        if conditional and dataset.labels is None:
-            raise GenbenchError(f"baseline '{name}' needs labels; dataset '{dataset.name}' has none", "Choose another.")
         values: dict[str, Any] = {}
         if hasattr(model, "fit"):
             x = to_tensor(dataset.train, dataset.space, device)
-            y = torch.from_numpy(dataset.labels["train"].astype(np.int64)) if dataset.labels else None
+            y = torch.from_numpy(dataset.labels_of("train")) if dataset.labels else None
             model.fit(x, y)
         else:
             values = run_stages(model, dataset, preset, out, seed, minutes, device, conditional)
@@ -368,7 +374,7 @@ def run_stages(
     batches = Batches(dataset, preset.batch_size, seed, conditional, device)
     validation: tuple[Tensor, ...] = (to_tensor(dataset.validation, dataset.space, device),)
     if conditional:
-        validation += (torch.from_numpy(dataset.labels["validation"].astype(np.int64)).to(device),)
+        validation += (torch.from_numpy(dataset.labels_of("validation")).to(device),)
     path = out.with_name(out.name + ".resume")
     signature = json.dumps([dataset.sha256, asdict(preset), seed], sort_keys=True, default=str)
     resumed = torch.load(path, map_location=device, weights_only=True) if path.is_file() else None

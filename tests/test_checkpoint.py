@@ -39,7 +39,7 @@ def test_refuses_a_truncated_file(tmp_path, pixels_checkpoint, kept):
     data = pixels_checkpoint.read_bytes()
     path = tmp_path / "cut.safetensors"
     path.write_bytes(data[: kept if kept > 1 else int(kept * len(data))])
-    with pytest.raises(GenbenchError, match="truncated|not a complete"):
+    with pytest.raises(GenbenchError, match=r"truncated|not a complete"):
         load(path)
 
 

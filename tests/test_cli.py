@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -63,7 +64,7 @@ def test_evaluate_prints_a_table_to_stdout_and_a_summary_to_stderr(cli, pixels_c
     assert "| real test data " in out
     assert "records in runs/digits" in err
     assert "\r" not in err, "no progress bar where stderr is no terminal"
-    assert json.loads(open("runs/digits/manifest.json").read())["command"].startswith("genbench evaluate")
+    assert json.loads(Path("runs/digits/manifest.json").read_text())["command"].startswith("genbench evaluate")
 
 
 def test_leaderboard_check_trips_when_a_page_differs_from_its_records(cli, finished_run, tmp_path):

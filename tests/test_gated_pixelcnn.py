@@ -149,6 +149,18 @@ def test_completion_of_a_lower_half_is_exact(classes):
     assert chi_squared(done[:, 0, 1] @ torch.tensor([2, 1]), p) < 3 + 6 * math.sqrt(2 * 3)
 
 
+def test_the_label_of_a_completion_follows_its_posterior():
+    net, images = network(BINARY, classes=3), every_image(BINARY)
+    given = torch.stack([net.log_prob(images, torch.full((512,), y)) for y in range(3)])  # [y, x]
+    posterior = given.view(3, 64, 8).logsumexp(2).softmax(0)  # p(y given the upper two rows): 8 lower rows summed out
+    best = int(posterior.max(0).values.argmax())
+    assert posterior[:, best].max() > 0.5  # far from p(y)
+    x = images[8 * best].expand(4000, 1, 3, 3)
+    visible = torch.tensor([[1, 1, 1], [1, 1, 1], [0, 1, 1]]).bool().expand_as(x)  # what follows a hidden value is left
+    drawn = net.sample_label(x, visible, seeded())
+    assert chi_squared(drawn, posterior[:, best]) < 2 + 6 * math.sqrt(2 * 2)
+
+
 def test_visible_values_stand_wherever_they_are():
     space = VARIANTS[2][0]
     net = network(space)

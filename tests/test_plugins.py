@@ -119,7 +119,7 @@ def test_a_scaffold_is_short_and_passes_the_contract(cli, tmp_path):
     assert code == 0
     assert "genbench check my_model.py" in out
     assert len((tmp_path / "my_model.py").read_text().splitlines()) <= 40
-    code, out, err = cli("check", "my_model.py")
+    code, out, _ = cli("check", "my_model.py")
     assert code == 0, out
     assert "FAIL" not in out
 

@@ -89,7 +89,7 @@ def test_samples_are_the_inverse_of_gaussian_noise():
     assert float((z.var(0) - 1).abs().max()) < 4 * (2 / n) ** 0.5
 
 
-def test_it_starts_as_a_density_that_does_not_depend_on_the_batch():
+def test_density_does_not_depend_on_the_batch():
     flow = random_flow(IMAGES).float()
     x = points(IMAGES, None, n=5).float()
     alone = torch.cat([flow.log_prob(one[None]) for one in x])

@@ -9,7 +9,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from genbench import datasets, train as module
+from genbench import datasets
+from genbench import train as module
 from genbench.checkpoint import read_card
 from genbench.errors import GenbenchError
 from genbench.train import Average, Preset, preset_of, train
@@ -77,7 +78,7 @@ def test_validation_weighs_every_example_alike(digits, monkeypatch):
 
 
 def test_a_diverging_loss_is_an_error_that_names_the_step(tmp_path, digits):
-    with pytest.raises(GenbenchError, match="the loss is .* at step"):
+    with pytest.raises(GenbenchError, match=r"the loss is .* at step"):
         train("mixture", digits, Preset(dict(components=2, scale=math.nan), steps=10, validate_every=5), tmp_path / "m")
 
 

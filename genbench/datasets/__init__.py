@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from genbench.errors import GenbenchError
 from genbench.space import Space
 
 SPLITS = ("train", "validation", "test")
@@ -54,6 +55,16 @@ class Dataset:
 
     def split(self, name: str) -> np.ndarray:
         return {"train": self.train, "validation": self.validation, "test": self.test}[name]
+
+    def labels_of(self, split: str) -> np.ndarray:
+        """Classes `[n]` int64.
+
+        Raises:
+            GenbenchError: the dataset has none.
+        """
+        if self.labels is None:
+            raise GenbenchError(f"dataset '{self.name}' has no labels", "Choose a dataset that has, such as digits.")
+        return self.labels[split].astype(np.int64, copy=False)
 
     def batch(self, index: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Training examples `[len(index), *shape]`."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -71,7 +72,7 @@ def log_likelihood(
     for i in range(-(-len(x) // block_size)):
         block = to_tensor(x[i * block_size : (i + 1) * block_size], model.space, device)
         if isinstance(model, HasLogWeights):
-            bound = importance_weighted(model, block, k, lambda j, i=i: seeded(seed, "weights", i, j, device=device))
+            bound = importance_weighted(model, block, k, partial(chunk_seed, seed, i, device))
             values.append(bound.log_mean)
             errors.append(np.sqrt(bound.variance))
             sizes.append(bound.ess)
@@ -89,11 +90,15 @@ def log_likelihood(
     return LogLikelihood(np.concatenate(values), "lower_bound", "variational bound")
 
 
+def chunk_seed(seed: int, block: int, device: Any, chunk: int) -> torch.Generator:
+    return seeded(seed, "weights", block, chunk, device=device)
+
+
 def exact(model: HasLogProb, x: np.ndarray, batch_size: int, device: Any, progress: Progress) -> np.ndarray:
     """log p(x) in one deterministic pass, `[N]`."""
     values = []
     for i in range(0, len(x), batch_size):
-        batch = to_tensor(x[i : i + batch_size], model.space, device)  # type: ignore[attr-defined]
+        batch = to_tensor(x[i : i + batch_size], model.space, device)
         values.append(checked(model.log_prob(batch), len(batch)))
         progress(min(len(x), i + batch_size))
     return np.concatenate(values)

@@ -9,6 +9,8 @@ References:
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Generator, Tensor, nn
 
@@ -23,7 +25,7 @@ class Dequantised(nn.Module):
         levels: L; integers 0..L-1 live on [0, L).
     """
 
-    def __init__(self, density: nn.Module, levels: int) -> None:
+    def __init__(self, density: Any, levels: int) -> None:
         super().__init__()
         self.density = density
         self.space = Space(density.space.shape, levels)

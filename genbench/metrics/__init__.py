@@ -9,6 +9,7 @@ Every file here defines
                 log_likelihood; timings; space
     OUTPUTS     {name: {"unit": ..., "direction": "lower" | "higher" | "none", "title": ...}}
     REFERENCE   authors, year
+    MIN_SAMPLES the fewest samples it can do with, where that is more than one
     compute(*needs, **parameters) -> {name: Measure}
 
 as literals that can be read without importing the file. A metric neither draws from global

@@ -32,16 +32,11 @@ def kl_of_counts(counts: np.ndarray, q: np.ndarray, **rest: Any) -> Measure:
     p = counts / n if n else np.full(len(counts), np.nan)
     value = float(rel_entr(p, q).sum()) if n else math.nan
     if not math.isfinite(value) or seen.sum() < 2:
-        why = (
-            "none: nothing was counted"
-            if n == 0
-            else "none: a class of probability 0 was seen"
-            if math.isinf(value)
-            else "none: all fell in one class, whose estimated variance is 0"
-        )
-        return Measure(
-            value, "estimate", None, None, why, n_nonfinite=int(not math.isfinite(value)), details=details, **rest
-        )
+        why = "all fell in one class, whose estimated variance is 0"
+        if not math.isfinite(value):
+            why = "a class of probability 0 was seen" if n else "nothing was counted"
+        bad = int(not math.isfinite(value))
+        return Measure(value, "estimate", None, None, f"none: {why}", n_nonfinite=bad, details=details, **rest)
     r = int(seen.sum()) - 1
     log_ratio = np.log(p[seen] / q[seen])
     linear = float((p[seen] * (log_ratio - value) ** 2).sum()) / n

@@ -30,13 +30,14 @@ from genbench.numerics import roots
 from genbench.numerics.moments import Moments, moments
 
 VERSION = 1
+MIN_SAMPLES = 2
 NEEDS = ("sample_features", "train_features")
 OUTPUTS = {"fd": {"unit": "squared feature distance", "direction": "lower", "title": "Fréchet distance"}}
 REFERENCE = "Heusel et al., 2017"
 
 
 def compute(sample_features: np.ndarray, train_features: np.ndarray) -> dict[str, Measure]:
-    x, y = matrices(2, sample_features=sample_features, train_features=train_features)
+    x, y = matrices(MIN_SAMPLES, sample_features=sample_features, train_features=train_features)
     a, b = moments(x), moments(y)
     mean_term = float(((a.mean - b.mean) ** 2).sum())
     covariance_term = float(np.trace(a.covariance) + np.trace(b.covariance)) - 2 * _root_trace(x, y, a, b)

@@ -23,6 +23,7 @@ from genbench.metrics import Measure, mean
 from genbench.metrics._inputs import matrix
 
 VERSION = 1
+MIN_SAMPLES = 20  # for ten splits
 NEEDS = ("sample_logits",)
 OUTPUTS = {"is": {"unit": "classes", "direction": "higher", "title": "inception score"}}
 REFERENCE = "Salimans et al., 2016"

@@ -24,6 +24,7 @@ from genbench.metrics import Measure, normal
 from genbench.metrics._inputs import enough, matrices
 
 VERSION = 1
+MIN_SAMPLES = 3
 NEEDS = ("sample_features", "train_features")
 OUTPUTS = {"kd": {"unit": "squared MMD", "direction": "lower", "title": "kernel distance"}}
 REFERENCE = "Binkowski et al., 2018"
@@ -32,7 +33,7 @@ REFERENCE = "Binkowski et al., 2018"
 def compute(
     sample_features: np.ndarray, train_features: np.ndarray, subsets: int = 0, subset_size: int = 1000
 ) -> dict[str, Measure]:
-    x, y = matrices(3, sample_features=sample_features, train_features=train_features)
+    x, y = matrices(MIN_SAMPLES, sample_features=sample_features, train_features=train_features)
     details = {"n_samples": len(x), "n_train": len(y), "dimension": x.shape[1]}
     if subsets > 0:
         values = _over_subsets(x, y, subsets, subset_size)

@@ -43,6 +43,7 @@ from genbench.metrics._inputs import matrices
 from genbench.numerics.neighbours import count_within, nearest
 
 VERSION = 1
+MIN_SAMPLES = 10
 NEEDS = ("sample_features", "train_features", "test_features")
 OUTPUTS = {"memorisation": {"unit": "share", "direction": "lower", "title": "memorisation"}}
 REFERENCE = "nearest-neighbour label test, after Schilling, 1986"
@@ -53,7 +54,7 @@ ROUNDING = 1e-5  # relative: what a batch's size may do to float32 features
 
 def compute(sample_features: np.ndarray, train_features: np.ndarray, test_features: np.ndarray) -> dict[str, Measure]:
     x, train, test = matrices(
-        10, sample_features=sample_features, train_features=train_features, test_features=test_features
+        MIN_SAMPLES, sample_features=sample_features, train_features=train_features, test_features=test_features
     )
     to_train, in_train = nearest(x, train, 1)
     to_test, in_test = nearest(x, test, 2)  # [n, 2]
@@ -71,8 +72,10 @@ def compute(sample_features: np.ndarray, train_features: np.ndarray, test_featur
     stderr = math.sqrt(p * (1 - p) / n_eff) / (1 - q)
     usual, _ = nearest(test, train, 1)
     close = float((to_train[:, 0] < np.quantile(usual, 0.01)).mean())
+    flagged = _flagged(interval[0], _wilson(close, len(x))[0])
     details = {
-        "flagged": _flagged(interval[0], _wilson(close, len(x))[0]),
+        "flagged": flagged,
+        **({"flag": "most samples owe their place to a training example: the model copies"} if flagged else {}),
         "share_nearest_train": p,
         "expected_share": q,
         "n_eff": n_eff,

@@ -22,6 +22,7 @@ from genbench.metrics._inputs import matrices
 from genbench.numerics.neighbours import count_within, nearest
 
 VERSION = 1
+MIN_SAMPLES = 4  # for k = 3
 NEEDS = ("sample_features", "train_features")
 OUTPUTS = {
     "precision": {"unit": "share", "direction": "higher", "title": "precision"},

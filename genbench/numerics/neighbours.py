@@ -38,8 +38,7 @@ def nearest(
             own = torch.arange(rows.start, rows.stop)
             d2[own - rows.start, own] = torch.inf
         kth = d2.kthvalue(k, dim=1).values
-        i, j = (d2 <= (kth + 2 * error)[:, None]).nonzero(as_tuple=True)
-        i, j = i.numpy(), j.numpy()  # at least k a row, sorted by row
+        i, j = (d2 <= (kth + 2 * error)[:, None]).numpy().nonzero()  # at least k a row, sorted by row
         exact = squared_distance(x, y, rows.start + i, j)
         order = np.lexsort((j, exact, i))
         first = np.searchsorted(i, np.arange(len(d2)))  # where each row of x begins
@@ -59,8 +58,7 @@ def count_within(x: np.ndarray, y: np.ndarray, squared_radii: np.ndarray, block:
         radii = squared_radii[rows] if squared_radii.ndim == 2 else squared_radii[None]
         margin = d2 - torch.from_numpy(np.ascontiguousarray(radii))
         count[rows] = (margin < -error[:, None]).sum(1).numpy()
-        i, j = (margin.abs() <= error[:, None]).nonzero(as_tuple=True)
-        i, j = i.numpy(), j.numpy()
+        i, j = (margin.abs() <= error[:, None]).numpy().nonzero()
         close = squared_distance(x, y, rows.start + i, j) <= np.broadcast_to(radii, d2.shape)[i, j]
         count[rows] += np.bincount(i[close], minlength=len(d2))
     return count

@@ -1,0 +1,168 @@
+"""Likelihoods against models whose log p(x) is known."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy import integrate
+from scipy.special import logsumexp
+
+from genbench.errors import ModelError, Unavailable
+from genbench.likelihood import log_likelihood
+from genbench.likelihood.dequantised import Dequantised
+from genbench.likelihood.importance import CHUNK, importance_weighted
+from genbench.metrics.nll import compute
+from genbench.sampling import seeded
+from genbench.space import Space
+
+LOG_2PI = math.log(2 * math.pi)
+
+
+class LinearGaussian:
+    """z ~ N(0, 1), x | z ~ N(z, 1), so x ~ N(0, 2); q = prior, or the posterior N(x/2, 1/2)."""
+
+    space = Space((1,))
+
+    def __init__(self, q: str) -> None:
+        self.q = q
+
+    def log_weights(self, x, k, generator):
+        mean, variance = (0 * x, 1.0) if self.q == "prior" else (x / 2, 0.5)
+        z = mean[:, 0] + math.sqrt(variance) * torch.randn(k, len(x), generator=generator, dtype=torch.float64)
+        log_joint = -0.5 * (z**2 + (x[:, 0] - z) ** 2) - LOG_2PI
+        log_q = -0.5 * (z - mean[:, 0]) ** 2 / variance - 0.5 * math.log(variance) - 0.5 * LOG_2PI
+        return log_joint - log_q
+
+
+def estimate(model, x, k):
+    return log_likelihood(model, x, k, seed=0, block_size=250, batch_size=100)
+
+
+def test_with_the_true_posterior_every_weight_is_the_likelihood():
+    x = np.linspace(-3, 3, 7, dtype=np.float32)[:, None]
+    exact = -(x[:, 0].astype(float) ** 2) / 4 - 0.5 * math.log(4 * math.pi)
+    for k in (1, 5, 120):
+        found = estimate(LinearGaussian("posterior"), x, k)
+        np.testing.assert_allclose(found.values, exact, atol=1e-6)
+        np.testing.assert_allclose(found.ess, k, rtol=1e-6)
+
+
+def expected_bound(x: float, k: int) -> float:
+    """E log 1/K sum w_k for q = prior, w = N(x; z, 1), z ~ N(0, 1), by quadrature.
+
+    log S = int_0^inf (e^-t - e^-tS) / t dt (Frullani), and E e^-tS = (E e^-tw/K)^K for independent weights.
+    """
+    z, weight = np.polynomial.legendre.leggauss(2000)
+    z, weight = 10 * z, 10 * weight * np.exp(-50 * z**2) / math.sqrt(2 * math.pi)
+    w = np.exp(-0.5 * (x - z) ** 2) / math.sqrt(2 * math.pi)
+
+    def integrand(s: float) -> float:  # t = e^s
+        t = math.exp(s)
+        return math.exp(-t) - float(weight @ np.exp(-t * w / k)) ** k
+
+    return integrate.quad(integrand, -30, 40, limit=2000, epsabs=1e-9)[0]
+
+
+@pytest.mark.parametrize("k", [1, 5, 50])
+def test_the_expected_importance_weighted_bound_is_a_known_integral(k):
+    n = 20_000
+    found = estimate(LinearGaussian("prior"), np.full((n, 1), 1.0, np.float32), k).values
+    error = found.std(ddof=1) / math.sqrt(n)
+    assert abs(found.mean() - expected_bound(1.0, k)) < 4 * error
+
+
+def test_the_integral_itself_is_right_where_it_is_closed():
+    """K = 1: E log N(x; z, 1) = -(x^2 + 1) / 2 - log(2 pi) / 2."""
+    assert expected_bound(1.0, 1) == pytest.approx(-1 - 0.5 * LOG_2PI, abs=1e-6)
+
+
+def test_the_bound_rises_with_k_to_the_truth():
+    x = np.full((5000, 1), 2.0, np.float32)
+    means = [estimate(LinearGaussian("prior"), x, k).values.mean() for k in (1, 5, 50)]
+    exact = -1 - 0.5 * math.log(4 * math.pi)
+    assert means[0] < means[1] < means[2] < exact
+
+
+def test_the_monte_carlo_error_is_that_of_repeats():
+    x = np.full((4000, 1), 1.0, np.float32)
+    found = estimate(LinearGaussian("prior"), x, 50)
+    spread = found.values.std(ddof=1)
+    assert found.mc_stderr.mean() == pytest.approx(spread, rel=4 / math.sqrt(2 * 4000) + 0.1)  # delta method: O(1/K)
+
+
+def test_chunks_are_one_stream_of_weights():
+    model, x, k = LinearGaussian("prior"), torch.linspace(-1, 1, 4)[:, None], 2 * CHUNK + 7
+    found = importance_weighted(model, x, k, lambda j: seeded("chunk", j))
+    sizes = (CHUNK, CHUNK, 7)
+    w = torch.cat([model.log_weights(x, size, seeded("chunk", j)) for j, size in enumerate(sizes)])
+    np.testing.assert_allclose(found.log_mean, logsumexp(w.numpy(), axis=0) - math.log(k), rtol=1e-12)
+
+
+class Uniform(torch.nn.Module):
+    """The uniform density on [0, 256)^D."""
+
+    space = Space((3, 4, 4))
+
+    def log_prob(self, y):
+        inside = ((y >= 0) & (y < 256)).flatten(1).all(1)
+        return torch.where(inside, -self.space.dim * math.log(256), -torch.inf)
+
+    def sample(self, n, generator):
+        return 256 * torch.rand(n, *self.space.shape, generator=generator)
+
+
+def test_uniform_bytes_dequantised_have_eight_bits_per_dimension():
+    model = Dequantised(Uniform(), 256)
+    x = np.random.RandomState(0).randint(256, size=(20, 3, 4, 4)).astype(np.uint8)
+    found = estimate(model, x, 10)
+    assert found.kind == "lower_bound"
+    measure = compute(found, model.space)["nll"]
+    assert measure.kind == "upper_bound"
+    assert measure.value == pytest.approx(8, rel=1e-6)
+
+
+class Ramp(torch.nn.Module):
+    """Density 2y/L^2 on [0, L): P(x) = (2x + 1) / L^2."""
+
+    space = Space((1,))
+    L = 4
+
+    def log_prob(self, y):
+        return torch.log(2 * y[:, 0] / self.L**2)
+
+    def sample(self, n, generator):
+        return self.L * torch.rand(n, 1, generator=generator).sqrt()
+
+
+def test_dequantised_probabilities_converge_to_the_mass_of_the_cell():
+    model = Dequantised(Ramp(), Ramp.L)
+    x = np.arange(4, dtype=np.uint8)[:, None]
+    found = estimate(model, x, 5000)
+    exact = np.log((2 * x[:, 0] + 1) / 16)
+    assert (np.abs(found.values - exact) < 4 * found.mc_stderr + 1e-6).all()
+    drawn = model.sample(40_000, seeded(0))[:, 0]
+    share = torch.bincount(drawn, minlength=4).numpy() / 40_000
+    p = (2 * np.arange(4) + 1) / 16
+    assert (np.abs(share - p) < 4 * np.sqrt(p * (1 - p) / 40_000)).all()
+
+
+def test_a_model_without_a_likelihood_says_what_it_has():
+    class Gan:
+        space = Space((1,))
+
+        def sample(self, n, generator): ...
+
+    with pytest.raises(Unavailable, match="the model provides: sample"):
+        estimate(Gan(), np.zeros((3, 1), np.float32), 1)
+
+
+def test_a_likelihood_of_the_wrong_shape_is_an_error():
+    class Wrong:
+        space = Space((2,))
+
+        def log_prob(self, x):
+            return x
+
+    with pytest.raises(ModelError, match="expected \\[3\\]"):
+        estimate(Wrong(), np.zeros((3, 2), np.float32), 1)

@@ -1,0 +1,49 @@
+"""What a user installs is all there, and small."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import genbench
+from genbench.catalog import HERE
+from genbench.checkpoint import read_card
+from genbench.cli import shipped
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+CHECKPOINTS = [Path(p) for dataset in ("digits", "ring8", "tinyshakespeare") for p in shipped(dataset)]
+
+
+def test_public_names_are_those_in_all():
+    assert sorted(genbench.__all__) == sorted(name for name in dir(genbench) if not name.startswith("_"))
+    for name in genbench.__all__:
+        assert getattr(genbench, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = genbench.nothing
+
+
+def test_the_wheel_holds_weights_and_suites(tmp_path):
+    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "--no-index"]
+    done = subprocess.run([*command, "-w", str(tmp_path), str(REPOSITORY)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    inside = set(zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist())
+    wanted = [p for p in [*HERE.rglob("*"), *(HERE.parent / "baselines").rglob("*")] if p.is_file()]
+    wanted = [p for p in wanted if p.suffix in (".py", ".toml", ".safetensors")]
+    assert {p.relative_to(HERE.parent).as_posix() for p in wanted} <= inside
+
+
+@pytest.mark.parametrize("path", CHECKPOINTS, ids=lambda p: f"{p.parent.name}/{p.stem}")
+def test_a_shipped_checkpoint_is_small_and_says_how_it_was_made(path):
+    assert path.stat().st_size < 400_000
+    card = read_card(path)
+    relative = path.relative_to(HERE.parent).as_posix()
+    assert card.training["command"].startswith(f"genbench train {card.baseline} ")
+    assert card.training["command"].endswith(f"-o {relative}")
+    assert card.dataset["name"] == path.parent.name
+
+
+def test_at_least_eleven_models_ship_on_digits():
+    names = {p.stem for p in CHECKPOINTS if p.parent.name == "digits"}
+    assert len(names) >= 11
