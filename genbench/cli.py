@@ -1,7 +1,7 @@
 """The command line, and nothing else: arguments in, results to stdout, progress and errors to stderr.
 
 Exit codes: 0 all well; 1 some cells failed, the rest is recorded; 2 usage or configuration; 3 a
-check tripped; 130 interrupted, state saved. Nothing heavy is imported until a command needs it.
+check tripped; 4 nothing comparable; 130 interrupted, state saved. Nothing heavy is imported until a command needs it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 from genbench import __version__, catalog
 from genbench.errors import GenbenchError, unknown
 
-FAILED, USAGE, TRIPPED, INTERRUPTED = 1, 2, 3, 130
+FAILED, USAGE, TRIPPED, INCOMPARABLE, INTERRUPTED = 1, 2, 3, 4, 130
 
 
 class Parser(argparse.ArgumentParser):
@@ -338,6 +338,30 @@ def run_leaderboard(args: argparse.Namespace) -> int:
     return 0
 
 
+def add_compare(p: Parser) -> None:
+    p.add_argument("base", metavar="BASE", help="RUN, or RUN:MODEL")
+    p.add_argument("new", metavar="NEW", help="RUN, or RUN:MODEL")
+    p.add_argument("--fail-if", action="append", default=[], metavar="METRIC:+2%", help="exit 3 if it changed so far")
+    p.add_argument("--json", action="store_true")
+
+
+def run_compare(args: argparse.Namespace) -> int:
+    from genbench.compare import as_dicts, compare, table, tripped
+
+    found = compare(args.base, args.new)
+    if not found:
+        print("genbench: nothing in the two can be compared", file=sys.stderr)
+        print(
+            "  Values compare if data, metric, extractor and protocol agree, for models of one name.", file=sys.stderr
+        )
+        return INCOMPARABLE
+    print(json.dumps(as_dicts(found), indent=1) if args.json else table(found), end="")
+    failed = [d for gate in args.fail_if for d in tripped(found, gate)]
+    for d in failed:
+        print(f"gate: {d.model}, {d.metric}: {d.base:.4g} -> {d.new:.4g}", file=sys.stderr)
+    return TRIPPED if failed else 0
+
+
 def add_new(p: Parser) -> None:
     p.add_argument("kind", choices=["baseline"])
     p.add_argument("name")
@@ -398,6 +422,7 @@ COMMANDS = {
     "evaluate": (run_evaluate, add_evaluate, "measure models and print the leaderboard; with no argument, what ships"),
     "status": (run_status, add_status, "how far a run is"),
     "leaderboard": (run_leaderboard, add_leaderboard, "a ranked table from the records of runs"),
+    "compare": (run_compare, add_compare, "two runs, or two models, metric by metric, with intervals"),
     "new": (run_new, add_new, "write a working plugin file"),
     "check": (run_check, add_check, "put a baseline through the contract tests"),
     "env": (run_env, add_env, "versions, device and threads, as records keep them"),

@@ -50,6 +50,9 @@ STAGES: dict[str, tuple[tuple[str, ...], bool]] = {
 }
 
 
+FILES = {"sample_logits": "sample_features"}  # stages that share a file
+
+
 @dataclass(frozen=True)
 class Protocol:
     """How models are measured: part of every record's identity, as far as its metric depends on it.
@@ -173,7 +176,7 @@ class Plan:
         """What the value depends on, and nothing else: no device, no paths, no dates."""
         used = {name for need in job.needs for name in STAGES[need][0]}
         return {
-            "model": {"sha256": source.sha256, "adapter": source.adapter, "args": source.args},
+            "model": source.identity,
             "dataset": {"name": self.dataset.name, "sha256": self.dataset.sha256, "split": "test"},
             "metric": {"name": output, "version": job.entry.constants["VERSION"], "params": job.params},
             "extractor": self.extractors[job.extractor] if job.extractor else None,
@@ -226,6 +229,7 @@ class Stages:
         self.memo: dict[tuple[str, str | None], Any] = {}
         self.shared = shared  # of all models: extractors, features of the data
         self.phases: dict[str, float] = {}
+        self.keys: dict[str, str] = {}  # of the arrays that each stage reads or writes
 
     def get(self, need: str, extractor: str | None) -> Any:
         key = (need, extractor if STAGES[need][1] else None)
@@ -244,8 +248,8 @@ class Stages:
 
     def stored(self, fields: dict[str, Any], make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
         """Arrays by content key: from the run's folder, or made and kept there."""
-        identity = self.plan.identity(self.source, self.plan.jobs[0], "")["model"]
-        key = content_key({**fields, "model": identity, "dataset": self.dataset.sha256})
+        key = content_key({**fields, "model": self.source.identity, "dataset": self.dataset.sha256})
+        self.keys[fields["stage"]] = key
         arrays = self.run.get_arrays(key)
         if arrays is None:
             arrays = make()
@@ -510,6 +514,7 @@ def measure(stages: Stages, cells: list[Cell], run_id: str, env: dict[str, Any])
         metric={},
         protocol={},
         complete=stages.protocol.limit is None or stages.protocol.limit >= len(stages.dataset.test),
+        arrays={need: stages.keys[name] for need in job.needs if (name := FILES.get(need, need)) in stages.keys},
         timing={
             "phases_s": {name: round(s, 6) for name, s in stages.phases.items()},
             "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,

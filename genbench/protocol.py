@@ -8,7 +8,7 @@ model's device. A class-conditional model has `n_classes > 0`; its methods then 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from genbench.space import Space
 
@@ -44,7 +44,19 @@ class HasLogWeights(Protocol):
 
     space: Space
 
-    def log_weights(self, x: Tensor, k: int, generator: Generator) -> Tensor: ...  # -> [k, B]
+    def log_weights(self, x: Tensor, k: int, generator: Generator, *q: Any) -> Tensor: ...  # -> [k, B]
+
+
+@runtime_checkable
+class HasPosterior(Protocol):
+    """What `log_weights` needs of x alone, the parameters of q(z|x): computed once, however many weights.
+
+    `log_weights(x, k, generator, q)` then takes it as its fourth argument.
+    """
+
+    space: Space
+
+    def posterior(self, x: Tensor) -> Any: ...
 
 
 @runtime_checkable

@@ -58,6 +58,7 @@ class Record:
         value: the number in `metric["unit"]`; None where it is not finite or not there.
         kind: exact, upper_bound, lower_bound or estimate.
         complete: False if a limit cut the data short.
+        arrays: {stage: content key} of the arrays behind the value, in the run's `arrays/`.
     """
 
     cell_id: str
@@ -75,6 +76,7 @@ class Record:
     n_nonfinite: int = 0
     complete: bool = True
     details: dict[str, Any] = field(default_factory=dict)
+    arrays: dict[str, str] = field(default_factory=dict)
     timing: dict[str, Any] = field(default_factory=dict)
     env: dict[str, Any] = field(default_factory=dict)
     started: str = ""

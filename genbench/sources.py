@@ -67,6 +67,11 @@ class Source:
     args: dict[str, Any] = field(default_factory=dict)
     card: Card | None = None
 
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What its values depend on: content, not name or place."""
+        return {"sha256": self.sha256, "adapter": self.adapter, "args": self.args}
+
     def describe(self) -> dict[str, Any]:
         """What a record says of its model; paths only as far as they mean something elsewhere."""
         return {

@@ -29,6 +29,7 @@ FAST = ("--metrics", "nll,copies", "--samples", "40", "--limit", "40")
         ["list", "metrics", "--json"],
         ["status", "{run}"],
         ["leaderboard", "{run}"],
+        ["compare", "{run}", "{run}"],
         ["evaluate", "{checkpoint}", *FAST, "-o", "{run}"],  # finished: nothing to do
     ],
 )

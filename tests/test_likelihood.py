@@ -96,7 +96,7 @@ def test_chunks_are_one_stream_of_weights():
     found = importance_weighted(model, x, k, lambda j: seeded("chunk", j))
     sizes = (CHUNK, CHUNK, 7)
     w = torch.cat([model.log_weights(x, size, seeded("chunk", j)) for j, size in enumerate(sizes)])
-    np.testing.assert_allclose(found.log_mean, logsumexp(w.numpy(), axis=0) - math.log(k), rtol=1e-12)
+    np.testing.assert_allclose(found.state.log_mean, logsumexp(w.numpy(), axis=0) - math.log(k), rtol=1e-12)
 
 
 class Uniform(torch.nn.Module):
@@ -166,3 +166,60 @@ def test_a_likelihood_of_the_wrong_shape_is_an_error():
 
     with pytest.raises(ModelError, match="expected \\[3\\]"):
         estimate(Wrong(), np.zeros((3, 2), np.float32), 1)
+
+
+class Table:
+    """Given weights, dealt out in order: the noise does not depend on the chunk."""
+
+    space = Space((1,))
+
+    def __init__(self, w: np.ndarray) -> None:
+        self.w, self.dealt, self.encoded = torch.from_numpy(w), 0, 0
+
+    def posterior(self, x):
+        self.encoded += 1
+
+    def log_weights(self, x, k, generator, q):
+        self.dealt += k
+        return self.w[self.dealt - k : self.dealt]
+
+
+def dealt(w, chunk):
+    table = Table(w)
+    bound = importance_weighted(table, torch.zeros(w.shape[1], 1), len(w), lambda j: seeded(j), chunk)
+    assert table.encoded == 1, "what depends on x alone is computed once"
+    return bound
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 1000])
+def test_the_chunk_changes_neither_the_bound_nor_its_curve(chunk):
+    w = (100 * np.random.RandomState(0).standard_normal((1203, 5))).astype(np.float32)
+    bound = dealt(w, chunk)
+    np.testing.assert_allclose(bound.state.log_mean, logsumexp(w.astype(float), axis=0) - math.log(1203), rtol=1e-12)
+    assert list(bound.curve) == [1, 5, 50, 500]
+    for size, mean in bound.curve.items():
+        groups = w[: len(w) // size * size].astype(float).reshape(-1, size, 5)
+        np.testing.assert_allclose(mean, (logsumexp(groups, axis=1) - math.log(size)).mean(0), rtol=1e-12)
+
+
+def test_a_factor_of_all_weights_shifts_the_value_to_the_last_bit():
+    w = np.random.RandomState(0).standard_normal((60, 4))
+    w = np.round(w * 2**20) / 2**20  # so that subtracting 2000 loses no digit
+    shifted, value = dealt(w - 2000, 7).state.log_mean, dealt(w, 7).state.log_mean
+    np.testing.assert_array_max_ulp(shifted, value - 2000, maxulp=1)
+
+
+def test_one_weight_of_zero_is_finite_and_an_example_of_zeros_is_not():
+    w = np.zeros((10, 2))
+    w[3, 0] = -np.inf
+    w[:, 1] = -np.inf
+    bound = dealt(w, 4)
+    np.testing.assert_allclose(bound.state.log_mean, [math.log(0.9), -np.inf])
+
+
+def test_the_estimated_bias_is_the_true_one():
+    """c = E w^2 / (E w)^2 - 1 in closed form; K is large enough for the second order not to show."""
+    k, n, x = 50, 20_000, 1.0
+    found = estimate(LinearGaussian("prior"), np.full((n, 1), x, np.float32), k)
+    true = expected_bound(x, k) - (-(x**2) / 4 - 0.5 * math.log(4 * math.pi))
+    assert found.bias.mean() == pytest.approx(true, rel=0.15)  # the next term of the series is c^2/K smaller: 5-10 %

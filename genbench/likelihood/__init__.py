@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from genbench.errors import ModelError, Unavailable
-from genbench.likelihood.importance import importance_weighted
+from genbench.likelihood.importance import Bound, importance_weighted
 from genbench.protocol import HasElbo, HasLogProb, HasLogWeights, capabilities
 from genbench.sampling import seeded, to_tensor
 
@@ -32,6 +32,8 @@ class LogLikelihood:
         method: how, in words.
         mc_stderr: `[N]` Monte Carlo standard error of each value, where there is one.
         ess: `[N]` effective sample size of the importance weights, where there are any.
+        bias: `[N]` estimated bias of the bound, at most 0.
+        curve_k, curve: `[c]` and `[c, N]`: the bound for fewer weights, from the same pass.
     """
 
     values: np.ndarray
@@ -39,6 +41,9 @@ class LogLikelihood:
     method: str
     mc_stderr: np.ndarray | None = None
     ess: np.ndarray | None = None
+    bias: np.ndarray | None = None
+    curve_k: np.ndarray | None = None
+    curve: np.ndarray | None = None
 
 
 @torch.no_grad()
@@ -68,26 +73,32 @@ def log_likelihood(
     if not isinstance(model, HasLogWeights | HasElbo):
         provided = ", ".join(capabilities(model)) or "fixed samples"
         raise Unavailable(f"metric 'nll' needs log_prob, log_weights or elbo; the model provides: {provided}")
-    values, errors, sizes = [], [], []
+    values, bounds = [], []
     for i in range(-(-len(x) // block_size)):
         block = to_tensor(x[i * block_size : (i + 1) * block_size], model.space, device)
         if isinstance(model, HasLogWeights):
             bound = importance_weighted(model, block, k, partial(chunk_seed, seed, i, device))
-            values.append(bound.log_mean)
-            errors.append(np.sqrt(bound.variance))
-            sizes.append(bound.ess)
+            bounds.append(bound)
         else:
             values.append(checked(model.elbo(block, seeded(seed, "elbo", i, device=device)), len(block)))
         progress(min(len(x), (i + 1) * block_size))
-    if isinstance(model, HasLogWeights):
-        return LogLikelihood(
-            np.concatenate(values),
-            "lower_bound",
-            f"log-mean-exp of {k} weights",
-            np.concatenate(errors),
-            np.concatenate(sizes),
-        )
+    if bounds:
+        return of_bounds(bounds, k)
     return LogLikelihood(np.concatenate(values), "lower_bound", "variational bound")
+
+
+def of_bounds(bounds: list[Bound], k: int) -> LogLikelihood:
+    """The blocks' bounds as one."""
+    return LogLikelihood(
+        values=np.concatenate([b.state.log_mean for b in bounds]),
+        kind="lower_bound",
+        method=f"log-mean-exp of {k} weights",
+        mc_stderr=np.concatenate([np.sqrt(b.state.variance) for b in bounds]),
+        ess=np.concatenate([b.state.ess for b in bounds]),
+        bias=np.concatenate([b.bias for b in bounds]),
+        curve_k=np.array(list(bounds[0].curve)),
+        curve=np.stack([np.concatenate([b.curve[size] for b in bounds]) for size in bounds[0].curve]),
+    )
 
 
 def chunk_seed(seed: int, block: int, device: Any, chunk: int) -> torch.Generator:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 VERSION = 1
 NEEDS = ("log_likelihood", "space")
 OUTPUTS = {"nll": {"unit": "bits/dim", "direction": "lower", "title": "negative log-likelihood"}}
+LOW_ESS = 10
 REFERENCE = "Theis, van den Oord, Bethge 2016"
 
 
@@ -29,11 +30,18 @@ def compute(log_likelihood: LogLikelihood, space: Space) -> dict[str, Measure]:
     if log_likelihood.mc_stderr is not None:
         noise = float(np.sqrt(np.square(log_likelihood.mc_stderr).sum()) / len(nats))
         details["mc_stderr"] = space.bits_per_dim(noise)
+    if log_likelihood.bias is not None:
+        details["estimated_bias"] = space.bits_per_dim(float(-log_likelihood.bias.mean()))
+    if log_likelihood.curve_k is not None and log_likelihood.curve is not None:
+        bounds = -log_likelihood.curve.mean(1)
+        pairs = zip(log_likelihood.curve_k, bounds, strict=True)
+        details["curve"] = {str(k): space.bits_per_dim(float(bound)) for k, bound in pairs}
     if log_likelihood.ess is not None:
-        details["ess_median"] = float(np.median(log_likelihood.ess))
-        low = float((log_likelihood.ess < 10).mean())
+        quantiles = np.quantile(log_likelihood.ess, [0, 0.05, 0.5, 0.95, 1])
+        details["ess_quantiles"] = dict(zip(("0", "0.05", "0.5", "0.95", "1"), map(float, quantiles), strict=True))
+        low = float((log_likelihood.ess < LOW_ESS).mean())
         if low > 0.5:
-            warnings = (f"effective sample size below 10 for {low:.0%} of the examples: the bound is loose",)
+            warnings = (f"effective sample size below {LOW_ESS} for {low:.0%} of the examples: the bound is loose",)
     kind = {"exact": "exact", "lower_bound": "upper_bound", "estimate": "estimate"}[log_likelihood.kind]
     return {
         "nll": mean(

@@ -75,7 +75,7 @@ class LogMeanExp:
         """
         if self.n < 2:
             return np.full_like(self.s, np.nan)
-        return (self.n / self.ess - 1) / (self.n - 1)
+        return np.maximum(self.n / self.ess - 1, 0) / (self.n - 1)  # rounding can make the ESS exceed K
 
 
 def _finite(m: np.ndarray) -> np.ndarray:
