@@ -26,6 +26,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from baselines._layers import log_normal, log_normal_mass, normalised
+from genbench.likelihood.flow_ode import NoisePrediction
 from genbench.space import Space
 from genbench.train import Objective, Preset, Stage
 
@@ -234,6 +235,16 @@ class DDPM(nn.Module):
             return x
         L = self.space.levels
         return ((x + 1) / 2 * (L - 1)).round().clamp(0, L - 1).long()
+
+    def probability_flow(self) -> NoisePrediction:
+        """The chain in continuous time. Its features of time are continuous, so the network takes a fractional t."""
+        log_snr = self.schedule.alpha_bar.double().log() - self.schedule.noise.double().log()
+
+        def log_decoder(x0: Tensor, eps: Tensor) -> Tensor:
+            first = torch.zeros(len(x0), dtype=torch.int64, device=x0.device)
+            return -bound_term(self.schedule, self.denoise, x0, first, eps, self.space.levels)
+
+        return NoisePrediction(self.space, lambda x, t: self.denoise(x, t)[0], log_snr, log_decoder)
 
 
 PRESETS = {

@@ -28,15 +28,13 @@ class GaussianMixture(nn.Module):
     Arguments:
         components: K.
         scale: initial standard deviation of every component; integers are normalised to [-1, 1].
-        spread: initial standard deviation of the means. In many dimensions components that start narrow or far
-            apart lose all data to the one that starts nearest: take a large scale and a small spread.
     """
 
-    def __init__(self, space: Space, components: int, scale: float, spread: float) -> None:
+    def __init__(self, space: Space, components: int, scale: float) -> None:
         super().__init__()
         self.space = space
         self.logits = nn.Parameter(torch.zeros(components))
-        self.mean = nn.Parameter(spread * torch.randn(components, space.dim))  # of normalised data
+        self.mean = nn.Parameter(torch.randn(components, space.dim))  # of normalised data
         self.log_sd = nn.Parameter(torch.full((components, space.dim), math.log(scale)))
 
     @torch.no_grad()
@@ -69,10 +67,12 @@ class GaussianMixture(nn.Module):
 
 
 PRESETS = {
-    "digits": Preset({"components": 60, "scale": 1.0, "spread": 0.1}, steps=1500, lr=3e-2, validate_every=50),
-    "ring8": Preset({"components": 24, "scale": 0.3, "spread": 0.5}, steps=3000, batch_size=512, lr=2e-2),
+    "digits": Preset(
+        {"components": 100, "scale": 0.3}, steps=1200, batch_size=64, lr=1e-2, weight_decay=0.3, validate_every=50
+    ),
+    "ring8": Preset({"components": 24, "scale": 0.3}, steps=3000, batch_size=512, lr=2e-2),
 }
 
 
-def build(space: Space, components: int = 50, scale: float = 1.0, spread: float = 0.1) -> GaussianMixture:
-    return GaussianMixture(space, components, scale, spread)
+def build(space: Space, components: int = 50, scale: float = 0.3) -> GaussianMixture:
+    return GaussianMixture(space, components, scale)

@@ -3,8 +3,8 @@
     p(x) = sum_c p(c) p(x given e_c),    q(c given x) = 1 where every c_ij is the code nearest to z(x)_ij
 
 Stage one learns encoder z, codebook e and decoder; stage two fits the prior, a Gated PixelCNN, to
-the codes of the training images. q is a point mass, so the log-weight log p(c, x) - log q(c given x)
-has no noise: one term of a sum of positive terms, and so a lower bound on log p(x).
+the codes of the training images. q is a point mass, so the bound log p(c, x) - log q(c given x) has
+no noise: one term of a sum of positive terms, and so a lower bound on log p(x).
 
 References:
     Neural Discrete Representation Learning (van den Oord, Vinyals, Kavukcuoglu, 2017), equations 1-3;
@@ -181,7 +181,7 @@ class VQVAE(nn.Module):
         return -self.log_prior(codes).mean()
 
     def bound_loss(self, x: Tensor, generator: Generator) -> Tensor:
-        return -self.log_weights(x, 1, generator).mean()
+        return -self.elbo(x, generator).mean()
 
     def log_prior(self, codes: Tensor) -> Tensor:
         """log p(c): [n, 1, h, w] int64 -> [n]."""
@@ -191,15 +191,14 @@ class VQVAE(nn.Module):
         """log p(x given c): [n, C, H, W], [n, 1, h, w] -> [n]."""
         return categorical_log_likelihood(self.logits(self.codebook(codes)), x)
 
-    def log_weights(self, x: Tensor, k: int, generator: Generator) -> Tensor:
-        """log p(c(x)) + log p(x given c(x)), k times -> [k, B].
+    def elbo(self, x: Tensor, generator: Generator) -> Tensor:
+        """log p(c(x)) + log p(x given c(x)) -> [B].
 
-        q(c given x) is a point mass: all k weights are equal, and more of them tighten nothing. It does
-        not cover the posterior, so the mean of exp is not p(x), as for other models, but below it:
-        p(x) sums the same term over all codes. The bound on log p(x) holds for every k.
+        q(c given x) is a point mass, so the bound has no noise. Nor is its exp an importance weight, which
+        would be p(x) in expectation: p(x) is the sum of the same term over all codes.
         """
         codes = self.codes(x)
-        return (self.log_prior(codes) + self.log_likelihood(x, codes)).expand(k, -1)
+        return self.log_prior(codes) + self.log_likelihood(x, codes)
 
     def encode(self, x: Tensor) -> Tensor:
         """The code vectors of the grid, flattened -> [B, d h w]."""

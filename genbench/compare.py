@@ -88,7 +88,7 @@ def difference(name: str, run_a: Run, a: Record, run_b: Run, b: Record) -> Diffe
     if a.metric["name"] == "nll" and log_p[0] is not None and log_p[1] is not None:
         space = Space.from_dict(a.dataset["space"])
         paired = mean(space.bits_per_dim(1.0) * (log_p[0]["values"] - log_p[1]["values"]))
-        ci, method = paired.ci95, "paired t over examples"
+        ci, method = paired.ci95, "paired over examples"
     elif a.stderr is not None and b.stderr is not None:
         half = Z * math.hypot(a.stderr, b.stderr)
         ci, method = (gap - half, gap + half), "normal, independent"

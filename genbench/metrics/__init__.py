@@ -70,14 +70,30 @@ def share(successes: int, n: int, **rest: Any) -> Measure:
 
 
 def mean(values: np.ndarray, kind: str = "estimate", **rest: Any) -> Measure:
-    """The mean of values `[n]` with its t interval. A non-finite value makes the mean non-finite, and is counted."""
+    """The mean of values `[n]`, with a t interval that is corrected for their skewness.
+
+    Log-likelihoods are skewed: the plain interval of 50 draws of x ~ N(0, 1) under its own density
+    holds the truth 92 times in 100, this one 95 times (docs/coverage.md). A non-finite value makes the
+    mean non-finite, and is counted.
+
+    References:
+        On the removal of skewness by transformation (Hall, 1992), the monotone cubic g_1.
+    """
     values = np.asarray(values, dtype=np.float64)
-    bad = int((~np.isfinite(values)).sum())
+    n, bad = len(values), int((~np.isfinite(values)).sum())
     with np.errstate(invalid="ignore"):
         value = float(values.mean())
-    if bad or len(values) < 2:
-        why = f"none: {bad} of {len(values)} values are not finite" if bad else "none: one value has no spread"
+    if bad or n < 2:
+        why = f"none: {bad} of {n} values are not finite" if bad else "none: one value has no spread"
         return Measure(value, kind, None, None, why, n_nonfinite=bad, **rest)
-    stderr = float(values.std(ddof=1) / math.sqrt(len(values)))
-    half = float(stats.t.ppf(0.975, len(values) - 1)) * stderr
-    return Measure(value, kind, stderr, (value - half, value + half), "t over examples", **rest)
+    sd = float(values.std(ddof=1))
+    q = float(stats.t.ppf(0.975, n - 1)) / math.sqrt(n)
+    gamma = float(((values - value) ** 3).mean() / sd**3) if sd > 0 else 0.0
+
+    def untransform(t: float) -> float:
+        if abs(gamma) < 1e-6:  # the limit, where the formula is 0 / 0
+            return t
+        return 3 / gamma * (float(np.cbrt(1 + gamma * (t - gamma / (6 * n)))) - 1)
+
+    ci = (value - sd * untransform(q), value - sd * untransform(-q))
+    return Measure(value, kind, sd / math.sqrt(n), ci, "t over examples, corrected for skewness (Hall 1992)", **rest)

@@ -1,0 +1,96 @@
+"""Bayes' rule: a class-conditional model as a classifier, p(y|x) = p(x|y) / sum_y' p(x|y') with p(y) uniform.
+
+What it needs is log p(x|y) of every example under every class, `[N, C]`; the rest are functions of that array.
+
+References:
+    On discriminative vs. generative classifiers (Ng, Jordan, 2001).
+    Conditional likelihoods and image classification: Are generative classifiers more robust to adversarial attacks?
+    (Li, Bradshaw, Sharma, 2019), equation 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.special import logsumexp
+
+from genbench.errors import ModelError, Unavailable
+from genbench.metrics import Measure, share
+from genbench.protocol import n_classes
+from genbench.sampling import to_tensor
+
+
+@torch.no_grad()
+def class_log_likelihoods(
+    model: Any,
+    x: np.ndarray,
+    batch_size: int,
+    device: torch.device | str = "cpu",
+    progress: Callable[[int], None] = lambda done: None,
+) -> np.ndarray:
+    """log p(x|y) of every example of `x` `[N, *shape]` under every class: `[N, C]` float64, nats.
+
+    Raises:
+        Unavailable: the model has no classes or no log_prob.
+        ModelError: a log-probability has the wrong shape.
+    """
+    classes = n_classes(model)
+    if classes < 1 or not callable(getattr(model, "log_prob", None)):
+        raise Unavailable("Bayes' rule needs a class-conditional model with log_prob(x, labels)")
+    rows = []
+    for i in range(0, len(x), batch_size):
+        batch = to_tensor(x[i : i + batch_size], model.space, device)
+        columns = [model.log_prob(batch, labels=torch.full((len(batch),), y, device=device)) for y in range(classes)]
+        for log_p in columns:
+            if tuple(log_p.shape) != (len(batch),):
+                raise ModelError(f"log_prob: expected [{len(batch)}], got {list(log_p.shape)}")
+        rows.append(torch.stack(columns, 1).double().cpu().numpy())
+        progress(min(len(x), i + batch_size))
+    return np.concatenate(rows)
+
+
+def log_marginal(log_p: np.ndarray) -> np.ndarray:
+    """log p(x) = log 1/C sum_y p(x|y): `[N, C]` -> `[N]`; -inf where no class gives x."""
+    return logsumexp(log_p, axis=1) - np.log(log_p.shape[1])
+
+
+def log_posterior(log_p: np.ndarray) -> np.ndarray:
+    """log p(y|x): `[N, C]` -> `[N, C]`; NaN where no class gives x, for nothing is known there."""
+    with np.errstate(invalid="ignore"):  # -inf less -inf
+        return log_p - logsumexp(log_p, axis=1, keepdims=True)
+
+
+def conditional(log_p: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """log p(x|y) at the true label: `[N, C]`, `[N]` -> `[N]`."""
+    return log_p[np.arange(len(log_p)), labels]
+
+
+def accuracy(log_p: np.ndarray, labels: np.ndarray) -> Measure:
+    """The share of examples whose most probable class is their label, with Wilson's interval.
+
+    An example of which no class is the most probable (a NaN, or no class gives it) is an error and is counted as such;
+    of equal classes the first is taken. `details` has the means of log p(y|x) and log p(x|y) at the label, in nats.
+
+    Arguments:
+        log_p: log p(x|y), `[N, C]`.
+        labels: `[N]` integers 0..C-1.
+    """
+    n, classes = log_p.shape
+    labels = np.asarray(labels)
+    if labels.shape != (n,) or n == 0 or labels.min() < 0 or labels.max() >= classes:
+        raise ValueError(f"labels must be {n} integers 0..{classes - 1}")
+    posterior = log_posterior(log_p)
+    decided = ~np.isnan(posterior).any(1)
+    right = decided & (log_p.argmax(1) == labels)
+    bad = int(n - decided.sum())
+    details = {
+        "n": n,
+        "n_classes": classes,
+        "mean_log_posterior": float(conditional(posterior, labels).mean()),
+        "mean_log_conditional": float(conditional(log_p, labels).mean()),
+    }
+    warnings = (f"{bad} of {n} examples have no most probable class; they count as errors",) if bad else ()
+    return share(int(right.sum()), n, n_nonfinite=bad, details=details, warnings=warnings)
