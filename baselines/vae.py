@@ -3,9 +3,9 @@
     log p(x) >= E_q log p(x | z) - KL(q(z | x) || p(z))        (Kingma and Welling 2014, equation 3)
 
 q(z | x) = N(mean(x), diag sd(x)^2), so that the KL has a closed form and z = mean + sd * noise carries the
-gradient. On integers p(x | z) is a categorical over all L levels of every pixel, not a Bernoulli of grey
-values, so the bound is a bound on the probability of the data; on real numbers it is a Gaussian
-whose mean and standard deviation the decoder predicts. Samples are drawn from p(x | z), the
+gradient. On integers p(x | z) is a categorical over all L levels of every pixel (a Bernoulli where there
+are two), not a Bernoulli of grey values, so the bound is a bound on the probability of the data; on real
+numbers it is a Gaussian whose mean and standard deviation the decoder predicts. Samples are drawn from p(x | z), the
 distribution that is scored; its mean would be a picture, not a sample.
 
 References:
@@ -16,7 +16,8 @@ References:
 import torch
 from torch import Generator, Tensor, nn
 
-from baselines._layers import categorical_log_likelihood, log_normal, normalised, sample_categorical
+from baselines._layers import log_normal, normalised
+from baselines._observations import observation_of
 from genbench.space import Space
 from genbench.train import Preset
 
@@ -36,7 +37,7 @@ def perceptron(d_in: int, hidden: int, d_out: int, dropout: float) -> nn.Sequent
 
 
 class VAE(nn.Module):
-    """Encoder D -> (mean, log sd) of q; decoder z -> L logits per value, or (mean, log sd) of x.
+    """Encoder D -> (mean, log sd) of q; decoder z -> the parameters of p(x | z).
 
     Arguments:
         latent: dimensions of z.
@@ -47,29 +48,23 @@ class VAE(nn.Module):
     def __init__(self, space: Space, latent: int, hidden: int, dropout: float) -> None:
         super().__init__()
         self.space, self.latent = space, latent
+        self.observation = observation_of(space)
         self.encoder = perceptron(space.dim, hidden, 2 * latent, dropout)
-        self.decoder = perceptron(latent, hidden, space.dim * (space.levels or 2), dropout)
+        self.decoder = perceptron(latent, hidden, space.dim * self.observation.parameters, dropout)
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log sd of q(z | x): [B, *shape] -> [B, latent] each."""
         mean, log_sd = self.encoder(normalised(x, self.space).flatten(1)).chunk(2, dim=1)
         return mean, log_sd
 
-    def observation(self, z: Tensor) -> Tensor:
-        """Parameters of p(x | z): [n, latent] -> logits [n, L, *shape]; on real numbers mean, log sd [n, 2, *shape]."""
-        return self.decoder(z).view(len(z), self.space.levels or 2, *self.space.shape)
-
     def log_prior(self, z: Tensor) -> Tensor:
+        """log N(z; 0, I): [..., latent] -> [...]."""
         zero = z.new_zeros(())
         return log_normal(z, zero, zero).sum(-1)
 
     def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
-        """log p(x | z): [n, *shape], [n, latent] -> [n]."""
-        parameters = self.observation(z)
-        if self.space.levels is not None:
-            return categorical_log_likelihood(parameters, x)
-        mean, log_sd = parameters.unbind(1)
-        return log_normal(x, mean, log_sd).flatten(1).sum(1)
+        """log p(x | z): [B, *shape], [..., B, latent] -> [..., B]."""
+        return self.observation.log_prob(self.decoder(z), x)
 
     def loss(self, x: Tensor, generator: Generator) -> Tensor:
         """The negative bound, with the KL of appendix B; one draw of z."""
@@ -78,24 +73,19 @@ class VAE(nn.Module):
         kl = 0.5 * (mean**2 + (2 * log_sd).exp() - 1 - 2 * log_sd).sum(1)  # [B]
         return (kl - self.log_likelihood(x, mean + log_sd.exp() * noise)).mean()
 
-    def log_weights(self, x: Tensor, k: int, generator: Generator) -> Tensor:
-        """log p(x, z) - log q(z | x) for k draws of z from q: [B, *shape] -> [k, B]."""
-        mean, log_sd = self.posterior(x)  # once, for all k
+    def log_weights(self, x: Tensor, k: int, generator: Generator, q: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        """log p(x, z) - log q(z | x) for k draws of z from q, which is the posterior of x: [B, *shape] -> [k, B]."""
+        mean, log_sd = q or self.posterior(x)
         noise = torch.randn(k, *mean.shape, generator=generator, device=generator.device)
         z = mean + log_sd.exp() * noise  # [k, B, latent]
         log_q = log_normal(z, mean, log_sd).sum(-1)  # [k, B]
-        repeated = x.repeat(k, *[1] * len(self.space.shape))  # [k B, *shape]
-        return self.log_likelihood(repeated, z.flatten(0, 1)).view(k, len(x)) + self.log_prior(z) - log_q
+        return self.log_likelihood(x, z) + self.log_prior(z) - log_q
 
     def sample_prior(self, n: int, generator: Generator) -> Tensor:
         return torch.randn(n, self.latent, generator=generator, device=generator.device)
 
     def sample(self, n: int, generator: Generator) -> Tensor:
-        parameters = self.observation(self.sample_prior(n, generator))
-        if self.space.levels is not None:
-            return sample_categorical(parameters.movedim(1, -1), generator)
-        mean, log_sd = parameters.unbind(1)
-        return mean + log_sd.exp() * torch.randn(mean.shape, generator=generator, device=generator.device)
+        return self.observation.sample(self.decoder(self.sample_prior(n, generator)), generator)
 
     def encode(self, x: Tensor) -> Tensor:
         """The mean of q(z | x): [B, *shape] -> [B, latent]."""
@@ -103,11 +93,7 @@ class VAE(nn.Module):
 
     def reconstruct(self, x: Tensor) -> Tensor:
         """E[x | z] at the posterior mean, in the raw range: [B, *shape] -> [B, *shape]."""
-        parameters = self.observation(self.encode(x))
-        if self.space.levels is None:
-            return parameters[:, 0]
-        levels = torch.arange(self.space.levels, device=x.device, dtype=parameters.dtype)
-        return torch.einsum("bl...,l->b...", parameters.softmax(1), levels)
+        return self.observation.mean(self.decoder(self.encode(x)))
 
 
 PRESETS = {

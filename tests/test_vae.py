@@ -92,17 +92,19 @@ def test_decoder_is_a_distribution_over_all_levels():
     assert float(model.log_likelihood(everything, z).detach().exp().sum()) == pytest.approx(1, abs=1e-5)
 
 
-@pytest.mark.parametrize("space", [Space((1, 2, 2), levels=5), Space((3,))])
+@pytest.mark.parametrize("space", [Space((1, 2, 2), levels=5), Space((1, 2, 2), levels=2), Space((3,))])
 def test_samples_come_from_the_distribution_that_is_scored(space):
     """Mean of f(x) under samples against the model's own E_z E[f(x) | z], for f the value and its square."""
     model = small(space).requires_grad_(False)
     n = 20_000
-    x = model.sample(n, seeded("x")).float()
-    parameters = model.observation(model.sample_prior(n, seeded("z")))
+    x = model.sample(n, seeded("x")).float().flatten(1)
+    parameters = model.observation.split(model.decoder(model.sample_prior(n, seeded("z"))))  # [n, P, D]
     if space.levels is None:
         first, second = parameters[:, 0], parameters[:, 0] ** 2 + (2 * parameters[:, 1]).exp()
+    elif space.levels == 2:
+        first = second = parameters[:, 0].sigmoid()
     else:
-        p, levels = parameters.softmax(1), torch.arange(5.0).view(5, *[1] * len(space.shape))
+        p, levels = parameters.softmax(1), torch.arange(5.0).view(5, 1)
         first, second = (p * levels).sum(1), (p * levels**2).sum(1)
     for sampled, expected in ((x, first), (x**2, second)):
         stderr = ((sampled.var(0) + expected.var(0)) / n).sqrt()
