@@ -240,11 +240,14 @@ class DDPM(nn.Module):
         """The chain in continuous time. Its features of time are continuous, so the network takes a fractional t."""
         log_snr = self.schedule.alpha_bar.double().log() - self.schedule.noise.double().log()
 
+        def denoise(xt: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+            return self.denoise(xt, t.to(xt.dtype))  # t tells the time features their dtype
+
         def log_decoder(x0: Tensor, eps: Tensor) -> Tensor:
             first = torch.zeros(len(x0), dtype=torch.int64, device=x0.device)
-            return -bound_term(self.schedule, self.denoise, x0, first, eps, self.space.levels)
+            return -bound_term(self.schedule, denoise, x0, first, eps, self.space.levels)
 
-        return NoisePrediction(self.space, lambda x, t: self.denoise(x, t)[0], log_snr, log_decoder)
+        return NoisePrediction(self.space, lambda x, t: denoise(x, t)[0], log_snr, log_decoder)
 
 
 PRESETS = {

@@ -21,7 +21,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from baselines._layers import normalised
+from baselines._layers import log_normal, normalised
 from genbench.space import Space
 from genbench.train import Objective, Preset, Stage
 
@@ -97,8 +97,7 @@ class GAN(nn.Module):
 
     def generate(self, n: int, generator: Generator) -> Tensor:
         """G(z), normalised and continuous: what the critic sees `[n, *shape]`."""
-        z = torch.randn(n, self.latent, generator=generator, device=generator.device)
-        return self.generator(z)
+        return self.decode(self.sample_prior(n, generator))
 
     def critic_loss(self, x: Tensor, generator: Generator) -> Tensor:
         """The hinge loss, equation 16."""
@@ -128,6 +127,18 @@ class GAN(nn.Module):
         if self.space.levels is None:
             return x
         return ((x + 1) / 2 * (self.space.levels - 1)).round().long()  # tanh keeps it in range
+
+    def sample_prior(self, n: int, generator: Generator) -> Tensor:
+        return torch.randn(n, self.latent, generator=generator, device=generator.device)
+
+    def log_prior(self, z: Tensor) -> Tensor:
+        """log N(z; 0, I): [n, latent] -> [n]."""
+        zero = z.new_zeros(())
+        return log_normal(z, zero, zero).sum(-1)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """G(z), continuous: on [-1, 1] for images, in raw units for points: [n, latent] -> [n, *shape]."""
+        return self.generator(z)
 
 
 PRESETS = {

@@ -162,7 +162,7 @@ def couplings(masks: Sequence[Tensor], hidden: int, dropout: float) -> list[Bije
         else:
             layer = nn.Linear
         network = nn.Sequential(
-            layer(d, hidden), nn.SiLU(), layer(hidden, hidden), nn.SiLU(), nn.Dropout(dropout), layer(hidden, 2 * d)
+            layer(d, hidden), nn.ReLU(), layer(hidden, hidden), nn.ReLU(), nn.Dropout(dropout), layer(hidden, 2 * d)
         )
         layers += [Affine(tuple(mask.shape)), Coupling(mask, network)]
     return layers
@@ -253,7 +253,7 @@ PRESETS = {
         ema=0.99,
         validate_every=100,
     ),
-    "ring8": Preset({"depth": 12, "hidden": 64}, steps=8000, batch_size=512, lr=2e-3, clip=10.0, ema=0.99),
+    "ring8": Preset({"depth": 20, "hidden": 48}, steps=8000, batch_size=512, lr=3e-3, clip=10.0, ema=0.99),
 }
 
 

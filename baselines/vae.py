@@ -84,8 +84,12 @@ class VAE(nn.Module):
     def sample_prior(self, n: int, generator: Generator) -> Tensor:
         return torch.randn(n, self.latent, generator=generator, device=generator.device)
 
+    def observe(self, z: Tensor, generator: Generator) -> Tensor:
+        """One draw of p(x | z): [n, latent] -> [n, *shape]."""
+        return self.observation.sample(self.decoder(z), generator)
+
     def sample(self, n: int, generator: Generator) -> Tensor:
-        return self.observation.sample(self.decoder(self.sample_prior(n, generator)), generator)
+        return self.observe(self.sample_prior(n, generator), generator)
 
     def encode(self, x: Tensor) -> Tensor:
         """The mean of q(z | x): [B, *shape] -> [B, latent]."""

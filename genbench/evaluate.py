@@ -37,6 +37,7 @@ STAGES: dict[str, tuple[tuple[str, ...], bool]] = {
     "space": ((), False),
     "modes": ((), False),
     "train": ((), False),
+    "validation": ((), False),
     "test": (("limit",), False),
     "train_labels": ((), False),
     "test_labels": (("limit",), False),
@@ -46,6 +47,7 @@ STAGES: dict[str, tuple[tuple[str, ...], bool]] = {
     "sample_features": (SAMPLED, True),
     "sample_logits": (SAMPLED, True),
     "log_likelihood": (("k", "seed", "block_size", "limit"), False),
+    "class_log_likelihoods": (("limit",), False),
     "timings": (("block_size",), False),
 }
 
@@ -271,6 +273,9 @@ class Stages:
     def train(self) -> np.ndarray:
         return self.dataset.train
 
+    def validation(self) -> np.ndarray:
+        return self.dataset.validation
+
     def test(self) -> np.ndarray:
         return self.dataset.test[: self.protocol.limit]
 
@@ -350,6 +355,14 @@ class Stages:
         arrays = self.stored(self.part("log_likelihood"), make)
         words = {name: str(arrays[name]) for name in ("kind", "method")}
         return LogLikelihood(**{**arrays, **words})  # type: ignore[arg-type]
+
+    def class_log_likelihoods(self) -> np.ndarray:
+        from genbench.likelihood.bayes import class_log_likelihoods
+
+        def make() -> dict[str, np.ndarray]:
+            return {"values": class_log_likelihoods(self.model, self.test(), self.batch_size, self.device)}
+
+        return self.stored(self.part("class_log_likelihoods"), make)["values"]
 
     def timings(self) -> Any:
         if isinstance(self.model, FixedSamples):

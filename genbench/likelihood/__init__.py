@@ -33,6 +33,7 @@ class LogLikelihood:
         mc_stderr: `[N]` Monte Carlo standard error of each value, where there is one.
         ess: `[N]` effective sample size of the importance weights, where there are any.
         bias: `[N]` estimated bias of the bound, at most 0.
+        jackknife: `[N]` estimates of log p with less bias, which are no bounds.
         curve_k, curve: `[c]` and `[c, N]`: the bound for fewer weights, from the same pass.
     """
 
@@ -42,6 +43,7 @@ class LogLikelihood:
     mc_stderr: np.ndarray | None = None
     ess: np.ndarray | None = None
     bias: np.ndarray | None = None
+    jackknife: np.ndarray | None = None
     curve_k: np.ndarray | None = None
     curve: np.ndarray | None = None
 
@@ -96,6 +98,7 @@ def of_bounds(bounds: list[Bound], k: int) -> LogLikelihood:
         mc_stderr=np.concatenate([np.sqrt(b.state.variance) for b in bounds]),
         ess=np.concatenate([b.state.ess for b in bounds]),
         bias=np.concatenate([b.bias for b in bounds]),
+        jackknife=None if k == 1 else np.concatenate([b.jackknife for b in bounds if b.jackknife is not None]),
         curve_k=np.array(list(bounds[0].curve)),
         curve=np.stack([np.concatenate([b.curve[size] for b in bounds]) for size in bounds[0].curve]),
     )

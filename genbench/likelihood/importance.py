@@ -18,16 +18,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import reduce
 
 import numpy as np
 import torch
 
 from genbench.errors import ModelError
+from genbench.likelihood.jackknife import jackknife, jackknife_groups
 from genbench.numerics.logmeanexp import LogMeanExp
 from genbench.protocol import HasLogWeights, HasPosterior
 
 # Weights drawn at once. Fixed, so that neither memory nor device decides which noise a weight gets.
 CHUNK = 50
+GROUPS = 100  # of the jackknife, at most: its memory does not grow with K either
 CURVE = (1, 5, 50, 500, 5000, 50_000)
 
 
@@ -78,10 +81,12 @@ class Bound:
     Arguments:
         state: all K weights.
         curve: {K': mean of L_K' over disjoint groups, `[B]`} for the K' of `CURVE` up to K.
+        jackknife: the bound without the first order of its bias, `[B]`: an estimate, no bound; None for K = 1.
     """
 
     state: LogMeanExp
     curve: dict[int, np.ndarray] = field(default_factory=dict)
+    jackknife: np.ndarray | None = None
 
     @property
     def bias(self) -> np.ndarray:
@@ -107,16 +112,23 @@ def importance_weighted(
     """
     given = (model.posterior(x),) if isinstance(model, HasPosterior) else ()
     groups = [Groups(size) for size in CURVE if size <= k]
-    state: LogMeanExp | None = None
-    for j in range(-(-k // chunk)):
+    chunks = -(-k // chunk)
+    parts: list[LogMeanExp] = []  # the jackknife's groups
+    for j in range(chunks):
         size = min(chunk, k - j * chunk)
         w = model.log_weights(x, size, generator(j), *given)
         if tuple(w.shape) != (size, len(x)):
             raise ModelError(f"log_weights: expected [{size}, {len(x)}], got {list(w.shape)}")
         weights = w.double().cpu().numpy()
         part = LogMeanExp.of(weights)
-        state = part if state is None else state.merge(part)
+        if j % -(-chunks // GROUPS) == 0:
+            parts.append(part)
+        else:
+            parts[-1] = parts[-1].merge(part)
         for group in groups:
             group.add(weights)
-    assert state is not None
-    return Bound(state, {group.size: group.mean for group in groups})
+    state = reduce(LogMeanExp.merge, parts)
+    corrected = None
+    if k > 1:  # one by one where all weights are at hand, else by groups
+        corrected = jackknife(weights) if chunks == 1 else jackknife_groups(parts)
+    return Bound(state, {group.size: group.mean for group in groups}, corrected)

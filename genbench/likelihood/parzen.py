@@ -60,9 +60,10 @@ def parzen(
     Raises:
         ValueError: the arrays differ in shape, or one of them is empty or not finite.
     """
-    S, V, X = (np.asarray(a, dtype=np.float64).reshape(len(a), -1) for a in (samples, validation, test))
-    if not (S.shape[1] == V.shape[1] == X.shape[1] and min(map(len, (S, V, X))) > 0):
-        raise ValueError(f"expected rows of one length, got {list(S.shape)}, {list(V.shape)}, {list(X.shape)}")
+    shapes = [samples.shape, validation.shape, test.shape]
+    if len({shape[1:] for shape in shapes}) > 1 or min(shape[0] for shape in shapes) == 0:
+        raise ValueError(f"expected rows of one shape, at least one in each array, got {shapes}")
+    S, V, X = (a.astype(np.float64).reshape(len(a), -1) for a in (samples, validation, test))
     if not all(np.isfinite(a).all() for a in (S, V, X)):
         raise ValueError("a Parzen window needs finite values")
     if bandwidths is None:

@@ -4,9 +4,9 @@ Every file here defines
 
     VERSION     an int, raised whenever a value can change
     NEEDS       the inputs of `compute`, by the names of the stages in `evaluate.py`:
-                samples, train, test [n, *shape]; sample_features, train_features, test_features [n, d];
+                samples, train, validation, test [n, *shape]; sample_features, train_features, test_features [n, d];
                 sample_logits [n, c]; train_labels, test_labels [n]; modes (centres [m, d], sd);
-                log_likelihood; timings; space
+                log_likelihood; class_log_likelihoods [n, c]; timings; space
     OUTPUTS     {name: {"unit": ..., "direction": "lower" | "higher" | "none", "title": ...}}
     REFERENCE   authors, year
     MIN_SAMPLES the fewest samples it can do with, where that is more than one

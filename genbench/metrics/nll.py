@@ -32,6 +32,9 @@ def compute(log_likelihood: LogLikelihood, space: Space) -> dict[str, Measure]:
         details["mc_stderr"] = space.bits_per_dim(noise)
     if log_likelihood.bias is not None:
         details["estimated_bias"] = space.bits_per_dim(float(-log_likelihood.bias.mean()))
+    if log_likelihood.jackknife is not None:
+        corrected = float(-log_likelihood.jackknife.mean())
+        details["jackknife"] = {"value": space.bits_per_dim(corrected), "kind": "estimate"}
     if log_likelihood.curve_k is not None and log_likelihood.curve is not None:
         bounds = -log_likelihood.curve.mean(1)
         pairs = zip(log_likelihood.curve_k, bounds, strict=True)

@@ -123,7 +123,7 @@ def growth(ratio: Tensor, taken: Tensor) -> Tensor:
 
 
 def first_step(y: Tensor, slope: Tensor, span: float, rtol: float, atol: float, norm: Callable) -> Tensor:
-    """A step that moves y by about a hundredth of itself: `[B]` (Hairer et al., II.4, steps a and b)."""
+    """A step that moves y by about a hundredth of itself: `[B]` (Hairer et al., II.4, step b)."""
     scale = atol + rtol * y.abs()
     h = 0.01 * norm(y / scale) / norm(slope / scale)
-    return h.nan_to_num(span, posinf=span).clamp(1e-6 * span, span)
+    return h.nan_to_num(span, posinf=span).clamp(1e-3 * span, span)  # a rejection or two mend one that is too long

@@ -1,0 +1,29 @@
+"""A class-conditional density as a classifier, and its likelihood given the label.
+
+p(y|x) by Bayes' rule with p(y) uniform; `accuracy` is the share of test examples whose most probable
+class is their label. `nll_given_label` is -log p(x|y) at the label, a number about another question
+than `nll`, which sums over the classes: the two never share a column.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from genbench.likelihood.bayes import accuracy, conditional
+from genbench.metrics import Measure, mean
+from genbench.space import Space
+
+VERSION = 1
+NEEDS = ("class_log_likelihoods", "test_labels", "space")
+OUTPUTS = {
+    "accuracy": {"unit": "share", "direction": "higher", "title": "accuracy of the generative classifier"},
+    "nll_given_label": {"unit": "bits/dim", "direction": "lower", "title": "negative log-likelihood given the label"},
+}
+REFERENCE = "Ng, Jordan 2001"
+
+
+def compute(class_log_likelihoods: np.ndarray, test_labels: np.ndarray, space: Space) -> dict[str, Measure]:
+    """From log p(x|y) of every example under every class, `[N, C]`, and the labels `[N]`."""
+    nats = -conditional(class_log_likelihoods, test_labels)
+    given = mean(space.bits_per_dim(1.0) * nats, kind="exact", details={"nats": float(nats.mean()), "n": len(nats)})
+    return {"accuracy": accuracy(class_log_likelihoods, test_labels), "nll_given_label": given}
