@@ -109,7 +109,7 @@ PRESETS = {
         weight_decay=0.05,
         ema=0.99,
     ),
-    "ring8": Preset({"latent": 2, "hidden": 128}, steps=8000, batch_size=512, lr=2e-3, clip=10.0, ema=0.99),
+    "ring8": Preset({"latent": 2, "hidden": 128}, steps=16000, batch_size=512, lr=5e-3, clip=10.0, ema=0.99),
 }
 
 

@@ -134,7 +134,10 @@ class Block:
         return Posterior(self.model, self.x.repeat_interleave(self.settings.chains, 0))
 
     def prior(self, generator: Generator) -> Point:
-        return self.posterior(self.model.sample_prior(len(self.posterior.x), generator).to(self.dtype))
+        z = self.model.sample_prior(len(self.posterior.x), generator)
+        if not z.is_floating_point():
+            raise Unavailable("annealing follows gradients in z: it needs continuous latents")
+        return self.posterior(z.to(self.dtype))
 
     @cached_property
     def kernel(self) -> HMC:
@@ -226,7 +229,7 @@ def annealed(
         progress(start + len(part))
     joined = {name: np.concatenate([b[name] for b in blocks]) for name in blocks[0]}
     method = f"annealed importance sampling, {settings.temperatures} temperatures, {settings.chains} chains"
-    return Annealed(**joined, method=method, details=described(settings, joined))
+    return Annealed(method=method, details=described(settings, joined), **joined)  # type: ignore[arg-type]
 
 
 def measure(block: Block) -> Arrays:

@@ -6,7 +6,7 @@ how well the chains do on data like the model's own; on other data only the lowe
 
 References:
     Sandwiching the marginal likelihood using bidirectional Monte Carlo (Grosse, Ghahramani, Adams, 2015), section 4.
-    On the quantitative analysis of decoder-based generative models (Wu, Burda, Salakhutdinov, Grosse, 2017), section 4.1.
+    On the quantitative analysis of decoder-based generative models (Wu et al., 2017), section 4.1.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ ACCEPTANCE = 0.65
 JITTER = 0.2  # lengths vary by a factor of 0.8 to 1.2
 FIRST_STEP = 0.1  # where the adaptation begins
 BURN_IN = 50  # transitions of the adaptation at the first temperature, before any of its lengths counts
-SLOWEST_RATE = 0.1  # of the adaptation: it has to follow a posterior that sharpens
+SLOWEST_RATE = 0.2  # of the adaptation: it has to follow a posterior that sharpens
 SEGMENTS = 25  # of the path: the step is constant on each
 
 
@@ -116,14 +116,13 @@ def transition(
 
     An end that is not finite is rejected.
     """
-    like = dict(generator=generator, device=point.z.device, dtype=point.z.dtype)
-    v = torch.randn(point.z.shape, **like)
-    factor = 1 + JITTER * (2 * torch.rand(len(v), **like) - 1)
+    v = torch.empty_like(point.z).normal_(generator=generator)
+    factor = 1 + JITTER * (2 * torch.empty_like(point.log_prior).uniform_(generator=generator) - 1)
     end, v_end = leapfrog(at, point, v, beta, step * factor, steps)
     kinetic, kinetic_end = (0.5 * u.double().square().flatten(1).sum(1) for u in (v, v_end))
     log_ratio = (end.log_density(beta) - kinetic_end) - (point.log_density(beta) - kinetic)
     probability = log_ratio.nan_to_num(nan=-torch.inf, posinf=torch.inf, neginf=-torch.inf).clamp(max=0).exp()
-    accepted = torch.rand(len(v), generator=generator, device=v.device, dtype=torch.float64) < probability
+    accepted = torch.empty_like(probability).uniform_(generator=generator) < probability
     return end.where(accepted, point), probability
 
 

@@ -78,7 +78,7 @@ def solve(
     t = y.new_full((len(y),), start)
     active = torch.arange(len(y), device=y.device)
     slope = f(t, y, active)
-    h = first_step(y, slope, span, rtol, atol, norm)
+    h = on_grid(first_step(y, slope, span, rtol, atol, norm), span)
     evaluations = torch.ones_like(active)
     for _ in range(max_steps):
         if len(active) == 0:
@@ -94,7 +94,7 @@ def solve(
         kept = active[taken]
         y[kept], slope[kept] = after[taken], after_slope[taken]
         t[kept] += step[taken]
-        h[active] = step * growth(ratio, taken)
+        h[active] = on_grid(step * growth(ratio, taken), span)
         arrived, lost = taken & last, h[active] < SMALLEST * span
         y[active[lost & ~arrived]] = torch.nan
         active = active[~(arrived | lost)]
@@ -120,6 +120,15 @@ def growth(ratio: Tensor, taken: Tensor) -> Tensor:
     """The factor of the next step: 0.9 ratio^(-1/5) within 0.2 .. 5, and no more than 1 after a rejection."""
     factor = (0.9 * ratio.clamp(min=1e-10) ** -0.2).clamp(0.2, 5.0).nan_to_num(0.2)
     return torch.where(taken, factor, factor.clamp(max=1.0))
+
+
+def on_grid(h: Tensor, span: float) -> Tensor:
+    """The next smaller step on the grid span * 2^(-i/2).
+
+    The rounding of f, other alone than in a batch, would change every step a little, and with them the value by as
+    much as the solver's own error. Steps from a grid stay the same but in rare cases.
+    """
+    return span * 2 ** ((2 * (h / span).log2()).floor() / 2)
 
 
 def first_step(y: Tensor, slope: Tensor, span: float, rtol: float, atol: float, norm: Callable) -> Tensor:
