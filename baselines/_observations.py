@@ -8,21 +8,22 @@ from abc import ABC, abstractmethod
 
 import torch
 import torch.nn.functional as F
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from baselines._layers import log_normal, sample_categorical
 from genbench.space import Space
 
 
-class Observation(ABC):
-    """Arguments: P parameters for each value of a space."""
+class Observation(nn.Module, ABC):
+    """Arguments: per_value, the P parameters of each value of a space."""
 
-    def __init__(self, space: Space, parameters: int) -> None:
-        self.space, self.parameters = space, parameters
+    def __init__(self, space: Space, per_value: int) -> None:
+        super().__init__()
+        self.space, self.per_value = space, per_value
 
     def split(self, h: Tensor) -> Tensor:
         """[..., B, P D] -> [..., B, P, D]."""
-        return h.unflatten(-1, (self.parameters, self.space.dim))
+        return h.unflatten(-1, (self.per_value, self.space.dim))
 
     @abstractmethod
     def log_prob(self, h: Tensor, x: Tensor) -> Tensor:
@@ -70,12 +71,15 @@ class Categorical(Observation):
         return sample_categorical(self.split(h).transpose(1, 2), generator).view(-1, *self.space.shape)
 
     def mean(self, h: Tensor) -> Tensor:
-        levels = torch.arange(self.parameters, device=h.device, dtype=h.dtype)
+        levels = torch.arange(self.per_value, device=h.device, dtype=h.dtype)
         return torch.einsum("bld,l->bd", self.split(h).softmax(1), levels).view(-1, *self.space.shape)
 
 
-class Gaussian(Observation):
-    """Real numbers by a mean and a log standard deviation."""
+class PredictedGaussian(Observation):
+    """Real numbers by a mean and a log standard deviation, both predicted.
+
+    It can trade one value's precision for another's, and on narrow data stops at local optima that do.
+    """
 
     def __init__(self, space: Space) -> None:
         super().__init__(space, 2)
@@ -93,8 +97,32 @@ class Gaussian(Observation):
         return self.split(h)[:, 0].reshape(-1, *self.space.shape)
 
 
-def observation_of(space: Space) -> Observation:
-    """The exact family for a space: Gaussian, Bernoulli for two levels, categorical for more."""
+class SharedGaussian(Observation):
+    """Real numbers by a predicted mean and one learned standard deviation (Rybkin et al. 2021, equation 4)."""
+
+    def __init__(self, space: Space) -> None:
+        super().__init__(space, 1)
+        self.log_sd = nn.Parameter(torch.full((), -2.0))  # narrow at first: from 1 the latents are soon ignored
+
+    def log_prob(self, h: Tensor, x: Tensor) -> Tensor:
+        return log_normal(x.flatten(1), h, self.log_sd).sum(-1)
+
+    def sample(self, h: Tensor, generator: Generator) -> Tensor:
+        noise = torch.randn(h.shape, generator=generator, device=generator.device)
+        return (h + self.log_sd.exp() * noise).view(-1, *self.space.shape)
+
+    def mean(self, h: Tensor) -> Tensor:
+        return h.view(-1, *self.space.shape)
+
+
+def observation_of(space: Space, sd: str = "shared") -> Observation:
+    """The exact family for a space: Gaussian, Bernoulli for two levels, categorical for more.
+
+    Arguments:
+        sd: of real numbers, "shared" or "predicted".
+    """
+    if sd not in ("shared", "predicted"):
+        raise ValueError(f"sd is 'shared' or 'predicted', not {sd!r}")
     if space.levels is None:
-        return Gaussian(space)
+        return SharedGaussian(space) if sd == "shared" else PredictedGaussian(space)
     return Bernoulli(space) if space.levels == 2 else Categorical(space)

@@ -5,12 +5,13 @@
 q(z | x) = N(mean(x), diag sd(x)^2), so that the KL has a closed form and z = mean + sd * noise carries the
 gradient. On integers p(x | z) is a categorical over all L levels of every pixel (a Bernoulli where there
 are two), not a Bernoulli of grey values, so the bound is a bound on the probability of the data; on real
-numbers it is a Gaussian whose mean and standard deviation the decoder predicts. Samples are drawn from p(x | z), the
+numbers it is a Gaussian about the decoder's output. Samples are drawn from p(x | z), the
 distribution that is scored; its mean would be a picture, not a sample.
 
 References:
     Auto-Encoding Variational Bayes (Kingma and Welling, 2014).
     Importance Weighted Autoencoders (Burda, Grosse, Salakhutdinov, 2016), for `log_weights`.
+    Simple and effective VAE training with calibrated decoders (Rybkin, Daniilidis, Levine, 2021), for the shared sd.
 """
 
 import torch
@@ -43,14 +44,15 @@ class VAE(nn.Module):
         latent: dimensions of z.
         hidden: width of the two hidden layers on either side.
         dropout: in the hidden layers, while training.
+        sd: of real numbers given z: one, learned ("shared"), or one for each value ("predicted").
     """
 
-    def __init__(self, space: Space, latent: int, hidden: int, dropout: float) -> None:
+    def __init__(self, space: Space, latent: int, hidden: int, dropout: float, sd: str) -> None:
         super().__init__()
         self.space, self.latent = space, latent
-        self.observation = observation_of(space)
+        self.observation = observation_of(space, sd)
         self.encoder = perceptron(space.dim, hidden, 2 * latent, dropout)
-        self.decoder = perceptron(latent, hidden, space.dim * self.observation.parameters, dropout)
+        self.decoder = perceptron(latent, hidden, space.dim * self.observation.per_value, dropout)
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log sd of q(z | x): [B, *shape] -> [B, latent] each."""
@@ -109,9 +111,9 @@ PRESETS = {
         weight_decay=0.05,
         ema=0.99,
     ),
-    "ring8": Preset({"latent": 2, "hidden": 128}, steps=16000, batch_size=512, lr=5e-3, clip=10.0, ema=0.99),
+    "ring8": Preset({"latent": 2, "hidden": 128}, steps=16000, batch_size=512, lr=5e-3, clip=1.0, ema=0.99),
 }
 
 
-def build(space: Space, latent: int = 16, hidden: int = 64, dropout: float = 0.0) -> VAE:
-    return VAE(space, latent, hidden, dropout)
+def build(space: Space, latent: int = 16, hidden: int = 64, dropout: float = 0.0, sd: str = "shared") -> VAE:
+    return VAE(space, latent, hidden, dropout, sd)

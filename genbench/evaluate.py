@@ -7,6 +7,8 @@ share, so that samples are drawn once and features extracted once.
 
 from __future__ import annotations
 
+import json
+import re
 import resource
 import sys
 import time
@@ -48,6 +50,7 @@ STAGES: dict[str, tuple[tuple[str, ...], bool]] = {
     "sample_logits": (SAMPLED, True),
     "log_likelihood": (("k", "seed", "block_size", "limit"), False),
     "class_log_likelihoods": (("limit",), False),
+    "flow_log_likelihood": (("seed", "limit", "rtol"), False),
     "timings": (("block_size",), False),
 }
 
@@ -64,6 +67,7 @@ class Protocol:
         seed: of samples and of importance weights.
         block_size: samples and noise come in blocks of this size, block i seeded by (seed, i).
         k: importance samples or dequantisation draws for each example.
+        rtol: relative and absolute tolerance of ODE solvers.
         limit: the first so many test examples only, None for all; such records are not complete.
     """
 
@@ -71,6 +75,7 @@ class Protocol:
     seed: int = 0
     block_size: int = 100
     k: int = 50
+    rtol: float = 1e-4
     limit: int | None = None
     dtype: str = "float32"
 
@@ -364,6 +369,25 @@ class Stages:
 
         return self.stored(self.part("class_log_likelihoods"), make)["values"]
 
+    def flow_log_likelihood(self) -> Any:
+        from genbench.likelihood.flow_ode import FlowLikelihood, flow_log_likelihood
+
+        if not hasattr(self.model, "probability_flow"):
+            raise Unavailable("the model is no diffusion: it has no probability_flow")
+        p = self.protocol
+
+        def make() -> dict[str, np.ndarray]:
+            found = flow_log_likelihood(
+                self.model.probability_flow(), self.test(), p.seed, rtol=p.rtol, atol=p.rtol, entry="diffusion",
+                batch_size=self.batch_size, device=self.device,
+            )  # fmt: skip
+            details = np.array(json.dumps(found.details))
+            return {"values": found.values, "evaluations": found.evaluations, "details": details}
+
+        arrays = self.stored(self.part("flow_log_likelihood"), make)
+        details = json.loads(str(arrays["details"]))
+        return FlowLikelihood(arrays["values"], arrays["evaluations"], None, details)
+
     def timings(self) -> Any:
         if isinstance(self.model, FixedSamples):
             raise Unavailable("the samples are given: there is nothing to time")
@@ -568,9 +592,10 @@ def fill(frame: Record, cell: Cell, measure: Measure | None) -> Record:
 
 def describe_error(error: Exception, phase: str) -> dict[str, str]:
     message = f"{error.problem} {error.remedy}" if isinstance(error, GenbenchError) else str(error)
-    lines = traceback.format_exception(error)
-    short = [line.replace(str(catalog.HERE.parent) + "/", "") for line in lines]
-    return {"type": type(error).__name__, "message": message, "phase": phase, "traceback": "".join(short)}
+    lines = [] if isinstance(error, Unavailable) else traceback.format_exception(error)
+    # A record is published: of a file, its folder and name say enough.
+    short = re.sub(r'File "[^"]*?([^/"]+/[^/"]+)"', r'File "\1"', "".join(lines))
+    return {"type": type(error).__name__, "message": message, "phase": phase, "traceback": short}
 
 
 def manifest(todo: Plan, run_id: str, env: dict[str, Any], command: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from genbench.space import Space
 def small(space: Space, **options) -> vae.VAE:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return vae.build(space, **{"latent": 2, "hidden": 16, **options}).eval()
+        return vae.build(space, **{"latent": 2, "hidden": 16, "sd": "predicted", **options}).eval()
 
 
 def linear(weight: list[float], bias: list[float]) -> nn.Linear:
@@ -27,7 +27,7 @@ def linear(weight: list[float], bias: list[float]) -> nn.Linear:
 
 def linear_gaussian() -> vae.VAE:
     """z ~ N(0, 1), x | z ~ N(z, 1), hence x ~ N(0, 2) and z | x ~ N(x/2, 1/2), which is the encoder."""
-    model = vae.build(Space((1,)), latent=1)
+    model = vae.build(Space((1,)), latent=1, sd="predicted")
     model.decoder = linear([1.0, 0.0], [0.0, 0.0])
     model.encoder = linear([0.5, 0.0], [0.0, 0.5 * math.log(0.5)])
     return model.requires_grad_(False)

@@ -157,6 +157,16 @@ class HMC:
         return transition(self.at, point, beta, step, self.steps, generator)
 
 
+def nudged(log_length: Tensor, probability: Tensor, rate: float = SLOWEST_RATE) -> Tensor:
+    """log length + rate (acceptance - 0.65) (Robbins and Monro 1951), acceptance averaged over an example's chains.
+
+    Arguments:
+        log_length: `[B]`.
+        probability: of acceptance, `[B * chains]`.
+    """
+    return log_length + rate * (probability.view(len(log_length), -1).mean(1) - ACCEPTANCE).to(log_length)
+
+
 def adapt(
     at: Evaluate,
     point: Point,
@@ -168,8 +178,7 @@ def adapt(
 ) -> StepLengths:
     """Lengths with which about 0.65 of the ends are accepted, learnt on the way from the prior to the posterior.
 
-    The logarithm of an example's length rises by rate (acceptance - 0.65) after every transition, acceptance being
-    the mean over the example's chains (Robbins and Monro 1951); on each segment of the path it is then averaged.
+    The logarithm of an example's length is nudged after every transition; on each segment of the path it is averaged.
 
     Arguments:
         point: draws of the prior, `[B * chains, ...]`.
@@ -181,7 +190,7 @@ def adapt(
         length = log_length.exp().repeat_interleave(chains)
         point, probability = transition(at, point, beta, length, steps, generator)
         rate = max(SLOWEST_RATE, (1 + i) ** -0.5)
-        log_length = log_length + rate * (probability.view(-1, chains).mean(1) - ACCEPTANCE).to(log_length)
+        log_length = nudged(log_length, probability, rate)
         path.append(log_length)
         tick()
     parts = np.array_split(np.arange(len(betas)), min(SEGMENTS, len(betas)))

@@ -14,7 +14,7 @@ References:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -23,13 +23,12 @@ import torch
 from torch import Generator, Tensor
 
 from baselines._layers import log_normal, log_normal_mass, normalised
-from genbench.likelihood.annealed import Settings, annealed
-from genbench.sampling import to_tensor
+from genbench.likelihood.hmc import FIRST_STEP, Posterior, nudged, transition
+from genbench.sampling import seeded, to_tensor
 from genbench.space import Space
 
-RATIO = 2**-0.25  # between neighbours on the grid of sigma
-SMALLEST = 1e-3  # the end of the grid, as a share of the data's spread
-QUICK = Settings(temperatures=100, chains=4, leapfrog=5, adaptation=100)
+RATIO = 2**-0.25  # of a sigma to the one before, on the way to the best
+LARGEST, SMALLEST = 2.0, 1e-3  # where the way begins and ends, as multiples of the data's spread
 
 
 @runtime_checkable
@@ -66,10 +65,7 @@ class GaussianObservation:
     def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
         """log p(x | z): `[n, *shape]`, `[n, ...]` -> `[n]`."""
         mean = self.model.decode(z)
-        x, log_sd = normalised(x, self.space).to(mean.dtype), mean.new_tensor(math.log(self.sigma))
-        if self.space.levels is None:
-            return log_normal(x, mean, log_sd).flatten(1).sum(1)
-        return log_normal_mass(x, mean, log_sd, self.space.levels).flatten(1).sum(1)
+        return noise_log_likelihood(x, mean, mean.new_tensor(math.log(self.sigma)), self.space)
 
     def observe(self, z: Tensor, generator: Generator) -> Tensor:
         """x ~ p(x | z), from the distribution that is scored: `[n, ...]` -> `[n, *shape]`."""
@@ -84,75 +80,122 @@ class GaussianObservation:
         return self.observe(self.sample_prior(n, generator), generator)
 
 
+def noise_log_likelihood(x: Tensor, mean: Tensor, log_sd: Tensor, space: Space) -> Tensor:
+    """log of the density of x, or the mass of its bins, under N(mean, sd^2 I): `[n, *shape]` twice -> `[n]`."""
+    x = normalised(x, space).to(mean.dtype)
+    if space.levels is None:
+        return log_normal(x, mean, log_sd).flatten(1).sum(1)
+    return log_normal_mass(x, mean, log_sd, space.levels).flatten(1).sum(1)
+
+
 @dataclass(frozen=True)
 class FittedSigma:
-    """The noise that suits a generator best.
+    """The noise that suits a generator best, and the way to it.
 
     Arguments:
-        sigma: where the parabola through the best point of the grid and its neighbours is highest.
-        sigmas, values: what was tried, falling, and at each the mean lower bound on log p, nats: `[G]`.
+        sigma: where the slope changes its sign.
+        sigmas: the values on the way, falling `[G]`.
+        values: at each the mean over examples of a lower bound on log p, a rough one, nats.
+        slopes: at each the mean of d log p / d log sigma.
         examples: of the validation data that were used.
-        warnings: that sigma lies at an end of the grid.
+        warnings: that sigma lies at an end of the way.
     """
 
     sigma: float
     sigmas: np.ndarray
     values: np.ndarray
+    slopes: np.ndarray
     examples: int
     warnings: tuple[str, ...] = ()
 
 
+@torch.no_grad()
 def fit_sigma(
     model: HasDecode,
     validation: np.ndarray,
     seed: int,
-    settings: Settings = QUICK,
     examples: int = 100,
-    block_size: int = 100,
+    chains: int = 4,
+    transitions: int = 10,
+    leapfrog: int = 5,
     device: torch.device | str = "cpu",
     progress: Callable[[int], None] = lambda tried: None,
 ) -> FittedSigma:
-    """The sigma that maximises an annealed lower bound on log p of the first `examples` of `validation`.
+    """The sigma with the highest likelihood of the first `examples` of `validation`.
 
-    The grid falls from the root mean square deviation of the data, the best sigma of a generator that knows only
-    their mean, by factors of 2^(-1/4), and ends when the bound has fallen twice running. Every point
-    has the same noise, so that they compare. A short annealing is enough: the bound's slack hardly differs between
-    neighbours, and where it grows, towards small sigma, it errs on the side of more noise. Whichever sigma is
-    taken, the likelihood measured with it is that of a proper model.
+    Chains anneal along sigma itself, from twice the root mean square deviation of the data downwards by factors of
+    2^(-1/4). By Fisher's identity the slope of the likelihood is a mean over the posterior,
+
+        d log p(x) / d log sigma = E[d log p(x | z) / d log sigma | x],
+
+    taken over the chains with their weights; the first sigma at which it is positive ends the way, and the line through
+    the last two slopes gives the zero. Slopes need the chains to be near the posterior, not the bound to be tight: the
+    highest point of the bound is at a larger sigma than that of the likelihood, because the slack grows as sigma falls.
+    Chains that are lost in a poor mode still err towards more noise. Whichever sigma is taken, the likelihood
+    then measured with it is that of a proper model.
 
     Arguments:
-        progress: takes the number of points tried so far.
+        chains: for each example.
+        transitions, leapfrog: of Hamiltonian Monte Carlo at each sigma.
+        progress: takes the number of sigmas tried so far.
     """
-    x = validation[:examples]
-    spread = float(
-        normalised(to_tensor(x, model.space), model.space).double().std(0, correction=0).square().mean().sqrt()
-    )
+    x = to_tensor(validation[:examples], model.space, device)
+    spread = float(normalised(x, model.space).double().var(0, correction=0).mean().sqrt())
     if not spread > 0:
         raise ValueError("validation data without any spread have no best sigma")
-    sigmas: list[float] = []
-    values: list[float] = []
-    for sigma in spread * RATIO ** np.arange(1 + int(math.log(SMALLEST) / math.log(RATIO))):
-        found = annealed(GaussianObservation(model, float(sigma)), x, settings, seed, block_size, device)
+    sigmas, values, slopes = [], [], []
+    path = spread * LARGEST * RATIO ** np.arange(1 + round(math.log(SMALLEST / LARGEST) / math.log(RATIO)))
+    way = walk(model, x, path, chains, transitions, leapfrog, seeded(seed, "sigma", device=device))
+    for sigma, (value, slope) in zip(path, way, strict=False):
         sigmas.append(float(sigma))
-        values.append(float(found.values.mean()))
+        values.append(value)
+        slopes.append(slope)
         progress(len(sigmas))
-        if len(values) > 2 and values[-1] < values[-2] < values[-3]:
+        if slope > 0:
             break
-    best = vertex(np.log(sigmas), np.array(values))
-    if best is not None:
-        return FittedSigma(math.exp(best), np.array(sigmas), np.array(values), len(x))
-    sigma = sigmas[int(np.argmax(values))]
-    warning = f"the best sigma {sigma:.4g} lies at the end of the grid"
-    return FittedSigma(sigma, np.array(sigmas), np.array(values), len(x), (warning,))
+    warnings: tuple[str, ...] = ()
+    if slopes[-1] > 0 and len(slopes) > 1:
+        share = slopes[-1] / (slopes[-1] - slopes[-2])  # of the last step, to be taken back
+        best = sigmas[-1] * RATIO**-share
+    else:
+        best = sigmas[-1]
+        warnings = (f"the best sigma {best:.4g} lies at the end of the values tried",)
+    return FittedSigma(best, np.array(sigmas), np.array(values), np.array(slopes), len(x), warnings)
 
 
-def vertex(u: np.ndarray, values: np.ndarray) -> float | None:
-    """Where the parabola through the highest of evenly spaced points and its two neighbours is highest.
+def walk(
+    model: HasDecode,
+    x: Tensor,
+    path: np.ndarray,
+    chains: int,
+    transitions: int,
+    leapfrog: int,
+    generator: Generator,
+) -> Iterator[tuple[float, float]]:
+    """For each sigma of `path`, the mean bound on log p and its mean slope, from weighted chains."""
+    repeated = x.repeat_interleave(chains, 0)  # [B * chains, *shape]
+    z = model.sample_prior(len(repeated), generator)
+    log_w = torch.zeros(len(repeated), dtype=torch.float64, device=z.device)
+    before: Tensor | float = 0.0  # the log-likelihoods in the distribution that the chains are in
+    log_length = z.new_full((len(x),), math.log(FIRST_STEP))
+    for sigma in path:
+        at = Posterior(GaussianObservation(model, float(sigma)), repeated)
+        point = at(z)
+        log_w = log_w + (point.log_likelihood - before).double()
+        for _ in range(transitions):
+            length = log_length.exp().repeat_interleave(chains)
+            point, probability = transition(at, point, 1.0, length, leapfrog, generator)
+            log_length = nudged(log_length, probability)
+        z, before = point.z, point.log_likelihood
+        w = log_w.view(len(x), chains)
+        slope = (w.softmax(1) * noise_slope(model, repeated, z, float(sigma)).double().view_as(w)).sum(1)
+        yield float((w.logsumexp(1) - math.log(chains)).mean()), float(slope.mean())
 
-    None if the highest is the first or the last.
-    """
-    i = int(np.argmax(values))
-    if i in (0, len(values) - 1):
-        return None
-    left, top, right = values[i - 1 : i + 2]
-    return float(u[i] + 0.5 * (u[i] - u[i - 1]) * (left - right) / (left - 2 * top + right))
+
+def noise_slope(model: HasDecode, x: Tensor, z: Tensor, sigma: float) -> Tensor:
+    """d log p(x | z) / d log sigma: `[n, *shape]`, `[n, ...]` -> `[n]`."""
+    mean = model.decode(z)
+    with torch.enable_grad():
+        log_sd = mean.new_full((len(z), *[1] * (mean.dim() - 1)), math.log(sigma)).requires_grad_()
+        value = noise_log_likelihood(x, mean, log_sd, model.space).sum()
+        return torch.autograd.grad(value, log_sd)[0].flatten()
