@@ -90,3 +90,13 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
         write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_header_whose_length_begins_like_a_pickle_is_read(tmp_path, pixels_checkpoint):
+    """The first byte is the length's lowest: 0x80 of one file in 32, since headers are padded to 8 bytes."""
+    weights, card = load_file(pixels_checkpoint), read_card(pixels_checkpoint)
+    for padding in range(0, 256, 8):
+        path = tmp_path / f"{padding}.safetensors"
+        save_file(weights, path, metadata={"genbench": card.to_json(), "padding": "x" * padding})
+        assert read_card(path) == card
+    assert any(p.read_bytes()[0] == 0x80 for p in tmp_path.iterdir())

@@ -93,7 +93,8 @@ def load(name: str, root: Path | None = None) -> Dataset:
     """
     from genbench import catalog
 
-    if "/" in name or Path(name).suffix in (".npz", ".npy"):
+    is_path = "/" in name or Path(name).suffix in (".npz", ".npy") or Path(name).is_dir()
+    if is_path and name not in catalog.names("datasets"):
         from genbench.datasets import _files
 
         return _files.load_path(Path(name))
