@@ -51,6 +51,7 @@ STAGES: dict[str, tuple[tuple[str, ...], bool]] = {
     "log_likelihood": (("k", "seed", "block_size", "limit"), False),
     "class_log_likelihoods": (("limit",), False),
     "flow_log_likelihood": (("seed", "limit", "rtol"), False),
+    "annealing": (("temperatures", "chains", "leapfrog", "simulated", "seed", "block_size", "limit"), False),
     "timings": (("block_size",), False),
 }
 
@@ -68,6 +69,7 @@ class Protocol:
         block_size: samples and noise come in blocks of this size, block i seeded by (seed, i).
         k: importance samples or dequantisation draws for each example.
         rtol: relative and absolute tolerance of ODE solvers.
+        temperatures, chains, leapfrog: of annealed importance sampling; `simulated` examples for its gap.
         limit: the first so many test examples only, None for all; such records are not complete.
     """
 
@@ -76,11 +78,15 @@ class Protocol:
     block_size: int = 100
     k: int = 50
     rtol: float = 1e-4
+    temperatures: int = 1000
+    chains: int = 4
+    leapfrog: int = 10
+    simulated: int = 100
     limit: int | None = None
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
-        for name in ("n_samples", "block_size", "k", "limit"):
+        for name in ("n_samples", "block_size", "k", "temperatures", "chains", "leapfrog", "simulated", "limit"):
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or value < 1):
                 raise GenbenchError(f"{name} is {value!r}", "Give a whole number of at least 1.")
@@ -387,6 +393,20 @@ class Stages:
         arrays = self.stored(self.part("flow_log_likelihood"), make)
         details = json.loads(str(arrays["details"]))
         return FlowLikelihood(arrays["values"], arrays["evaluations"], None, details)
+
+    def annealing(self) -> Any:
+        from genbench.likelihood.annealed import Settings
+        from genbench.likelihood.annealing import anneal_decoder
+
+        def store(what: str, identity: dict[str, Any], make: Callable[[], dict[str, np.ndarray]]) -> dict:
+            return self.stored({"stage": what, **identity}, make)
+
+        p = self.protocol
+        settings = Settings(p.temperatures, p.chains, p.leapfrog)
+        validation = self.dataset.validation
+        return anneal_decoder(
+            self.model, self.test(), validation, p.simulated, settings, p.seed, p.block_size, self.device, store
+        )
 
     def timings(self) -> Any:
         if isinstance(self.model, FixedSamples):

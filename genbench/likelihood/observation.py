@@ -22,8 +22,8 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from baselines._layers import log_normal, log_normal_mass, normalised
 from genbench.likelihood.hmc import FIRST_STEP, Posterior, nudged, transition
+from genbench.numerics.normal import log_normal, log_normal_mass, normalised
 from genbench.sampling import seeded, to_tensor
 from genbench.space import Space
 

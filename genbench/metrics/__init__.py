@@ -6,7 +6,8 @@ Every file here defines
     NEEDS       the inputs of `compute`, by the names of the stages in `evaluate.py`:
                 samples, train, validation, test [n, *shape]; sample_features, train_features, test_features [n, d];
                 sample_logits [n, c]; train_labels, test_labels [n]; modes (centres [m, d], sd);
-                log_likelihood; class_log_likelihoods [n, c]; timings; space
+                log_likelihood; class_log_likelihoods [n, c];
+                flow_log_likelihood; annealing; timings; space
     OUTPUTS     {name: {"unit": ..., "direction": "lower" | "higher" | "none", "title": ...}}
     REFERENCE   authors, year
     MIN_SAMPLES the fewest samples it can do with, where that is more than one
