@@ -145,6 +145,11 @@ class VQVAE(nn.Module):
         grid = Space((1, H >> halvings, W >> halvings), levels=codes)
         self.prior = GatedPixelCNN(grid, prior_width, prior_depth, 3, 3, prior_dropout, one_hot=True, classes=0)
 
+    @property
+    def latent_space(self) -> Space:
+        """The space of the codes: where it is small, the harness sums over all of them."""
+        return self.prior.space
+
     def codes(self, x: Tensor) -> Tensor:
         """c(x): [B, C, H, W] -> [B, 1, h, w] int64."""
         return self.codebook.nearest(self.encoder(normalised(x, self.space)))

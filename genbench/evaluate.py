@@ -243,6 +243,7 @@ class Stages:
         self.shared = shared  # of all models: extractors, features of the data
         self.phases: dict[str, float] = {}
         self.keys: dict[str, str] = {}  # of the arrays that each stage reads or writes
+        self.tell: Callable[[str], None] = lambda text: None  # where progress inside a stage is shown
 
     def get(self, need: str, extractor: str | None) -> Any:
         key = (need, extractor if STAGES[need][1] else None)
@@ -268,6 +269,10 @@ class Stages:
             arrays = make()
             self.run.put_arrays(key, arrays)
         return arrays
+
+    def progress(self, what: str, total: int) -> Callable[[float], None]:
+        """What a long stage calls with the number of examples done."""
+        return lambda done: self.tell(f"{what} {done:.0f}/{total}")
 
     def part(self, stage: str) -> dict[str, Any]:
         """The stage's part of the protocol."""
@@ -323,7 +328,8 @@ class Stages:
             from genbench.sampling import draw
 
             p = self.protocol
-            return {"samples": draw(self.model, p.n_samples, p.seed, p.block_size, self.device)}
+            tell = self.progress("samples", p.n_samples)
+            return {"samples": draw(self.model, p.n_samples, p.seed, p.block_size, self.device, tell)}
 
         return self.stored(self.part("samples"), make)["samples"]
 
@@ -360,12 +366,16 @@ class Stages:
         p = self.protocol
 
         def make() -> dict[str, np.ndarray]:
-            found = log_likelihood(self.model, self.test(), p.k, p.seed, p.block_size, self.batch_size, self.device)
+            x = self.test()
+            tell = self.progress("examples", len(x))
+            found = log_likelihood(self.model, x, p.k, p.seed, p.block_size, self.batch_size, self.device, tell)
             return {name: np.asarray(value) for name, value in asdict(found).items() if value is not None}
 
         arrays = self.stored(self.part("log_likelihood"), make)
-        words = {name: str(arrays[name]) for name in ("kind", "method")}
-        return LogLikelihood(**{**arrays, **words})  # type: ignore[arg-type]
+        plain: dict[str, Any] = {name: str(arrays[name]) for name in ("kind", "method")}
+        if "round_trip" in arrays:
+            plain["round_trip"] = float(arrays["round_trip"])
+        return LogLikelihood(**{**arrays, **plain})
 
     def class_log_likelihoods(self) -> np.ndarray:
         from genbench.likelihood.bayes import class_log_likelihoods
@@ -386,6 +396,7 @@ class Stages:
             found = flow_log_likelihood(
                 self.model.probability_flow(), self.test(), p.seed, rtol=p.rtol, atol=p.rtol, entry="diffusion",
                 batch_size=self.batch_size, device=self.device,
+                progress=self.progress("examples", len(self.test())),
             )  # fmt: skip
             details = np.array(json.dumps(found.details))
             return {"values": found.values, "evaluations": found.evaluations, "details": details}
@@ -405,8 +416,9 @@ class Stages:
         settings = Settings(p.temperatures, p.chains, p.leapfrog)
         validation = self.dataset.validation
         return anneal_decoder(
-            self.model, self.test(), validation, p.simulated, settings, p.seed, p.block_size, self.device, store
-        )
+            self.model, self.test(), validation, p.simulated, settings, p.seed, p.block_size, self.device, store,
+            self.progress,
+        )  # fmt: skip
 
     def timings(self) -> Any:
         if isinstance(self.model, FixedSamples):
@@ -474,6 +486,7 @@ def evaluate(
     with tqdm(total=total, unit="cell", file=sys.stderr, disable=not sys.stderr.isatty(), leave=False) as bar:
         for source in todo.sources:
             stages = Stages(todo, source, run, device, batch_size, shared)
+            stages.tell = bar.set_postfix_str
             for job in todo.jobs:
                 cells = [cell for cell in work[source.name] if cell.job is job]
                 if not cells:

@@ -1,5 +1,6 @@
 """Likelihoods against models whose log p(x) is known."""
 
+import itertools
 import math
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from scipy import integrate
 from scipy.special import logsumexp
 
+from genbench import catalog
 from genbench.errors import ModelError, Unavailable
 from genbench.likelihood import log_likelihood
 from genbench.likelihood.dequantised import Dequantised
@@ -223,3 +225,29 @@ def test_the_estimated_bias_is_the_true_one():
     found = estimate(LinearGaussian("prior"), np.full((n, 1), x, np.float32), k)
     true = expected_bound(x, k) - (-(x**2) / 4 - 0.5 * math.log(4 * math.pi))
     assert found.bias.mean() == pytest.approx(true, rel=0.15)  # the next term of the series is c^2/K smaller: 5-10 %
+
+
+def test_few_codes_are_summed_out_exactly():
+    """A VQ-VAE with one code of five: all probabilities sum to one, and the bound lies below."""
+    space = Space((1, 2, 2), 3)
+    options = {"width": 8, "codes": 5, "dim": 2, "prior_width": 4, "prior_depth": 1}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = catalog.build("vqvae", space, options).eval()
+    states = np.array(list(itertools.product(range(3), repeat=4)), np.uint8).reshape(-1, 1, 2, 2)
+    found = log_likelihood(model, states, 1, seed=0, block_size=10, batch_size=7)
+    assert found.kind == "exact"
+    assert np.exp(found.values).sum() == pytest.approx(1, abs=1e-5)
+    bound = model.elbo(torch.from_numpy(states).long(), seeded(0)).detach().numpy()
+    assert (bound < found.values).all()
+
+
+def test_a_flow_reports_its_round_trip_error():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        flow = catalog.build("realnvp", Space((2,)), {"depth": 4, "hidden": 8}).eval()
+    x = np.random.RandomState(0).standard_normal((30, 2)).astype(np.float32)
+    found = estimate(flow, x, 1)
+    assert found.kind == "exact"
+    assert 0 <= found.round_trip < 1e-5
+    assert compute(found, flow.space)["nll"].details["round_trip_error"] == found.round_trip

@@ -7,7 +7,7 @@ importance-weighted bound, else its variational bound.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from genbench.errors import ModelError, Unavailable
+from genbench.likelihood.enumerated import can_enumerate, enumerated
 from genbench.likelihood.importance import Bound, importance_weighted
 from genbench.protocol import HasElbo, HasLogProb, HasLogWeights, capabilities
 from genbench.sampling import seeded, to_tensor
@@ -35,6 +36,7 @@ class LogLikelihood:
         bias: `[N]` estimated bias of the bound, at most 0.
         jackknife: `[N]` estimates of log p with less bias, which are no bounds.
         curve_k, curve: `[c]` and `[c, N]`: the bound for fewer weights, from the same pass.
+        round_trip: the largest round-trip error of a flow, in units of the space.
     """
 
     values: np.ndarray
@@ -46,6 +48,7 @@ class LogLikelihood:
     jackknife: np.ndarray | None = None
     curve_k: np.ndarray | None = None
     curve: np.ndarray | None = None
+    round_trip: float | None = None
 
 
 @torch.no_grad()
@@ -71,22 +74,25 @@ def log_likelihood(
         ModelError: a log-likelihood has the wrong shape.
     """
     if isinstance(model, HasLogProb):
-        return LogLikelihood(exact(model, x, batch_size, device, progress), "exact", "log_prob")
+        values = exact(model, x, batch_size, device, progress)
+        return LogLikelihood(values, "exact", "log_prob", round_trip=round_trip(model, x, batch_size, device))
+    if can_enumerate(model):
+        return LogLikelihood(enumerated(model, x, batch_size, device, progress), "exact", "sum over all codes")
     if not isinstance(model, HasLogWeights | HasElbo):
         provided = ", ".join(capabilities(model)) or "fixed samples"
         raise Unavailable(f"metric 'nll' needs log_prob, log_weights or elbo; the model provides: {provided}")
-    values, bounds = [], []
+    blocks, bounds = [], []
     for i in range(-(-len(x) // block_size)):
         block = to_tensor(x[i * block_size : (i + 1) * block_size], model.space, device)
         if isinstance(model, HasLogWeights):
             bound = importance_weighted(model, block, k, partial(chunk_seed, seed, i, device))
             bounds.append(bound)
         else:
-            values.append(checked(model.elbo(block, seeded(seed, "elbo", i, device=device)), len(block)))
+            blocks.append(checked(model.elbo(block, seeded(seed, "elbo", i, device=device)), len(block)))
         progress(min(len(x), (i + 1) * block_size))
     if bounds:
-        return of_bounds(bounds, k)
-    return LogLikelihood(np.concatenate(values), "lower_bound", "variational bound")
+        return replace(of_bounds(bounds, k), round_trip=round_trip(model, x, batch_size, device))
+    return LogLikelihood(np.concatenate(blocks), "lower_bound", "variational bound")
 
 
 def of_bounds(bounds: list[Bound], k: int) -> LogLikelihood:
@@ -116,6 +122,16 @@ def exact(model: HasLogProb, x: np.ndarray, batch_size: int, device: Any, progre
         values.append(checked(model.log_prob(batch), len(batch)))
         progress(min(len(x), i + batch_size))
     return np.concatenate(values)
+
+
+def round_trip(model: Any, x: np.ndarray, batch_size: int, device: Any) -> float | None:
+    """The largest |f^-1(f(x)) - x| of a flow, over the first batch; None for other models.
+
+    The density is exact for the map that was computed; this is how far its inverse, the sampler, is from it.
+    """
+    if not hasattr(model, "round_trip_error"):
+        return None
+    return float(model.round_trip_error(to_tensor(x[:batch_size], model.space, device)).max())
 
 
 def checked(log_p: torch.Tensor, n: int) -> np.ndarray:

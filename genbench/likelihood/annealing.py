@@ -50,11 +50,13 @@ def anneal_decoder(
     block_size: int,
     device: str,
     store: Store,
+    progress: Callable[[str, int], Callable[[float], None]] = lambda what, total: lambda done: None,
 ) -> Annealing:
     """The bound on every example of `x` `[N, *shape]`, and the gap on `simulated` examples of the model's own.
 
     Arguments:
         store: remembers the fit of sigma and every finished block, so that an interrupted call goes on.
+        progress: given what is done and how many examples there are, what to call with the number done.
 
     Raises:
         Unavailable: the model has no continuous latents with a density.
@@ -76,8 +78,10 @@ def anneal_decoder(
     def keep(what: str, n: int) -> Callable[[int, Callable[[], Arrays]], Arrays]:
         return lambda number, make: store(what, {**identity, "n": n, "block": number}, make)
 
-    bound = annealed(decoder, x, settings, seed, block_size, device, keep=keep("annealed", len(x)))
-    both = bdmc(decoder, simulated, settings, seed, block_size, device, keep=keep("bdmc", simulated))
+    n, tell = len(x), progress("annealed", len(x))
+    bound = annealed(decoder, x, settings, seed, block_size, device, progress=tell, keep=keep("annealed", n))
+    tell = progress("simulated", simulated)
+    both = bdmc(decoder, simulated, settings, seed, block_size, device, progress=tell, keep=keep("bdmc", simulated))
     return Annealing(bound.values, bound.mc_stderr, both.lower, both.upper, {**bound.details, **details}, warnings)
 
 

@@ -30,6 +30,8 @@ def compute(log_likelihood: LogLikelihood, space: Space) -> dict[str, Measure]:
     if log_likelihood.mc_stderr is not None:
         noise = float(np.sqrt(np.square(log_likelihood.mc_stderr).sum()) / len(nats))
         details["mc_stderr"] = space.bits_per_dim(noise)
+    if log_likelihood.round_trip is not None:
+        details["round_trip_error"] = log_likelihood.round_trip
     if log_likelihood.bias is not None:
         details["estimated_bias"] = space.bits_per_dim(float(-log_likelihood.bias.mean()))
     if log_likelihood.jackknife is not None:
