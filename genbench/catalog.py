@@ -108,14 +108,8 @@ def use_plugin(plugin: str) -> None:
     Raises:
         GenbenchError: no such file or module, or it defines no member.
     """
-    path = Path(plugin)
-    if path.suffix != ".py":
-        try:
-            spec = importlib.util.find_spec(plugin)
-        except (ImportError, ValueError):
-            spec = None
-        path = Path(spec.origin) if spec and spec.origin else path
-    if not path.is_file():
+    path = source_file(plugin)
+    if path is None:
         raise GenbenchError(f"no plugin at {plugin}", "Give a .py file or an importable module.")
     if kind_of(path) is None:
         marks = ", ".join(f"{mark}() ({kind})" for kind, mark in MARKS.items())
@@ -124,6 +118,20 @@ def use_plugin(plugin: str) -> None:
         )
     if path.resolve() not in _plugins:
         _plugins.append(path.resolve())
+
+
+def source_file(where: str) -> Path | None:
+    """The source of a `.py` file or of an importable module, None where there is none; runs none of it."""
+    path = Path(where)
+    if path.suffix != ".py":
+        try:
+            spec = importlib.util.find_spec(where)
+        except (ImportError, ValueError):
+            return None
+        if spec is None or spec.origin is None:
+            return None
+        path = Path(spec.origin)
+    return path if path.is_file() else None
 
 
 def kind_of(path: Path) -> str | None:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib
-import importlib.util
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -210,13 +209,7 @@ def hash_path(path: Path) -> str:
 def hash_code(what: str) -> str:
     """sha256 of the source file of FILE.py:OBJECT or module:OBJECT."""
     where = what.rpartition(":")[0]
-    path = Path(where)
-    if path.suffix != ".py":
-        try:
-            spec = importlib.util.find_spec(where)
-        except (ImportError, ValueError):
-            spec = None
-        path = Path(spec.origin) if spec and spec.origin else path
-    if not path.is_file():
+    path = catalog.source_file(where)
+    if path is None:
         raise GenbenchError(f"no code at {where}", "Give FILE.py:OBJECT or package.module:OBJECT.")
     return sha256_file(path)

@@ -6,10 +6,10 @@ import math
 import numpy as np
 import pytest
 import torch
-from scipy import integrate
 from scipy.special import logsumexp
 
 from genbench import catalog
+from genbench.coverage import expected_bound
 from genbench.errors import ModelError, Unavailable
 from genbench.likelihood import log_likelihood
 from genbench.likelihood.dequantised import Dequantised
@@ -48,22 +48,6 @@ def test_with_the_true_posterior_every_weight_is_the_likelihood():
         found = estimate(LinearGaussian("posterior"), x, k)
         np.testing.assert_allclose(found.values, exact, atol=1e-6)
         np.testing.assert_allclose(found.ess, k, rtol=1e-6)
-
-
-def expected_bound(x: float, k: int) -> float:
-    """E log 1/K sum w_k for q = prior, w = N(x; z, 1), z ~ N(0, 1), by quadrature.
-
-    log S = int_0^inf (e^-t - e^-tS) / t dt (Frullani), and E e^-tS = (E e^-tw/K)^K for independent weights.
-    """
-    z, weight = np.polynomial.legendre.leggauss(2000)
-    z, weight = 10 * z, 10 * weight * np.exp(-50 * z**2) / math.sqrt(2 * math.pi)
-    w = np.exp(-0.5 * (x - z) ** 2) / math.sqrt(2 * math.pi)
-
-    def integrand(s: float) -> float:  # t = e^s
-        t = math.exp(s)
-        return math.exp(-t) - float(weight @ np.exp(-t * w / k)) ** k
-
-    return integrate.quad(integrand, -30, 40, limit=2000, epsabs=1e-9)[0]
 
 
 @pytest.mark.parametrize("k", [1, 5, 50])
