@@ -211,7 +211,8 @@ def add_evaluate(p: Parser) -> None:
 
 def run_evaluate(args: argparse.Namespace) -> int:
     from genbench import datasets, leaderboard
-    from genbench.evaluate import evaluate, missing, plan
+    from genbench.evaluate import evaluate, missing
+    from genbench.plan import plan
     from genbench.records import Run
     from genbench.sources import parse
 
@@ -248,7 +249,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
 
 def suite_of(args: argparse.Namespace) -> Any:
     """The suite, with what the flags say in its place."""
-    from genbench.evaluate import Suite
+    from genbench.plan import Suite
 
     suites = catalog.entries("suites")
     name = args.suite or (args.dataset if args.dataset in suites else "digits")

@@ -5,7 +5,7 @@ import pytest
 
 from genbench import catalog, datasets
 from genbench.conformance import check
-from genbench.evaluate import STAGES, Suite, jobs
+from genbench.plan import STAGES, Suite, jobs
 
 
 @pytest.mark.parametrize("name", catalog.names("baselines"))

@@ -12,7 +12,8 @@ from dataclasses import replace
 import pytest
 
 from genbench import datasets
-from genbench.evaluate import Plan, Protocol, Suite, evaluate, jobs, plan
+from genbench.evaluate import evaluate
+from genbench.plan import Plan, Protocol, Suite, jobs, plan
 from genbench.records import Run
 from genbench.sources import parse
 

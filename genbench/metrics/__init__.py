@@ -3,7 +3,7 @@
 Every file here defines
 
     VERSION     an int, raised whenever a value can change
-    NEEDS       the inputs of `compute`, by the names of the stages in `evaluate.py`:
+    NEEDS       the inputs of `compute`, by the names of the stages in `stages.py`:
                 samples, train, validation, test [n, *shape]; sample_features, train_features, test_features [n, d];
                 sample_logits [n, c]; train_labels, test_labels [n]; modes (centres [m, d], sd);
                 log_likelihood; class_log_likelihoods [n, c];

@@ -1,0 +1,225 @@
+"""The stages of one model that its metrics share: samples are drawn once, features extracted once.
+
+    model -> samples, log-likelihoods -> features
+
+Each stage is computed when a metric first needs it, and kept in the run's arrays by a content key.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from genbench import catalog
+from genbench.errors import Unavailable
+from genbench.plan import STAGES, Plan
+from genbench.records import Run, content_key
+from genbench.sources import FixedSamples, Source, TrueData
+
+FILES = {"sample_logits": "sample_features"}  # stages that share a file
+
+
+class Stages:
+    """What the metrics of one model share: each stage is computed once, or read from the run's arrays.
+
+    `get(need, extractor)` calls the method named `need`.
+    """
+
+    def __init__(self, todo: Plan, source: Source, run: Run, device: str, batch_size: int, shared: dict) -> None:
+        self.plan, self.source, self.run = todo, source, run
+        self.dataset, self.protocol = todo.dataset, todo.protocol
+        self.device, self.batch_size = device, batch_size
+        self.memo: dict[tuple[str, str | None], Any] = {}
+        self.shared = shared  # of all models: extractors, features of the data
+        self.phases: dict[str, float] = {}
+        self.keys: dict[str, str] = {}  # of the arrays that each stage reads or writes
+        self.tell: Callable[[str], None] = lambda text: None  # where progress inside a stage is shown
+
+    def get(self, need: str, extractor: str | None) -> Any:
+        key = (need, extractor if STAGES[need][1] else None)
+        memo = self.shared if need.startswith(("train_", "test_")) else self.memo
+        if key not in memo:
+            started = time.perf_counter()
+            memo[key] = getattr(self, need)(*([extractor] if STAGES[need][1] else []))
+            self.phases[need] = time.perf_counter() - started
+        return memo[key]
+
+    @property
+    def model(self) -> Any:
+        if ("model", None) not in self.memo:
+            self.memo[("model", None)] = self.source.open(self.dataset, self.device)
+        return self.memo[("model", None)]
+
+    def stored(self, fields: dict[str, Any], make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+        """Arrays by content key: from the run's folder, or made and kept there."""
+        key = content_key({**fields, "model": self.source.identity, "dataset": self.dataset.sha256})
+        self.keys[fields["stage"]] = key
+        arrays = self.run.get_arrays(key)
+        if arrays is None:
+            arrays = make()
+            self.run.put_arrays(key, arrays)
+        return arrays
+
+    def progress(self, what: str, total: int) -> Callable[[float], None]:
+        """What a long stage calls with the number of examples done."""
+        return lambda done: self.tell(f"{what} {done:.0f}/{total}")
+
+    def part(self, stage: str) -> dict[str, Any]:
+        """The stage's part of the protocol."""
+        return {"stage": stage, **{name: getattr(self.protocol, name) for name in STAGES[stage][0]}}
+
+    def space(self) -> Any:
+        return self.dataset.space
+
+    def modes(self) -> tuple[np.ndarray, float]:
+        if self.dataset.modes is None:
+            raise Unavailable(f"dataset '{self.dataset.name}' has no known modes")
+        return self.dataset.modes
+
+    def train(self) -> np.ndarray:
+        return self.dataset.train
+
+    def validation(self) -> np.ndarray:
+        return self.dataset.validation
+
+    def test(self) -> np.ndarray:
+        return self.dataset.test[: self.protocol.limit]
+
+    def labels(self, split: str) -> np.ndarray:
+        if self.dataset.labels is None:
+            raise Unavailable(f"dataset '{self.dataset.name}' has no labels")
+        return self.dataset.labels[split]
+
+    def train_labels(self) -> np.ndarray:
+        return self.labels("train")
+
+    def test_labels(self) -> np.ndarray:
+        return self.labels("test")[: self.protocol.limit]
+
+    def extractor(self, name: str) -> Any:
+        if ("extractor", name) not in self.shared:
+            module = catalog.load("extractors", name)
+            self.shared[("extractor", name)] = module.extractor(self.dataset.space, device=self.device)
+        return self.shared[("extractor", name)]
+
+    def train_features(self, extractor: str) -> np.ndarray:
+        return self.extractor(extractor)(self.train(), self.batch_size)[0]
+
+    def test_features(self, extractor: str) -> np.ndarray:
+        return self.extractor(extractor)(self.test(), self.batch_size)[0]
+
+    def samples(self) -> np.ndarray:
+        if isinstance(self.model, FixedSamples):
+            return self.fixed_samples(self.model)
+        if not hasattr(self.model, "sample"):
+            raise Unavailable("the model has no sample")
+
+        def make() -> dict[str, np.ndarray]:
+            from genbench.sampling import draw
+
+            p = self.protocol
+            tell = self.progress("samples", p.n_samples)
+            return {"samples": draw(self.model, p.n_samples, p.seed, p.block_size, self.device, tell)}
+
+        return self.stored(self.part("samples"), make)["samples"]
+
+    def fixed_samples(self, model: FixedSamples) -> np.ndarray:
+        n = self.protocol.n_samples
+        if len(model.fixed) < n:
+            raise Unavailable(f"the protocol takes {n} samples, there are {len(model.fixed)}")
+        return model.fixed[:n]
+
+    def extracted(self, extractor: str) -> dict[str, np.ndarray]:
+        def make() -> dict[str, np.ndarray]:
+            features, logits = self.extractor(extractor)(self.get("samples", None), self.batch_size)
+            return {"features": features} if logits is None else {"features": features, "logits": logits}
+
+        fields = {**self.part("sample_features"), "extractor": self.plan.extractors[extractor]}
+        return self.stored(fields, make)
+
+    def sample_features(self, extractor: str) -> np.ndarray:
+        return self.extracted(extractor)["features"]
+
+    def sample_logits(self, extractor: str) -> np.ndarray:
+        arrays = self.extracted(extractor)
+        if "logits" not in arrays:
+            raise Unavailable(f"extractor '{extractor}' is no classifier: it gives no logits")
+        return arrays["logits"]
+
+    def log_likelihood(self) -> Any:
+        from genbench.likelihood import LogLikelihood, log_likelihood
+
+        if isinstance(self.model, TrueData):
+            if self.model.log_density is None:
+                raise Unavailable("the true density of the data is not known")
+            return LogLikelihood(self.model.log_density(self.test()), "exact", "the data's own density")
+        p = self.protocol
+
+        def make() -> dict[str, np.ndarray]:
+            x = self.test()
+            tell = self.progress("examples", len(x))
+            found = log_likelihood(self.model, x, p.k, p.seed, p.block_size, self.batch_size, self.device, tell)
+            return {name: np.asarray(value) for name, value in asdict(found).items() if value is not None}
+
+        arrays = self.stored(self.part("log_likelihood"), make)
+        plain: dict[str, Any] = {name: str(arrays[name]) for name in ("kind", "method")}
+        if "round_trip" in arrays:
+            plain["round_trip"] = float(arrays["round_trip"])
+        return LogLikelihood(**{**arrays, **plain})
+
+    def class_log_likelihoods(self) -> np.ndarray:
+        from genbench.likelihood.bayes import class_log_likelihoods
+
+        def make() -> dict[str, np.ndarray]:
+            return {"values": class_log_likelihoods(self.model, self.test(), self.batch_size, self.device)}
+
+        return self.stored(self.part("class_log_likelihoods"), make)["values"]
+
+    def flow_log_likelihood(self) -> Any:
+        from genbench.likelihood.flow_ode import FlowLikelihood, flow_log_likelihood
+
+        if not hasattr(self.model, "probability_flow"):
+            raise Unavailable("the model is no diffusion: it has no probability_flow")
+        p = self.protocol
+
+        def make() -> dict[str, np.ndarray]:
+            found = flow_log_likelihood(
+                self.model.probability_flow(), self.test(), p.seed, rtol=p.rtol, atol=p.rtol, entry="diffusion",
+                batch_size=self.batch_size, device=self.device,
+                progress=self.progress("examples", len(self.test())),
+            )  # fmt: skip
+            details = np.array(json.dumps(found.details))
+            return {"values": found.values, "evaluations": found.evaluations, "details": details}
+
+        arrays = self.stored(self.part("flow_log_likelihood"), make)
+        details = json.loads(str(arrays["details"]))
+        return FlowLikelihood(arrays["values"], arrays["evaluations"], None, details)
+
+    def annealing(self) -> Any:
+        from genbench.likelihood.annealed import Settings
+        from genbench.likelihood.annealing import anneal_decoder
+
+        def store(what: str, identity: dict[str, Any], make: Callable[[], dict[str, np.ndarray]]) -> dict:
+            return self.stored({"stage": what, **identity}, make)
+
+        p = self.protocol
+        settings = Settings(p.temperatures, p.chains, p.leapfrog)
+        validation = self.dataset.validation
+        return anneal_decoder(
+            self.model, self.test(), validation, p.simulated, settings, p.seed, p.block_size, self.device, store,
+            self.progress,
+        )  # fmt: skip
+
+    def timings(self) -> Any:
+        if isinstance(self.model, FixedSamples):
+            raise Unavailable("the samples are given: there is nothing to time")
+        import torch
+
+        from genbench.timing import time_sampling
+
+        return time_sampling(self.model, self.protocol.block_size, torch.device(self.device))
