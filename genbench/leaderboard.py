@@ -25,6 +25,11 @@ UNITS = ("bits/dim", "bits/char", "nats", "1/s", "ms")  # named in a header; sha
 ARROWS = {"lower": "↓", "higher": "↑", "none": ""}
 ORDER = [
     "nll",
+    "nll-ais",
+    "ais-gap",
+    "nll-ode",
+    "nll-given-label",
+    "accuracy",
     "modes",
     "high-quality",
     "modes-kl",
@@ -39,6 +44,7 @@ ORDER = [
     "copies",
     "throughput",
     "latency",
+    "parzen",
 ]
 
 
@@ -180,6 +186,8 @@ def cell(record: Record | None, notes: Notes) -> str:
     text = compact(record)
     if record.details.get("flagged"):
         text += f" ⚑ {notes.mark(record.details.get('flag', 'flagged by this metric'))}"
+    if "note" in record.details:
+        text += f" {notes.mark(record.details['note'])}"
     if not record.complete:
         cut = f"only the first {record.dataset['n']} test examples (--limit)"
         text += f" {notes.mark(cut)}"

@@ -39,7 +39,7 @@ class Measure:
         stderr, ci95: standard error and 95 % interval, or None.
         ci_method: how the interval was made; where there is none, why.
         n_nonfinite: how many of the values behind it were NaN or infinite. They are not left out.
-        details: further numbers, JSON types only.
+        details: further numbers, JSON types only. A leaderboard shows `note` as a footnote, and marks `flagged`.
     """
 
     value: float
