@@ -12,7 +12,7 @@ import io
 import json
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tabulate import tabulate
@@ -89,6 +89,22 @@ class Board:
 
     def any_record(self, model: str) -> Record:
         return next(c.records[model] for c in self.columns if model in c.records)
+
+    def parts(self) -> list[Board]:
+        """The columns that at least half of the models have a value in, with all models; the others, with those that do.
+
+        One table of everything would be mostly "n/a" where a metric is made for one family.
+        """
+
+        def measured(column: Column) -> set[str]:
+            return {model for model, r in column.records.items() if r.status != "skipped"}
+
+        special = [c for c in self.columns if 2 * len(measured(c)) < len(self.models)]
+        common = [c for c in self.columns if c not in special]
+        if not special or not common:
+            return [self]
+        some = set().union(*map(measured, special))
+        return [replace(self, columns=common), Board(self.dataset, [m for m in self.models if m in some], special)]
 
 
 def boards(records: list[Record], sort: str | None = None, strict: bool = True) -> list[Board]:
@@ -243,9 +259,11 @@ def markdown(found: list[Board], pictures: Path | None = None, folder: Path | No
     parts = []
     for b in found:
         notes = Notes()
-        headers, rows = table(b, notes)
-        align = ("left", "left", "right", *["right"] * len(b.columns))
-        parts += [f"# {b.dataset}", tabulate(rows, headers, tablefmt="pipe", colalign=align, disable_numparse=True)]
+        parts.append(f"# {b.dataset}")
+        for part in b.parts():
+            headers, rows = table(part, notes)
+            align = ("left", "left", "right", *["right"] * len(part.columns))
+            parts.append(tabulate(rows, headers, tablefmt="pipe", colalign=align, disable_numparse=True))
         parts += legend(b)
         parts += ["\n".join(f"- [{i}] {text}" for i, text in enumerate(notes.texts, 1))] if notes.texts else []
         parts += gallery(b, pictures, folder)
@@ -318,8 +336,10 @@ def as_html(found: list[Board]) -> str:
     parts = ["<!doctype html><meta charset='utf-8'><title>genbench</title>", STYLE]
     for b in found:
         notes = Notes()
-        headers, rows = table(b, notes)
-        parts += [f"<h1>{html.escape(b.dataset)}</h1>", tabulate(rows, headers, tablefmt="html", disable_numparse=True)]
+        parts.append(f"<h1>{html.escape(b.dataset)}</h1>")
+        for part in b.parts():
+            headers, rows = table(part, notes)
+            parts.append(tabulate(rows, headers, tablefmt="html", disable_numparse=True))
         parts += [f"<p>{html.escape(line)}</p>" for line in legend(b)]
         parts += [f"<p>[{i}] {html.escape(text)}</p>" for i, text in enumerate(notes.texts, 1)]
     return "\n".join(parts) + "\n"

@@ -117,3 +117,14 @@ def test_every_format_holds_the_same_numbers():
 
 def test_html_escapes_what_it_is_given():
     assert "<script>" not in as_html(boards([record("<script>alert(1)</script>")]))
+
+
+def test_columns_that_few_models_have_stand_in_a_table_of_their_own():
+    reason = {"type": "Unavailable", "message": "no diffusion"}
+    records = [record(name, value=float(i)) for i, name in enumerate("abcd")]
+    records += [record(name, "ode", None, status="skipped", error=reason) for name in "abc"]
+    records.append(record("d", "ode", 9.0))
+    first, second = boards(records)[0].parts()
+    assert (first.models, [c.name for c in first.columns]) == (list("abcd"), ["nll"])
+    assert (second.models, [c.name for c in second.columns]) == (["d"], ["ode"])
+    assert "no diffusion" not in markdown(boards(records))
