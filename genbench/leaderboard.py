@@ -91,7 +91,7 @@ class Board:
         return next(c.records[model] for c in self.columns if model in c.records)
 
     def parts(self) -> list[Board]:
-        """The columns that at least half of the models have a value in, with all models; the others, with those that do.
+        """The columns that at least half of the models have a value in; then the others, with the models that do.
 
         One table of everything would be mostly "n/a" where a metric is made for one family.
         """
