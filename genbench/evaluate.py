@@ -84,7 +84,7 @@ def evaluate(
     run.write_manifest(manifest(todo, run_id, env, command))
     with tqdm(total=total, unit="cell", file=sys.stderr, disable=not sys.stderr.isatty(), leave=False) as bar:
         for source in todo.sources:
-            stages = Stages(todo, source, run, device, batch_size, shared)
+            stages = Stages(todo, source, run, device, batch_size, rerun == "always", shared)
             stages.tell = bar.set_postfix_str
             for job in todo.jobs:
                 cells = [cell for cell in work[source.name] if cell.job is job]
@@ -99,7 +99,7 @@ def evaluate(
                     bar.update()
                     if record.status == "error" and fail_fast:
                         return outcome
-            if ("samples", None) in stages.memo:
+            if stages.has("samples"):
                 picture(stages)
     return outcome
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -24,14 +25,24 @@ from genbench.sources import FixedSamples, Source, TrueData
 FILES = {"sample_logits": "sample_features"}  # stages that share a file
 
 
+@dataclass(frozen=True)
+class Failed:
+    """In place of a stage's result."""
+
+    error: Exception
+
+
 class Stages:
     """What the metrics of one model share: each stage is computed once, or read from the run's arrays.
 
     `get(need, extractor)` calls the method named `need`.
     """
 
-    def __init__(self, todo: Plan, source: Source, run: Run, device: str, batch_size: int, shared: dict) -> None:
+    def __init__(
+        self, todo: Plan, source: Source, run: Run, device: str, batch_size: int, fresh: bool, shared: dict
+    ) -> None:
         self.plan, self.source, self.run = todo, source, run
+        self.fresh = fresh  # make every array anew, also those that the run has
         self.dataset, self.protocol = todo.dataset, todo.protocol
         self.device, self.batch_size = device, batch_size
         self.memo: dict[tuple[str, str | None], Any] = {}
@@ -41,25 +52,33 @@ class Stages:
         self.tell: Callable[[str], None] = lambda text: None  # where progress inside a stage is shown
 
     def get(self, need: str, extractor: str | None) -> Any:
+        """The stage's result. A stage that failed fails again at once: a model is not asked twice."""
         key = (need, extractor if STAGES[need][1] else None)
         memo = self.shared if need.startswith(("train_", "test_")) else self.memo
         if key not in memo:
             started = time.perf_counter()
-            memo[key] = getattr(self, need)(*([extractor] if STAGES[need][1] else []))
+            try:
+                memo[key] = getattr(self, need)(*([extractor] if STAGES[need][1] else []))
+            except Exception as error:
+                memo[key] = Failed(error)
             self.phases[need] = time.perf_counter() - started
+        if isinstance(memo[key], Failed):
+            raise memo[key].error
         return memo[key]
 
-    @property
+    def has(self, need: str) -> bool:
+        """Whether a stage that depends on no extractor has been computed, and succeeded."""
+        return (need, None) in self.memo and not isinstance(self.memo[need, None], Failed)
+
+    @cached_property
     def model(self) -> Any:
-        if ("model", None) not in self.memo:
-            self.memo[("model", None)] = self.source.open(self.dataset, self.device)
-        return self.memo[("model", None)]
+        return self.source.open(self.dataset, self.device)
 
     def stored(self, fields: dict[str, Any], make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
         """Arrays by content key: from the run's folder, or made and kept there."""
         key = content_key({**fields, "model": self.source.identity, "dataset": self.dataset.sha256})
         self.keys[fields["stage"]] = key
-        arrays = self.run.get_arrays(key)
+        arrays = None if self.fresh else self.run.get_arrays(key)
         if arrays is None:
             arrays = make()
             self.run.put_arrays(key, arrays)

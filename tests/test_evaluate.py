@@ -130,6 +130,29 @@ def test_a_model_that_breaks_is_recorded_and_the_rest_goes_on(tmp_path, digits, 
     assert all(words in r.error["message"] and "Traceback" in r.error["traceback"] for r in broken)
 
 
+def test_a_model_that_fails_is_not_asked_twice(tmp_path, digits):
+    body = """
+    def sample(self, n, generator):
+        with open(CALLS, "a") as file:
+            file.write("x")
+        raise RuntimeError("boom")
+    """.replace("CALLS", repr(str(tmp_path / "calls")))
+    todo, run = (
+        planned(digits, code(tmp_path, textwrap.dedent(body)), metrics=("fd", "kd", "copies")),
+        Run(tmp_path / "r"),
+    )
+    assert evaluate(todo, run, "cpu").failed == 3
+    assert (tmp_path / "calls").read_text() == "x"
+
+
+def test_always_makes_the_arrays_anew_too(tmp_path, digits, pixels_checkpoint):
+    todo, run = planned(digits, pixels_checkpoint, metrics=("copies",)), Run(tmp_path / "run")
+    evaluate(todo, run, "cpu")
+    before = {path: path.stat().st_mtime_ns for path in run.arrays.iterdir()}
+    evaluate(todo, run, "cpu", rerun="always")
+    assert all(path.stat().st_mtime_ns > before[path] for path in run.arrays.iterdir())
+
+
 def test_a_log_likelihood_of_minus_infinity_makes_the_mean_infinite_and_is_counted(tmp_path, digits):
     body = "def log_prob(self, x): return torch.where(torch.arange(len(x)) == 3, -torch.inf, -100.0)"
     todo, run = planned(digits, code(tmp_path, body), metrics=("nll",)), Run(tmp_path / "run")
