@@ -32,9 +32,9 @@ class Parser(argparse.ArgumentParser):
 
 def main(argv: list[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
-    # Before torch is loaded: its threads then sleep while they wait. Where another process holds a core, small
-    # models take twenty times as long if they spin.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Before torch is loaded: its threads then wait for each other by spinning a few microseconds, then asleep. By
+    # default they spin for long, and where another process holds a core small models take twenty times as long.
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     arguments = sys.argv[1:] if argv is None else argv
     parser = make_parser()
     if arguments and not arguments[0].startswith("-") and arguments[0] not in COMMANDS:
