@@ -7,7 +7,8 @@ Half of the values, chosen by the mask m, stay and decide the scale s and the sh
 so the Jacobian is triangular and the inverse as cheap as the map. Images pass through checkerboard
 masks, then are squeezed to four times the channels at half the side and pass through channel masks,
 after which half of the channels are done (sections 3.4 to 3.6). Points take alternating masks and
-fully connected couplings. Integers are dequantised (`genbench.likelihood.dequantised`) and
+fully connected couplings. Integers are dequantised (`genbench.likelihood.dequantised`; variationally
+in `baselines.variational_realnvp`) and
 stretched from [0, L) to the real line by a logit, which contributes its log-determinant.
 
 NOTE: where the paper has batch normalisation, every coupling follows a learned affine map of each
@@ -30,7 +31,7 @@ from torch import Generator, Tensor, nn
 
 from baselines._layers import log_normal
 from genbench.datasets import Dataset
-from genbench.likelihood.dequantised import Dequantised
+from genbench.likelihood.dequantised import Dequantised, LogitNormal, VariationallyDequantised
 from genbench.sampling import to_tensor
 from genbench.space import Space
 from genbench.train import Preset
@@ -156,16 +157,38 @@ def couplings(masks: Sequence[Tensor], hidden: int, dropout: float) -> list[Bije
     """For every mask an affine map and a coupling: convolutions on images, fully connected on vectors."""
     layers: list[Bijection] = []
     for mask in masks:
-        d = mask.shape[0]
-        if mask.dim() == 3:
-            layer: Callable[[int, int], nn.Module] = partial(nn.Conv2d, kernel_size=3, padding=1)
-        else:
-            layer = nn.Linear
-        network = nn.Sequential(
-            layer(d, hidden), nn.ReLU(), layer(hidden, hidden), nn.ReLU(), nn.Dropout(dropout), layer(hidden, 2 * d)
-        )
-        layers += [Affine(tuple(mask.shape)), Coupling(mask, network)]
+        shape = tuple(mask.shape)
+        layers += [Affine(shape), Coupling(mask, network(shape, hidden, 2 * shape[0], dropout))]
     return layers
+
+
+def network(shape: Shape, hidden: int, outputs: int, dropout: float) -> nn.Sequential:
+    """Three layers, convolutions or fully connected: [B, *shape] -> [B, outputs, ...]."""
+    if len(shape) == 3:
+        layer: Callable[[int, int], nn.Module] = partial(nn.Conv2d, kernel_size=3, padding=1)
+    else:
+        layer = nn.Linear
+    first, middle, last = layer(shape[0], hidden), layer(hidden, hidden), layer(hidden, outputs)
+    return nn.Sequential(first, nn.ReLU(), middle, nn.ReLU(), nn.Dropout(dropout), last)
+
+
+def learned_noise(shape: Shape, levels: int, hidden: int, depth: int = 2) -> LogitNormal:
+    """r(u|x) of variational dequantisation: a conditional Gaussian, then couplings that see a context of x and keep it.
+
+    Without couplings r is independent in every value; each coupling lets half of the noise depend on the other half.
+
+    Arguments:
+        hidden: channels or units of every network, and of the context.
+        depth: couplings.
+    """
+    entry = network(shape, hidden, 2 * shape[0] + hidden, dropout=0.0)
+    for p in entry[-1].parameters():
+        nn.init.zeros_(p)
+    pair = (shape[0] + hidden, *shape[1:])
+    context = torch.ones(hidden, *shape[1:])
+    masks = [torch.cat([checkerboard(shape, i % 2), context]) for i in range(depth)]
+    steps = [Coupling(mask, network(pair, hidden, 2 * pair[0], dropout=0.0)) for mask in masks]
+    return LogitNormal(shape[0], entry, levels, steps)
 
 
 class RealNVP(nn.Module):
@@ -257,11 +280,26 @@ PRESETS = {
 }
 
 
-def build(space: Space, depth: int = 4, hidden: int = 24, dropout: float = 0.0) -> nn.Module:
-    """The flow; on integers the flow dequantised."""
+def build(
+    space: Space,
+    depth: int = 4,
+    hidden: int = 24,
+    dropout: float = 0.0,
+    dequantisation: str = "uniform",
+    noise_hidden: int = 10,
+) -> nn.Module:
+    """The flow; on integers the flow dequantised, by uniform noise or variationally."""
+    if dequantisation not in ("uniform", "variational"):
+        raise ValueError(f"dequantisation is 'uniform' or 'variational', not '{dequantisation}'")
     if space.dim < 2:
         raise ValueError("a coupling needs at least two values")
     if len(space.shape) == 2:
         raise ValueError("it takes images [channels, height, width] and vectors [d]")
     flow = RealNVP(space.shape, depth, hidden, dropout, space.levels)
-    return flow if space.levels is None else Dequantised(flow, space.levels)
+    if space.levels is None:
+        if dequantisation == "variational":
+            raise ValueError("real numbers need no dequantisation")
+        return flow
+    if dequantisation == "uniform":
+        return Dequantised(flow, space.levels)
+    return VariationallyDequantised(flow, space.levels, learned_noise(space.shape, space.levels, noise_hidden))
