@@ -129,9 +129,12 @@ def round_trip(model: Any, x: np.ndarray, batch_size: int, device: Any) -> float
 
     The density is exact for the map that was computed; this is how far its inverse, the sampler, is from it.
     """
-    if not hasattr(model, "round_trip_error"):
+    flow = getattr(model, "density", model)  # under dequantisation
+    if not hasattr(flow, "round_trip_error"):
         return None
-    return float(model.round_trip_error(to_tensor(x[:batch_size], model.space, device)).max())
+    y = to_tensor(x[:batch_size], model.space, device).float()
+    middle = 0.0 if model.space.levels is None else 0.5  # of a cell
+    return float(flow.round_trip_error(y + middle).max())
 
 
 def checked(log_p: torch.Tensor, n: int) -> np.ndarray:

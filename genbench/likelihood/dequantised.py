@@ -51,12 +51,6 @@ class Dequantisation(nn.Module, ABC):
         """The bound with one draw, in nats."""
         return -self.log_weights(x, 1, generator).mean()
 
-    def round_trip_error(self, x: Tensor) -> Tensor:
-        """That of a flow at the middle of each cell, `[B]`; 0 for a density that is no flow."""
-        if not hasattr(self.density, "round_trip_error"):
-            return torch.zeros(len(x), device=x.device)
-        return self.density.round_trip_error(x.float() + 0.5)
-
     def sample(self, n: int, generator: Generator) -> Tensor:
         """floor(y), y from the density; mass outside [0, L) goes to the edge levels."""
         assert self.space.levels is not None
