@@ -112,6 +112,13 @@ PRESETS = {
         ema=0.99,
     ),
     "ring8": Preset({"latent": 2, "hidden": 128}, steps=16000, batch_size=512, lr=5e-3, clip=1.0, ema=0.99),
+    "mnist-binary": Preset(
+        {"latent": 50, "hidden": 200},  # the network of Burda et al. 2016, section 5, with one stochastic layer
+        steps=60000,
+        batch_size=128,
+        lr=2e-3,
+        validate_every=2000,
+    ),
 }
 
 
