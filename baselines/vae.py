@@ -23,6 +23,7 @@ from genbench.space import Space
 from genbench.train import Preset
 
 FAMILY = "latent-variable"
+ROWS = 1000  # decoded at once by `log_weights`: few enough that the decoder's outputs stay in the cache
 
 
 def perceptron(d_in: int, hidden: int, d_out: int, dropout: float) -> nn.Sequential:
@@ -80,8 +81,9 @@ class VAE(nn.Module):
         mean, log_sd = q or self.posterior(x)
         noise = torch.randn(k, *mean.shape, generator=generator, device=generator.device)
         z = mean + log_sd.exp() * noise  # [k, B, latent]
-        log_q = log_normal(z, mean, log_sd).sum(-1)  # [k, B]
-        return self.log_likelihood(x, z) + self.log_prior(z) - log_q
+        log_q = self.log_prior(noise) - log_sd.sum(-1)  # [k, B]
+        slices = z.split(max(1, ROWS // len(x)))
+        return torch.cat([self.log_likelihood(x, part) for part in slices]) + self.log_prior(z) - log_q
 
     def sample_prior(self, n: int, generator: Generator) -> Tensor:
         return torch.randn(n, self.latent, generator=generator, device=generator.device)
