@@ -11,6 +11,7 @@ from typing import Any
 
 import genbench
 
+CODE = ("genbench", "baselines")
 PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "safetensors", "torch-fidelity")
 
 
@@ -58,13 +59,15 @@ def threads() -> int:
 
 
 def git_state() -> dict[str, Any] | None:
-    """Commit, and whether the tree differs from it; None outside a checkout of genbench."""
+    """Commit, and whether the code differs from it; None outside a checkout of genbench."""
     root = Path(genbench.__file__).parent.parent
     if not (root / ".git").exists():
         return None
     try:
         commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, timeout=10)
-        status = subprocess.run(["git", "status", "--porcelain"], cwd=root, capture_output=True, text=True, timeout=10)
+        status = subprocess.run(
+            ["git", "status", "--porcelain", "--", *CODE], cwd=root, capture_output=True, text=True, timeout=10
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return {"commit": commit.stdout.strip(), "dirty": bool(status.stdout.strip())}

@@ -11,9 +11,10 @@ from scipy.special import logsumexp
 from genbench import catalog
 from genbench.coverage import expected_bound
 from genbench.errors import ModelError, Unavailable
-from genbench.likelihood import log_likelihood
+from genbench.likelihood import importance, log_likelihood
 from genbench.likelihood.dequantised import Dequantised
 from genbench.likelihood.importance import CHUNK, importance_weighted
+from genbench.likelihood.jackknife import jackknife_groups
 from genbench.metrics.nll import compute
 from genbench.sampling import seeded
 from genbench.space import Space
@@ -235,3 +236,95 @@ def test_a_flow_reports_its_round_trip_error():
     assert found.kind == "exact"
     assert 0 <= found.round_trip < 1e-5
     assert compute(found, flow.space)["nll"].details["round_trip_error"] == found.round_trip
+
+
+def test_a_hundred_thousand_weights_cost_no_more_memory_than_a_hundred_groups(monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        importance, "jackknife_groups", lambda parts: seen.append(len(parts)) or jackknife_groups(parts)
+    )
+    model, x, k = LinearGaussian("prior"), torch.tensor([[0.5], [1.5]]), 100_000
+    bound = importance_weighted(model, x, k, lambda j: seeded("many", j))
+    exact = (-(x[:, 0] ** 2) / 4 - 0.5 * math.log(4 * math.pi)).numpy()
+    assert (np.abs(bound.state.log_mean - exact) < 4 * np.sqrt(bound.state.variance)).all()
+    assert list(bound.curve) == [1, 5, 50, 500, 5000, 50_000]
+    assert seen == [importance.GROUPS]
+
+
+class ProbabilisticPCA:
+    """x = W z + noise in four dimensions, with the best mean-field q, which ignores how z_1 and z_2 depend.
+
+    z | x ~ N(P^-1 W'x / s2, P^-1), P = I + W'W / s2; the best factorised Gaussian has the same mean and variances
+    1 / P_ii (Bishop 2006, section 10.1.2), and loses KL = (sum log P_ii - log det P) / 2 nats.
+    """
+
+    space = Space((4,))
+    W = torch.tensor([[1.0, 0.8], [0.5, -0.2], [0.3, 0.9], [-0.7, 0.4]], dtype=torch.float64)
+    s2 = 0.3
+    P = torch.eye(2, dtype=torch.float64) + W.T @ W / s2
+
+    def log_prob_exact(self, x):
+        covariance = self.W @ self.W.T + self.s2 * torch.eye(4, dtype=torch.float64)
+        return torch.distributions.MultivariateNormal(torch.zeros(4, dtype=torch.float64), covariance).log_prob(x)
+
+    def log_weights(self, x, k, generator):
+        mean = x.double() @ self.W @ torch.linalg.inv(self.P) / self.s2  # [B, 2]
+        sd = self.P.diagonal().rsqrt()
+        z = mean + sd * torch.randn(k, len(x), 2, generator=generator, dtype=torch.float64)
+        normal = torch.distributions.Normal
+        log_joint = normal(z @ self.W.T, math.sqrt(self.s2)).log_prob(x.double()).sum(-1) + normal(0.0, 1.0).log_prob(
+            z
+        ).sum(-1)
+        return log_joint - normal(mean, sd).log_prob(z).sum(-1)
+
+
+def test_the_mean_field_bound_of_probabilistic_pca_is_the_closed_form():
+    model, n = ProbabilisticPCA(), 20_000
+    x = np.tile(np.array([0.4, -1.0, 0.7, 0.2], np.float32), (n, 1))
+    found = estimate(model, x, 1).values
+    loss = 0.5 * float(model.P.diagonal().log().sum() - torch.logdet(model.P))
+    error = found.std(ddof=1) / math.sqrt(n)
+    assert loss > 10 * error, "the posterior is far enough from factorised for the test to see it"
+    expected = float(model.log_prob_exact(torch.from_numpy(x[0]).double())) - loss
+    assert abs(found.mean() - expected) < 4 * error
+    many = estimate(model, x[:50], 2000)
+    exact = expected + loss
+    assert abs(many.values.mean() - exact) < 4 * many.mc_stderr.mean() / math.sqrt(50) + abs(many.bias.mean())
+
+
+class HalfBlind:
+    """x | z ~ N(|z|, s^2): the posterior has two equal modes, and q sees the positive one."""
+
+    space = Space((1,))
+    s2 = 0.01
+
+    def log_weights(self, x, k, generator):
+        mean, variance = x[:, 0].double() / (1 + self.s2), self.s2 / (1 + self.s2)
+        z = mean + math.sqrt(variance) * torch.randn(k, len(x), generator=generator, dtype=torch.float64)
+        normal = torch.distributions.Normal
+        log_joint = normal(z.abs(), math.sqrt(self.s2)).log_prob(x[:, 0].double()) + normal(0.0, 1.0).log_prob(z)
+        return log_joint - normal(mean, math.sqrt(variance)).log_prob(z)
+
+
+def test_a_q_that_misses_a_mode_is_wrong_by_log_2_with_perfect_weights():
+    """Why a good effective sample size is no proof: p(x) = 2 N(x; 0, 1 + s^2) for x >> s, and q finds half of it."""
+    x = np.full((5, 1), 1.0, np.float32)
+    found = estimate(HalfBlind(), x, 500)
+    log_p = math.log(2) - 0.5 / (1 + HalfBlind.s2) - 0.5 * math.log(2 * math.pi * (1 + HalfBlind.s2))
+    np.testing.assert_allclose(found.values, log_p - math.log(2), atol=1e-6)
+    np.testing.assert_allclose(found.ess, 500, rtol=1e-6)
+    np.testing.assert_allclose(found.bias, 0, atol=1e-6)
+
+
+def test_an_affine_flow_is_a_gaussian():
+    flow = catalog.build(
+        "realnvp", Space((3,)), {"depth": 1, "hidden": 4}
+    ).eval()  # its coupling begins as the identity
+    affine = flow.scales[0].layers[0]
+    with torch.no_grad():
+        affine.log_scale.copy_(torch.tensor([0.5, -1.0, 0.2]))
+        affine.shift.copy_(torch.tensor([1.0, 0.0, -2.0]))
+    sd = (-affine.log_scale).exp().detach()
+    x = torch.randn(6, 3, generator=seeded("affine"))
+    expected = torch.distributions.Normal(-affine.shift.detach() * sd, sd).log_prob(x).sum(1)
+    np.testing.assert_allclose(estimate(flow, x.numpy(), 1).values, expected.numpy(), rtol=1e-5, atol=1e-5)

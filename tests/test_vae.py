@@ -6,11 +6,15 @@ import torch
 from scipy.special import logsumexp
 from scipy.stats import norm
 from torch import nn
+from torch.distributions import Normal
 
 from baselines import vae
 from baselines._layers import log_normal
+from genbench import datasets
+from genbench.checkpoint import load
 from genbench.sampling import seeded
 from genbench.space import Space
+from tests.conftest import REPOSITORY
 
 
 def small(space: Space, **options) -> vae.VAE:
@@ -133,3 +137,15 @@ def test_encoder_runs_once_whatever_k():
     model.encoder.register_forward_hook(lambda *_: calls.append(1))
     model.log_weights(torch.zeros(2, 3), 50, seeded("z"))
     assert len(calls) == 1
+
+
+@torch.no_grad()
+def test_the_shipped_weights_are_those_of_the_formula_written_out():
+    model = load(REPOSITORY / "baselines/checkpoints/digits/vae.safetensors")
+    x = torch.from_numpy(datasets.load("digits").test[:30]).long()
+    k = 2 * vae.ROWS // len(x) + 1  # in slices, the last one short
+    mean, log_sd = model.posterior(x)
+    z = mean + log_sd.exp() * torch.randn(k, *mean.shape, generator=seeded("z"))
+    log_q = Normal(mean, log_sd.exp()).log_prob(z).sum(-1)
+    expected = model.log_likelihood(x, z) + model.log_prior(z) - log_q  # all at once
+    torch.testing.assert_close(model.log_weights(x, k, seeded("z")), expected, rtol=1e-6, atol=0)
