@@ -1,4 +1,5 @@
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,9 +13,9 @@ from baselines import vae
 from baselines._layers import log_normal
 from genbench import datasets
 from genbench.checkpoint import load
+from genbench.cli import shipped
 from genbench.sampling import seeded
 from genbench.space import Space
-from tests.conftest import REPOSITORY
 
 
 def small(space: Space, **options) -> vae.VAE:
@@ -141,7 +142,7 @@ def test_encoder_runs_once_whatever_k():
 
 @torch.no_grad()
 def test_the_shipped_weights_are_those_of_the_formula_written_out():
-    model = load(REPOSITORY / "baselines/checkpoints/digits/vae.safetensors")
+    model = load(next(p for p in map(Path, shipped("digits")) if p.stem == "vae"))
     x = torch.from_numpy(datasets.load("digits").test[:30]).long()
     k = 2 * vae.ROWS // len(x) + 1  # in slices, the last one short
     mean, log_sd = model.posterior(x)
