@@ -45,7 +45,7 @@ class Bernoulli(Observation):
         super().__init__(space, 1)
 
     def log_prob(self, h: Tensor, x: Tensor) -> Tensor:
-        return torch.einsum("...bd,bd->...b", h, x.flatten(1).to(h.dtype)) - F.softplus(h).sum(-1)
+        return torch.linalg.vecdot(h, x.flatten(1).to(h.dtype)) - F.softplus(h).sum(-1)
 
     def sample(self, h: Tensor, generator: Generator) -> Tensor:
         return torch.bernoulli(h.sigmoid(), generator=generator).long().view(-1, *self.space.shape)
