@@ -36,7 +36,10 @@ STAGES: dict[str, tuple[tuple[str, ...], bool]] = {
     "log_likelihood": (("k", "seed", "block_size", "limit"), False),
     "class_log_likelihoods": (("limit",), False),
     "flow_log_likelihood": (("seed", "limit", "rtol"), False),
-    "annealing": (("temperatures", "chains", "leapfrog", "simulated", "seed", "block_size", "limit"), False),
+    "annealing": (
+        ("temperatures", "chains", "leapfrog", "schedule", "simulated", "seed", "block_size", "limit"),
+        False,
+    ),
     "timings": (("block_size",), False),
 }
 
@@ -51,7 +54,7 @@ class Protocol:
         block_size: samples and noise come in blocks of this size, block i seeded by (seed, i).
         k: importance samples or dequantisation draws for each example.
         rtol: relative and absolute tolerance of ODE solvers.
-        temperatures, chains, leapfrog: of annealed importance sampling; `simulated` examples for its gap.
+        temperatures, chains, leapfrog, schedule ("sigmoid" or "linear"): of annealed importance sampling; `simulated` examples for its gap.
         limit: the first so many test examples only, None for all; such records are not complete.
     """
 
@@ -63,6 +66,7 @@ class Protocol:
     temperatures: int = 1000
     chains: int = 4
     leapfrog: int = 10
+    schedule: str = "sigmoid"
     simulated: int = 100
     limit: int | None = None
     dtype: str = "float32"

@@ -227,7 +227,7 @@ class Stages:
             return self.stored({"stage": what, **identity}, make)
 
         p = self.protocol
-        settings = Settings(p.temperatures, p.chains, p.leapfrog)
+        settings = Settings(p.temperatures, p.chains, p.leapfrog, p.schedule)
         validation = self.dataset.validation
         return anneal_decoder(
             self.model, self.test(), validation, p.simulated, settings, p.seed, p.block_size, self.device, store,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 VERSION = 1
 NEEDS = ("log_likelihood", "space")
 OUTPUTS = {"nll": {"unit": "bits/dim", "direction": "lower", "title": "negative log-likelihood"}}
-LOW_ESS = 10
+LOW_ESS, LOW_SHARE = 10, 0.05
 REFERENCE = "Theis, van den Oord, Bethge 2016"
 
 
@@ -45,7 +45,7 @@ def compute(log_likelihood: LogLikelihood, space: Space) -> dict[str, Measure]:
         quantiles = np.quantile(log_likelihood.ess, [0, 0.05, 0.5, 0.95, 1])
         details["ess_quantiles"] = dict(zip(("0", "0.05", "0.5", "0.95", "1"), map(float, quantiles), strict=True))
         low = float((log_likelihood.ess < LOW_ESS).mean())
-        if low > 0.5:
+        if low > LOW_SHARE:
             warnings = (f"effective sample size below {LOW_ESS} for {low:.0%} of the examples: the bound is loose",)
     kind = {"exact": "exact", "lower_bound": "upper_bound", "estimate": "estimate"}[log_likelihood.kind]
     return {

@@ -26,7 +26,7 @@ from genbench.space import Space
 
 SPACE = Space((1, 28, 28), levels=2)
 SEED, BLOCK = 0, 100  # of the noise; the examples of one block stand in memory together
-SIZES = {"20x500": (20, 500), "1000x5000": (1000, 5000)}  # images, weights for each
+SIZES = {"20x500": (20, 500), "100x500": (100, 500), "1000x5000": (1000, 5000)}  # images, weights for each
 WAYS = ("streamed", "stacked", "stacked-copies")
 
 
