@@ -54,7 +54,8 @@ class Protocol:
         block_size: samples and noise come in blocks of this size, block i seeded by (seed, i).
         k: importance samples or dequantisation draws for each example.
         rtol: relative and absolute tolerance of ODE solvers.
-        temperatures, chains, leapfrog, schedule ("sigmoid" or "linear"): of annealed importance sampling; `simulated` examples for its gap.
+        temperatures, chains, leapfrog, schedule: of annealed importance sampling, the schedule "sigmoid" or
+            "linear"; `simulated` examples for its gap.
         limit: the first so many test examples only, None for all; such records are not complete.
     """
 
