@@ -24,7 +24,7 @@ from genbench.environment import environment
 from genbench.errors import GenbenchError, Unavailable
 from genbench.metrics import Measure
 from genbench.plan import Cell, Plan
-from genbench.records import Record, Run
+from genbench.records import DONE, Record, Run
 from genbench.sources import Source
 from genbench.stages import FILES, Stages
 
@@ -46,9 +46,9 @@ def missing(run: Run, cells: list[Cell], rerun: str) -> list[Cell]:
         if rerun in ("always", "never"):
             return rerun == "always"
         record = run.get(cell.id)
-        if rerun == "failed":
-            return record is not None and record.status not in ("ok", "skipped")
-        return record is None or record.status not in ("ok", "skipped")
+        if record is None:
+            return rerun == "only-missing"
+        return record.status not in DONE
 
     return [cell for cell in cells if wanted(cell)]
 
@@ -152,21 +152,19 @@ def measure(stages: Stages, cells: list[Cell], run_id: str, env: dict[str, Any])
     """The records of one metric for one model, whatever happens to it."""
     job, source = cells[0].job, cells[0].source
     started, stages.phases = datetime.now(UTC), {}
-    status, error, found = "ok", None, {}
-    noted: list[str] = []
+    status, error, found, phase = "ok", None, {}, "model"
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             needs = {need: stages.get(need, job.extractor) for need in job.needs}
-            clock = time.perf_counter()
+            clock, phase = time.perf_counter(), "metric"
             found = catalog.load("metrics", job.metric).compute(**needs, **job.params)
             stages.phases["compute"] = time.perf_counter() - clock
         except Unavailable as reason:
-            status, error = "skipped", describe_error(reason, "model")
+            status, error = "skipped", describe_error(reason, phase)
         except Exception as reason:
-            phase = "metric" if len(stages.phases) >= len(job.needs) else "model"
             status, error = "error", describe_error(reason, phase)
-    noted += [str(w.message) for w in caught if issubclass(w.category, UserWarning | RuntimeWarning)]
+    noted = [str(w.message) for w in caught if issubclass(w.category, UserWarning | RuntimeWarning)]
     frame = Record(
         cell_id="",
         run_id=run_id,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,7 @@ class Job:
     outputs: tuple[str, ...]
     params: dict[str, Any]
 
-    @property
+    @cached_property
     def entry(self) -> catalog.Entry:
         return catalog.find("metrics", self.metric)
 

@@ -329,11 +329,11 @@ def train(
     with torch.random.fork_rng():
         torch.manual_seed(derive(seed, "init"))
         model: Any = catalog.build(name, dataset.space, preset.options).to(device)
-        # A classifier takes labels too: the signature of its loss says so, unless the model itself does.
-        takes = "labels" in inspect.signature(getattr(model, "loss", print)).parameters
         if hasattr(model, "initialise"):
             some = to_tensor(dataset.train[:INITIAL], dataset.space, device)
             model.initialise(some, seeded(seed, "initialise", device=device))
+        # A classifier takes labels too: the signature of its loss says so, unless the model itself does.
+        takes = "labels" in inspect.signature(getattr(model, "loss", print)).parameters
         conditional = n_classes(model) > 0 if hasattr(model, "n_classes") else takes
         values: dict[str, Any] = {}
         if hasattr(model, "fit"):

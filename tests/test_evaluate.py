@@ -145,6 +145,17 @@ def test_a_model_that_fails_is_not_asked_twice(tmp_path, digits):
     assert (tmp_path / "calls").read_text() == "x"
 
 
+def test_a_metric_that_fails_on_shared_features_is_blamed_itself(tmp_path, digits, pixels_checkpoint, monkeypatch):
+    def broken(**needs):
+        raise RuntimeError("boom")
+
+    monkeypatch.setattr("genbench.metrics.precision_recall.compute", broken)
+    todo, run = planned(digits, pixels_checkpoint, metrics=("fd", "precision")), Run(tmp_path / "run")
+    evaluate(todo, run, "cpu")
+    failed = next(r for r in run.records() if r.status == "error")
+    assert failed.error["phase"] == "metric"
+
+
 def test_always_makes_the_arrays_anew_too(tmp_path, digits, pixels_checkpoint):
     todo, run = planned(digits, pixels_checkpoint, metrics=("copies",)), Run(tmp_path / "run")
     evaluate(todo, run, "cpu")
