@@ -192,7 +192,10 @@ def add_evaluate(p: Parser) -> None:
     p.add_argument("--suite", help="a name or a TOML file (digits)")
     p.add_argument("--dataset", help="instead of the suite's: a name, or a path to a folder, .npz or .npy")
     p.add_argument("--metrics", help="instead of the suite's: names with commas, or all")
-    p.add_argument("--extractor", help="instead of the suite's")
+    p.add_argument("--extractor", help="instead of the suite's: a name, or a function in code as FILE.py:NAME")
+    p.add_argument(
+        "--extractor-weights", action="append", default=[], metavar="[NAME=]FILE", help="weights that do not ship"
+    )
     p.add_argument("--samples", type=int, metavar="N", help="samples from each model")
     p.add_argument("--seed", type=int)
     p.add_argument("--k", type=int, help="importance samples per example")
@@ -224,7 +227,9 @@ def run_evaluate(args: argparse.Namespace) -> int:
     if not specs:
         raise GenbenchError(f"no checkpoint ships for dataset '{dataset.name}'", "Name the models to measure.")
     sources = [parse(spec, dataset, args.unsafe_load) for spec in ["data:test", *specs]]
-    todo = plan(suite, dataset, sources)
+    if args.samples is None:
+        suite = fitted_to(suite, sources)
+    todo = plan(suite, dataset, sources, weights_of(args.extractor_weights, suite.extractor))
     run = Run(args.out or Path("runs") / (Path(args.suite).stem if args.suite else dataset.name))
     if args.dry_run:
         for source in sources:
@@ -245,6 +250,20 @@ def run_evaluate(args: argparse.Namespace) -> int:
             file=sys.stderr,
         )
     return FAILED if any(record.status == "error" for record in records) else 0
+
+
+def weights_of(given: list[str], extractor: str) -> dict[str, Path]:
+    """{extractor: file} of `[NAME=]FILE` arguments; without a name it is the suite's extractor."""
+    from genbench.plan import hyphenated
+
+    found = {}
+    for spec in given:
+        name, equals, path = spec.partition("=")
+        if equals and hyphenated(name) in catalog.names("extractors"):
+            found[hyphenated(name)] = Path(path)
+        else:
+            found[hyphenated(extractor)] = Path(spec)
+    return found
 
 
 def suite_of(args: argparse.Namespace) -> Any:
@@ -268,9 +287,81 @@ def suite_of(args: argparse.Namespace) -> Any:
     return replace(suite, protocol=protocol, metrics=metrics, extractor=args.extractor or suite.extractor)
 
 
+def fitted_to(suite: Any, sources: list[Any]) -> Any:
+    """The suite, with as few samples of every model as the smallest folder or file of samples holds."""
+    from genbench.datasets._files import count_samples
+
+    counts = {source.what: count_samples(Path(source.what)) for source in sources if source.adapter == "samples"}
+    what, fewest = min(counts.items(), key=lambda item: item[1], default=("", suite.protocol.n_samples))
+    if fewest >= suite.protocol.n_samples:
+        return suite
+    print(
+        f"{what} holds {fewest} samples: so many are taken of every model (--samples says otherwise)", file=sys.stderr
+    )
+    return replace(suite, protocol=replace(suite.protocol, n_samples=fewest))
+
+
 def shipped(dataset: str) -> list[str]:
     """The checkpoints that ship with the package for a dataset."""
     return [str(p) for p in sorted((catalog.HERE.parent / "baselines" / "checkpoints" / dataset).glob("*.safetensors"))]
+
+
+def add_audit(p: Parser) -> None:
+    p.add_argument("--dataset", default="digits", help="a name, or a path to a folder, .npz or .npy (digits)")
+    p.add_argument("--metrics", default="all", help="names with commas (all that measure samples)")
+    p.add_argument("--extractor", help="instead of that of the dataset's suite")
+    p.add_argument(
+        "--extractor-weights", action="append", default=[], metavar="[NAME=]FILE", help="weights that do not ship"
+    )
+    p.add_argument("--faults", help="names with commas (all)")
+    p.add_argument("--strengths", metavar="S,S,...", help="of every fault, instead of its own")
+    p.add_argument("--samples", type=int, metavar="N", help="in each draw (a third of the pool, at most 1,000)")
+    p.add_argument("--seeds", type=int, default=5, metavar="S", help="draws at each strength; 4 S of real data (5)")
+    p.add_argument("--batch-size", type=int, default=500, help="examples at once; changes no value beyond rounding")
+    p.add_argument("--device", default="auto")
+    p.add_argument("--rerun", choices=["only-missing", "failed", "always", "never"], default="only-missing")
+    p.add_argument("--json", action="store_true", help="every value and verdict")
+    p.add_argument("--plugin", action="append", metavar="MODULE_OR_FILE")
+    p.add_argument("--data-root", type=Path, help="folder of data sets (GENBENCH_DATA)")
+    p.add_argument("--offline", action="store_true", help="download nothing")
+    p.add_argument("-o", "--out", type=Path, metavar="RUN", help="the run's folder (runs/audit-DATASET)")
+
+
+def run_audit(args: argparse.Namespace) -> int:
+    from genbench import audit, datasets, pictures
+    from genbench.evaluate import evaluate
+    from genbench.plan import Suite
+    from genbench.records import Run
+
+    if args.offline:
+        os.environ["GENBENCH_OFFLINE"] = "1"
+    dataset = datasets.load(args.dataset, args.data_root)
+    path = catalog.find("suites", args.dataset).path if args.dataset in catalog.entries("suites") else None
+    suite = Suite.read(path) if path else Suite(args.dataset, ())
+    suite = replace(suite, metrics=tuple(args.metrics.split(",")), extractor=args.extractor or suite.extractor)
+    names = args.faults.split(",") if args.faults else None
+    try:
+        strengths = None if args.strengths is None else [float(s) for s in args.strengths.split(",")]
+    except ValueError as error:
+        raise GenbenchError(f"--strengths {args.strengths}: {error}", "Write --strengths 0.1,0.2,0.5.") from error
+    weights = weights_of(args.extractor_weights, suite.extractor)
+    todo = audit.prepare(dataset, suite, names, strengths, args.seeds, args.samples, weights)
+    run = Run(args.out or Path("runs") / f"audit-{dataset.name}")
+    started = time.monotonic()
+    outcome = evaluate(todo.todo, run, args.device, args.batch_size, args.rerun, command=args.line, pictures=False)
+    found, missing = audit.findings(todo, run)
+    if found:
+        run.write(run.folder / "audit.png", pictures.audit(found))
+    if args.json:
+        print(json.dumps(audit.as_dict(todo, found, missing), indent=1))
+    else:
+        print(audit.markdown(todo, found, missing), end="")
+    print(
+        f"{outcome.measured} cells measured, {outcome.skipped} not applicable, {outcome.failed} failed, "
+        f"{outcome.kept} kept; records and picture in {run.folder}; {time.monotonic() - started:.0f} s",
+        file=sys.stderr,
+    )
+    return FAILED if outcome.failed else 0
 
 
 def add_status(p: Parser) -> None:
@@ -343,13 +434,15 @@ def run_leaderboard(args: argparse.Namespace) -> int:
 
 
 def add_compare(p: Parser) -> None:
-    p.add_argument("base", metavar="BASE", help="RUN, or RUN:MODEL")
-    p.add_argument("new", metavar="NEW", help="RUN, or RUN:MODEL")
+    p.add_argument("base", metavar="BASE", help="RUN, or RUN:MODEL, or a profile's FILE.json")
+    p.add_argument("new", metavar="NEW", help="the same kind")
     p.add_argument("--fail-if", action="append", default=[], metavar="METRIC:+2%", help="exit 3 if it changed so far")
     p.add_argument("--json", action="store_true")
 
 
 def run_compare(args: argparse.Namespace) -> int:
+    if args.base.endswith(".json") and args.new.endswith(".json"):
+        return compare_profiles(args)
     from genbench.compare import as_dicts, compare, table, tripped
 
     found = compare(args.base, args.new)
@@ -364,6 +457,59 @@ def run_compare(args: argparse.Namespace) -> int:
     for d in failed:
         print(f"gate: {d.model}, {d.metric}: {d.base:.4g} -> {d.new:.4g}", file=sys.stderr)
     return TRIPPED if failed else 0
+
+
+def compare_profiles(args: argparse.Namespace) -> int:
+    from genbench.profiling.compare import as_dicts, compare, table, tripped
+
+    found = compare(Path(args.base), Path(args.new))
+    if not found:
+        print("genbench: nothing in the two profiles can be compared", file=sys.stderr)
+        print("  Times compare if kernel, implementation, shape, dtype, device and threads agree.", file=sys.stderr)
+        return INCOMPARABLE
+    print(json.dumps(as_dicts(found), indent=1) if args.json else table(found), end="")
+    failed = [c for gate in args.fail_if for c in tripped(found, gate)]
+    for c in failed:
+        print(f"gate: {c.kernel}, {c.size}: {c.base_s:.4g} s -> {c.new_s:.4g} s, p = {c.p:.2g}", file=sys.stderr)
+    return TRIPPED if failed else 0
+
+
+def add_profile(p: Parser) -> None:
+    p.add_argument("kernels", nargs="*", metavar="KERNEL", help="a name, or the words it begins with (sample); all")
+    p.add_argument("--list", action="store_true", help="only say which kernels there are")
+    p.add_argument("--device", default="auto")
+    p.add_argument("--threads", type=int, metavar="N", help="of the CPU (all)")
+    p.add_argument("--quick", action="store_true", help="small sizes, few runs: to see that it works")
+    p.add_argument("--sweep", action="store_true", help="also fit how the cost grows with n, d and K")
+    p.add_argument("--json", type=Path, metavar="FILE", help="keep all times, for `genbench compare`")
+
+
+def run_profile(args: argparse.Namespace) -> int:
+    from tabulate import tabulate
+
+    from genbench.environment import threads
+    from genbench.evaluate import pick_device
+    from genbench.profiling import fit, kernel, measure, report, results
+
+    known = kernel.kernels()
+    chosen = kernel.select(args.kernels, known)
+    if args.list:
+        print(tabulate([[one.name, one.summary] for one in chosen], tablefmt="plain"))
+        return 0
+    if args.threads is not None and args.threads < 1:
+        raise GenbenchError(f"--threads is {args.threads}", "Give a whole number of at least 1.")
+    device, n_threads = pick_device(args.device), args.threads or threads()
+    found = measure.profile(chosen, device, n_threads, args.quick)
+    found.command = args.line
+    if args.sweep:
+        found.growth = fit.sweep(chosen, device, n_threads, args.quick)
+    if args.json:
+        results.write(args.json, found)
+    print(report.table(found), end="")
+    wrong = [*(f"failed: {what}" for what in found.failed), *found.impossible()]
+    for line in wrong:
+        print(f"error: {line}", file=sys.stderr)
+    return FAILED if wrong else 0
 
 
 def add_new(p: Parser) -> None:
@@ -424,9 +570,11 @@ COMMANDS = {
     "describe": (run_describe, add_describe, "one member of the catalog, or a checkpoint's card"),
     "train": (run_train, add_train, "train a baseline and write its checkpoint"),
     "evaluate": (run_evaluate, add_evaluate, "measure models and print the leaderboard; with no argument, what ships"),
+    "audit": (run_audit, add_audit, "which metric sees which fault: known ones, planted in real data"),
     "status": (run_status, add_status, "how far a run is"),
     "leaderboard": (run_leaderboard, add_leaderboard, "a ranked table from the records of runs"),
-    "compare": (run_compare, add_compare, "two runs, or two models, metric by metric, with intervals"),
+    "compare": (run_compare, add_compare, "two runs, models or profiles, with intervals or tests"),
+    "profile": (run_profile, add_profile, "what each kernel costs, beside its peers and the machine's limits"),
     "new": (run_new, add_new, "write a working plugin file"),
     "check": (run_check, add_check, "put a baseline through the contract tests"),
     "env": (run_env, add_env, "versions, device and threads, as records keep them"),

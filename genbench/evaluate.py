@@ -22,11 +22,12 @@ from tqdm import tqdm
 from genbench import catalog
 from genbench.environment import environment
 from genbench.errors import GenbenchError, Unavailable
+from genbench.features import Extractor
 from genbench.metrics import Measure
 from genbench.plan import Cell, Plan
 from genbench.records import DONE, Record, Run
-from genbench.sources import Source
-from genbench.stages import FILES, Stages
+from genbench.sources import Source, public_path
+from genbench.stages import Stages, extractor_of
 
 
 @dataclass
@@ -61,8 +62,12 @@ def evaluate(
     rerun: str = "only-missing",
     fail_fast: bool = False,
     command: str = "",
+    pictures: bool = True,
 ) -> Outcome:
     """Measures the missing cells of every model and writes a record for each, at once when it is known.
+
+    Arguments:
+        pictures: of every model's samples, into the run's folder.
 
     Raises:
         GenbenchError: the run's folder cannot be written.
@@ -79,6 +84,8 @@ def evaluate(
     for source in todo.sources:
         if work[source.name]:
             preflight(source, todo, device)
+    for name in {cell.job.extractor for cells in work.values() for cell in cells if cell.job.extractor}:
+        try_extractor(name, todo, device, shared)
     run_id = f"{todo.dataset.name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     env = environment(device)
     run.write_manifest(manifest(todo, run_id, env, command))
@@ -99,7 +106,7 @@ def evaluate(
                     bar.update()
                     if record.status == "error" and fail_fast:
                         return outcome
-            if stages.has("samples"):
+            if pictures and stages.has("samples"):
                 picture(stages)
     return outcome
 
@@ -121,6 +128,20 @@ def preflight(source: Source, todo: Plan, device: str) -> None:
             f"{source.what} has {len(model.fixed)} samples, the protocol takes {n}",
             f"Measure all models with fewer: --samples {len(model.fixed)}.",
         )
+
+
+def try_extractor(name: str, todo: Plan, device: str, shared: dict) -> None:
+    """Shows an extractor one image before the long work, so that weights that do not fit are an error of usage.
+
+    What a function in code raises by itself is left to be recorded by the cells that need it.
+    """
+    extractor = extractor_of(todo, name, device, shared)
+    try:
+        extractor(todo.dataset.train[:1])
+    except GenbenchError:
+        raise
+    except Exception:
+        return
 
 
 def pick_device(device: str) -> str:
@@ -181,7 +202,7 @@ def measure(stages: Stages, cells: list[Cell], run_id: str, env: dict[str, Any])
         metric={},
         protocol={},
         complete=stages.protocol.limit is None or stages.protocol.limit >= len(stages.dataset.test),
-        arrays={need: stages.keys[name] for need in job.needs if (name := FILES.get(need, need)) in stages.keys},
+        arrays=stages.arrays_of(job.needs, job.extractor),
         timing={
             "phases_s": {name: round(s, 6) for name, s in stages.phases.items()},
             "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
@@ -192,12 +213,13 @@ def measure(stages: Stages, cells: list[Cell], run_id: str, env: dict[str, Any])
         error=error,
         warnings=noted,
     )
-    return [fill(frame, cell, found.get(cell.output)) for cell in cells]
+    extractor = stages.extractor(job.extractor) if job.extractor else None
+    return [fill(frame, cell, found.get(cell.output), extractor) for cell in cells]
 
 
-def fill(frame: Record, cell: Cell, measure: Measure | None) -> Record:
+def fill(frame: Record, cell: Cell, measure: Measure | None, extractor: Extractor | None) -> Record:
     """The record of one cell."""
-    output, extractor = cell.job.entry.constants["OUTPUTS"][cell.output], cell.job.extractor
+    output = cell.job.entry.constants["OUTPUTS"][cell.output]
     unit = output["unit"].replace("/dim", f"/{frame.dataset['per']}")
     record = replace(
         frame,
@@ -209,8 +231,10 @@ def fill(frame: Record, cell: Cell, measure: Measure | None) -> Record:
             "unit": unit,
             "title": output["title"],
             "params": cell.job.params,
-            "extractor": extractor,
+            "extractor": public_path(cell.job.extractor) if cell.job.extractor else None,
             "extractor_sha256": cell.identity["extractor"],
+            "preprocessing": extractor.preprocessing if extractor else None,
+            "weights_sha256": extractor.weights if extractor else None,
         },
         protocol=cell.identity["protocol"],
     )
@@ -236,7 +260,7 @@ def manifest(todo: Plan, run_id: str, env: dict[str, Any], command: str) -> dict
         "env": env,
         "dataset": {"name": todo.dataset.name, "sha256": todo.dataset.sha256, "licence": todo.dataset.licence},
         "protocol": asdict(todo.protocol),
-        "extractors": todo.extractors,
+        "extractors": {public_path(name): sha256 for name, sha256 in todo.extractors.items()},
         "plan": {
             cell.id: {"model": source.name, "metric": cell.job.label(cell.output)}
             for source in todo.sources

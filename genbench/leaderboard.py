@@ -90,11 +90,18 @@ class Board:
     def any_record(self, model: str) -> Record:
         return next(c.records[model] for c in self.columns if model in c.records)
 
+    @property
+    def wide(self) -> bool:
+        """Many metrics of few models read better with a row for each metric."""
+        return len(self.columns) > max(8, 3 * len(self.models))
+
     def parts(self) -> list[Board]:
         """The columns that at least half of the models have a value in; then the others, with the models that do.
 
         One table of everything would be mostly "n/a" where a metric is made for one family.
         """
+        if self.wide:
+            return [self]
 
         def measured(column: Column) -> set[str]:
             return {model for model, r in column.records.items() if r.status != "skipped"}
@@ -223,7 +230,15 @@ def parameters(record: Record) -> str:
 
 
 def table(b: Board, notes: Notes) -> tuple[list[str], list[list[str]]]:
-    """Headers and rows of a board."""
+    """Headers and rows of a board: a row for each model, or for each metric if it is wide."""
+    if b.wide:
+        first = {model: b.any_record(model) for model in b.models}
+        rows = [["family", *(r.model["family"] for r in first.values())]]
+        if any(parameters(r) for r in first.values()):
+            rows.append(["parameters", *map(parameters, first.values())])
+        return ["metric", *b.models], rows + [
+            [c.title, *(cell(b.record(m, c), notes) for m in b.models)] for c in b.columns
+        ]
     headers = ["model", "family", "parameters", *(c.title for c in b.columns)]
     rows = []
     for model in b.models:
@@ -262,7 +277,7 @@ def markdown(found: list[Board], pictures: Path | None = None, folder: Path | No
         parts.append(f"# {b.dataset}")
         for part in b.parts():
             headers, rows = table(part, notes)
-            align = ("left", "left", "right", *["right"] * len(part.columns))
+            align = ["left", "right" if part.wide else "left", *["right"] * (len(headers) - 2)]
             parts.append(tabulate(rows, headers, tablefmt="pipe", colalign=align, disable_numparse=True))
         parts += legend(b)
         parts += ["\n".join(f"- [{i}] {text}" for i, text in enumerate(notes.texts, 1))] if notes.texts else []

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import io
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from genbench.datasets import Dataset
-from genbench.numerics.neighbours import nearest
+from genbench.numerics.points import Points
 from genbench.records import Run, slug
 from genbench.space import Space
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from genbench.audit import Finding
 
 GRID = (6, 10)  # rows, columns
 SHOWN = 10  # samples beside their neighbours
@@ -34,8 +40,8 @@ def draw_all(run: Run, name: str, dataset: Dataset, samples: np.ndarray) -> None
 
 def neighbours(samples: np.ndarray, train: np.ndarray) -> np.ndarray:
     """The nearest training example of every sample, in raw values."""
-    flat = (samples.reshape(len(samples), -1).astype(np.float64), train.reshape(len(train), -1).astype(np.float64))
-    _, index = nearest(*flat, k=1)
+    near, everything = (Points(x.reshape(len(x), -1).astype(np.float32)) for x in (samples, train))
+    _, index = near.nearest(everything)
     return train[index[:, 0]]
 
 
@@ -78,3 +84,67 @@ def scatter(points: np.ndarray, dataset: Dataset, title: str) -> bytes:
     out = io.BytesIO()
     figure.savefig(out, format="png", metadata={"Software": None})
     return out.getvalue()
+
+
+REACH = 1000.0  # standard deviations of real draws: the end of the scale, where any change from a constant stands
+
+
+def audit(found: list[Finding]) -> bytes:
+    """PNG of an audit: a column for every fault, a row for the metrics that compare samples with the same things.
+
+    The height is the change from the mean of real draws, in their standard deviations; upwards is worse.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+    from genbench.faults import FAULTS
+
+    columns = [fault for fault in FAULTS if any(f.fault == fault and f.values for f in found)]
+    rows: dict[tuple[str, str], list[str]] = {}
+    for f in found:
+        names = rows.setdefault((f.family, f.direction), [])
+        names += [f.metric] * (f.metric not in names)
+    figure = Figure(figsize=(1.5 * len(columns) + 2.4, 1.6 * len(rows) + 0.7), dpi=90, layout="constrained")
+    axes = figure.subplots(len(rows), len(columns), sharex="col", sharey=True, squeeze=False)
+    for (family, direction), names, across in zip(rows, rows.values(), axes, strict=True):
+        for fault, ax in zip(columns, across, strict=True):
+            ax.axhspan(-2, 2, color="#dddddd", zorder=0, linewidth=0)
+            for f in found:
+                if (f.family, f.direction, f.fault) == (family, direction, fault):
+                    curve(ax, f, style(names.index(f.metric)))
+        across[0].set_ylabel("no better side" if direction == "none" else f"{direction} is better", fontsize=7)
+        lines = [Line2D([], [], label=name, **style(k)) for k, name in enumerate(names)]
+        across[-1].legend(
+            handles=lines, title=f"samples against {family}", title_fontsize=7, fontsize=6, alignment="left",
+            loc="upper left", bbox_to_anchor=(1, 1.05), frameon=False,
+        )  # fmt: skip
+    for ax in axes.flat:
+        ax.set_yscale("symlog", linthresh=3)
+        ax.set(ylim=(-1.5 * REACH, 1.5 * REACH), yticks=[-100, -10, 0, 10, 100])
+        ax.tick_params(labelsize=6)
+    for fault, top, bottom in zip(columns, axes[0], axes[-1], strict=True):
+        top.set_title(fault, fontsize=8)
+        bottom.set_xlabel(FAULTS[fault].unit.replace(" from", "\nfrom"), fontsize=6)
+    figure.supylabel("worse than real data by, in standard deviations of its draws (grey: 2)", fontsize=7)
+    out = io.BytesIO()
+    figure.savefig(out, format="png", metadata={"Software": None})
+    return out.getvalue()
+
+
+def style(k: int) -> dict[str, Any]:
+    """Colour and marker of the k-th line of a row."""
+    return {"color": f"C{k % 10}", "marker": "os^vDP"[k % 6], "markersize": 3, "linewidth": 1}
+
+
+def curve(ax: Axes, f: Finding, line: dict[str, Any]) -> None:
+    """The mean at every strength, with the range of its draws."""
+    real, sign = np.asarray(f.real), -1 if f.direction == "higher" else 1
+    y = np.zeros((3, 1 + len(f.values)))  # mean, lowest and highest at strength 0 and the others
+    for i, draws in enumerate(f.values.values(), 1):
+        with np.errstate(divide="ignore", invalid="ignore"):  # a constant has no spread: 0 / 0 is no change
+            change = np.nan_to_num(sign * (np.asarray(draws) - real.mean()) / real.std(ddof=1), nan=0.0)
+        change = change.clip(-REACH, REACH)
+        y[:, i] = change.mean(), change.min(), change.max()
+    x = np.arange(y.shape[1])
+    ax.errorbar(x, y[0], yerr=[y[0] - y[1], y[2] - y[0]], elinewidth=0.5, **line)
+    ax.set_xticks(x, ["0", *(f"{s:g}" for s in f.values)])

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from genbench import catalog
+from genbench import catalog, features
 from genbench.checkpoint import sha256_file
 from genbench.datasets import Dataset
 from genbench.errors import GenbenchError, unknown
@@ -120,11 +120,14 @@ class Job:
 
     def label(self, output: str) -> str:
         name = output.replace("_", "-")
-        return f"{name}[{self.extractor}]" if self.extractor else name
+        return f"{name}[{self.extractor.rpartition(':')[2]}]" if self.extractor else name
 
 
 def jobs(specs: Iterable[str], extractor: str, params: dict[str, dict[str, Any]]) -> list[Job]:
-    """The metrics that `name` or `name[extractor]` specs ask for; a name is a file's or an output's."""
+    """The metrics that `name` or `name[extractor]` specs ask for; a name is a file's or an output's.
+
+    The extractor is a name in the catalog or a function in code, `FILE.py:NAME`.
+    """
     by_output = {
         output: (name, tuple(entry.constants["OUTPUTS"]) if output == name else (output,))
         for name, entry in catalog.entries("metrics").items()
@@ -133,17 +136,23 @@ def jobs(specs: Iterable[str], extractor: str, params: dict[str, dict[str, Any]]
     by_output = {output.replace("_", "-"): where for output, where in by_output.items()}
     wanted: dict[tuple[str, str | None], list[str]] = {}
     for spec in [one for given in specs for one in (by_output if given == "all" else [given])]:
-        name, _, inside = spec.replace("_", "-").partition("[")
+        name, _, inside = spec.partition("[")
+        name, inside = name.replace("_", "-"), hyphenated(inside.rstrip("]") or extractor)
         if name not in by_output:
             raise unknown("metric", name, by_output)
         metric, outputs = by_output[name]
         depends = any(STAGES[need][1] for need in catalog.find("metrics", metric).constants["NEEDS"])
-        key = (metric, (inside.rstrip("]") or extractor) if depends else None)
+        key = (metric, inside if depends else None)
         wanted.setdefault(key, []).extend(o for o in outputs if o not in wanted.get(key, []))
     return [
         Job(metric, inside, tuple(outputs), {**catalog.find("metrics", metric).parameters, **params.get(metric, {})})
         for (metric, inside), outputs in wanted.items()
     ]
+
+
+def hyphenated(extractor: str) -> str:
+    """An extractor's name as the catalog spells it; that of a function in code is left alone."""
+    return extractor if ":" in extractor else extractor.replace("_", "-")
 
 
 @dataclass(frozen=True)
@@ -169,6 +178,7 @@ class Plan:
     jobs: list[Job]
     sources: list[Source]
     extractors: dict[str, str]  # name -> sha256
+    weights: dict[str, Path] = field(default_factory=dict)  # name -> file, where one was named
 
     def cells(self, source: Source) -> list[Cell]:
         return [Cell(source, job, o, self.identity(source, job, o)) for job in self.jobs for o in job.outputs]
@@ -186,11 +196,15 @@ class Plan:
         }
 
 
-def plan(suite: Suite, dataset: Dataset, sources: list[Source]) -> Plan:
+def plan(suite: Suite, dataset: Dataset, sources: list[Source], weights: dict[str, Path] | None = None) -> Plan:
     """Checks what can be checked before the long work.
 
+    Arguments:
+        weights: {extractor: file} in place of the weights that it would find by itself.
+
     Raises:
-        GenbenchError: unknown metric or extractor, two models of one name, or fewer samples than a metric needs.
+        GenbenchError: unknown metric or extractor, two models of one name, fewer samples than a metric needs, or
+            weights that are not there.
     """
     todo = jobs(suite.metrics, suite.extractor, suite.params)
     for job in todo:
@@ -207,11 +221,18 @@ def plan(suite: Suite, dataset: Dataset, sources: list[Source]) -> Plan:
                 f"two models are called '{source.name}': {seen[source.name]} and {source.what}",
                 "Name one of them: other=PATH.",
             )
-    extractors = {job.extractor: extractor_hash(job.extractor, dataset) for job in todo if job.extractor}
-    return Plan(dataset, suite.protocol, todo, sources, extractors)
+    weights = weights or {}
+    used = {job.extractor for job in todo if job.extractor}
+    for name, path in weights.items():
+        if name not in used:
+            raise GenbenchError(f"no metric uses extractor '{name}', for which weights are given", "Leave them out.")
+        if not path.is_file():
+            raise GenbenchError(f"no weights at {path}, for extractor '{name}'", "Check the path.")
+    extractors = {name: extractor_hash(name, dataset, weights.get(name)) for name in sorted(used)}
+    return Plan(dataset, suite.protocol, todo, sources, extractors, weights)
 
 
-def extractor_hash(name: str, dataset: Dataset) -> str:
-    """sha256 of the shipped weights, which needs no torch, else what the extractor says of itself."""
-    weights = catalog.find("extractors", name).weights
-    return sha256_file(weights) if weights else catalog.load("extractors", name).extractor(dataset.space).sha256
+def extractor_hash(name: str, dataset: Dataset, weights: Path | None = None) -> str:
+    """sha256 of weights in the place of those that ship, which needs no torch, else what the extractor says itself."""
+    shipped = None if ":" in name else catalog.find("extractors", name).weights
+    return sha256_file(weights or shipped) if shipped else features.load(name, dataset.space, weights).sha256

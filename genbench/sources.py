@@ -14,6 +14,7 @@ import ast
 import hashlib
 import importlib
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,10 +52,11 @@ class Source:
 
     Arguments:
         name: its row on the leaderboard.
-        adapter: "checkpoint", "samples", "code", "data" or "pickle".
+        adapter: "checkpoint", "samples", "code", "data", "pickle" or "memory".
         what: the path or module, without name and arguments.
-        sha256: of the checkpoint, of the samples' files, or of the source code.
+        sha256: of the checkpoint, of the samples' files or of the samples themselves, or of the source code.
         args: key=value arguments: options of `build`, or arguments of the callable.
+        make: of a source in memory, makes its samples.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Source:
     parameters: int | None = None
     args: dict[str, Any] = field(default_factory=dict)
     card: Card | None = None
+    make: Callable[[], np.ndarray] | None = field(default=None, repr=False, compare=False)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -91,6 +94,9 @@ class Source:
             from genbench.datasets._files import load_samples
 
             return FixedSamples(dataset, load_samples(Path(self.what), dataset.space))
+        if self.adapter == "memory":
+            assert self.make is not None
+            return FixedSamples(dataset, self.make())
         if self.adapter == "checkpoint":
             from genbench.checkpoint import load_weights
 
@@ -107,11 +113,7 @@ class Source:
 
             model = torch.load(self.what, map_location=device, weights_only=False)
         else:
-            where, _, name = self.what.rpartition(":")
-            module = catalog.import_file(Path(where)) if where.endswith(".py") else importlib.import_module(where)
-            if not hasattr(module, name):
-                raise GenbenchError(f"{where} has no '{name}'", "Name an object at its top level, as FILE.py:OBJECT.")
-            model = getattr(module, name)
+            model = code_object(self.what)
         if isinstance(model, type) or not hasattr(model, "space"):
             model = model(**self.args)
         if hasattr(model, "to"):
@@ -174,6 +176,13 @@ def parse(spec: str, dataset: Dataset, unsafe: bool = False) -> Source:
     return Source(name or path.stem, "checkpoint", what, sha256_file(path), family, card.parameters, args, card)
 
 
+def in_memory(name: str, family: str, make: Callable[[], np.ndarray], args: dict[str, Any]) -> Source:
+    """Samples that this process makes whenever they are asked for, always the same; known by their content."""
+    x = np.ascontiguousarray(make())
+    digest = hashlib.sha256(f"{x.dtype.str} {x.shape}".encode() + x.tobytes()).hexdigest()
+    return Source(name, "memory", name, digest, family, args=args, make=make)
+
+
 def split(spec: str) -> tuple[str, str, dict[str, Any]]:
     """`[name=]WHAT[?key=value&...]` -> (name or "", WHAT, arguments)."""
     what, _, query = spec.partition("?")
@@ -204,6 +213,15 @@ def hash_path(path: Path) -> str:
     for file in sorted(p for p in path.rglob("*") if p.is_file()):
         digest.update(file.relative_to(path).as_posix().encode() + b"\0" + bytes.fromhex(sha256_file(file)))
     return digest.hexdigest()
+
+
+def code_object(what: str) -> Any:
+    """The object that FILE.py:OBJECT or module:OBJECT names; runs the file."""
+    where, _, name = what.rpartition(":")
+    module = catalog.import_file(Path(where)) if where.endswith(".py") else importlib.import_module(where)
+    if not hasattr(module, name):
+        raise GenbenchError(f"{where} has no '{name}'", "Name an object at its top level, as FILE.py:OBJECT.")
+    return getattr(module, name)
 
 
 def hash_code(what: str) -> str:

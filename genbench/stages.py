@@ -12,15 +12,19 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from genbench import catalog
+from genbench import features
 from genbench.errors import Unavailable
+from genbench.features import Extractor, Features
 from genbench.plan import STAGES, Plan
 from genbench.records import Run, content_key
 from genbench.sources import FixedSamples, Source, TrueData
+
+if TYPE_CHECKING:
+    from genbench.numerics.points import Points
 
 FILES = {"sample_logits": "sample_features"}  # stages that share a file
 
@@ -30,6 +34,14 @@ class Failed:
     """In place of a stage's result."""
 
     error: Exception
+
+
+def extractor_of(todo: Plan, name: str, device: str, shared: dict) -> Extractor:
+    """An extractor of the plan, made once for all models."""
+    key = ("extractor", name)
+    if key not in shared:
+        shared[key] = features.load(name, todo.dataset.space, todo.weights.get(name), device)
+    return shared[key]
 
 
 class Stages:
@@ -48,7 +60,9 @@ class Stages:
         self.memo: dict[tuple[str, str | None], Any] = {}
         self.shared = shared  # of all models: extractors, features of the data
         self.phases: dict[str, float] = {}
-        self.keys: dict[str, str] = {}  # of the arrays that each stage reads or writes
+        self.keys: dict[
+            tuple[str, str | None], str
+        ] = {}  # of arrays, by stage and extractor
         self.tell: Callable[[str], None] = lambda text: None  # where progress inside a stage is shown
 
     def get(self, need: str, extractor: str | None) -> Any:
@@ -74,15 +88,28 @@ class Stages:
     def model(self) -> Any:
         return self.source.open(self.dataset, self.device)
 
-    def stored(self, fields: dict[str, Any], make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-        """Arrays by content key: from the run's folder, or made and kept there."""
-        key = content_key({**fields, "model": self.source.identity, "dataset": self.dataset.sha256})
-        self.keys[fields["stage"]] = key
+    def stored(
+        self, fields: dict[str, Any], make: Callable[[], dict[str, np.ndarray]], of_data: bool = False
+    ) -> dict[str, np.ndarray]:
+        """Arrays by content key, of the model or of the data alone: from the run's folder, or made and kept there."""
+        model = None if of_data else self.source.identity
+        key = content_key({**fields, "model": model, "dataset": self.dataset.sha256})
+        if not of_data:
+            self.keys[fields["stage"], fields.get("extractor")] = key
         arrays = None if self.fresh else self.run.get_arrays(key)
         if arrays is None:
             arrays = make()
             self.run.put_arrays(key, arrays)
         return arrays
+
+    def arrays_of(self, needs: tuple[str, ...], extractor: str | None) -> dict[str, str]:
+        """The keys of the arrays behind the needs of a metric."""
+        found = {}
+        for need in needs:
+            sha256 = self.plan.extractors[extractor] if extractor and STAGES[need][1] else None
+            if (FILES.get(need, need), sha256) in self.keys:
+                found[need] = self.keys[FILES.get(need, need), sha256]
+        return found
 
     def progress(self, what: str, total: int) -> Callable[[float], None]:
         """What a long stage calls with the number of examples done."""
@@ -120,17 +147,29 @@ class Stages:
     def test_labels(self) -> np.ndarray:
         return self.labels("test")[: self.protocol.limit]
 
-    def extractor(self, name: str) -> Any:
-        if ("extractor", name) not in self.shared:
-            module = catalog.load("extractors", name)
-            self.shared[("extractor", name)] = module.extractor(self.dataset.space, device=self.device)
-        return self.shared[("extractor", name)]
+    def extractor(self, name: str) -> Extractor:
+        return extractor_of(self.plan, name, self.device, self.shared)
 
-    def train_features(self, extractor: str) -> np.ndarray:
-        return self.extractor(extractor)(self.train(), self.batch_size)[0]
+    def extract(self, extractor: str, x: np.ndarray) -> Features:
+        return self.extractor(extractor)(x, self.batch_size, self.progress("images", len(x)))
 
-    def test_features(self, extractor: str) -> np.ndarray:
-        return self.extractor(extractor)(self.test(), self.batch_size)[0]
+    def points(self, features: np.ndarray) -> Points:
+        from genbench.numerics.points import Points  # brings torch, which a run with nothing to do can do without
+
+        return Points(features, self.device)
+
+    def train_features(self, extractor: str) -> Points:
+        return self.points(self.features_of_data("train_features", extractor, self.train()))
+
+    def test_features(self, extractor: str) -> Points:
+        return self.points(self.features_of_data("test_features", extractor, self.test()))
+
+    def features_of_data(self, stage: str, extractor: str, x: np.ndarray) -> np.ndarray:
+        """Kept with the run, since a large network takes hours for a training set; raw pixels are at hand."""
+        if extractor == "pixels":
+            return self.extract(extractor, x)[0]
+        fields = {**self.part(stage), "extractor": self.plan.extractors[extractor]}
+        return self.stored(fields, lambda: {"features": self.extract(extractor, x)[0]}, of_data=True)["features"]
 
     def samples(self) -> np.ndarray:
         if isinstance(self.model, FixedSamples):
@@ -155,14 +194,14 @@ class Stages:
 
     def extracted(self, extractor: str) -> dict[str, np.ndarray]:
         def make() -> dict[str, np.ndarray]:
-            features, logits = self.extractor(extractor)(self.get("samples", None), self.batch_size)
+            features, logits = self.extract(extractor, self.get("samples", None))
             return {"features": features} if logits is None else {"features": features, "logits": logits}
 
         fields = {**self.part("sample_features"), "extractor": self.plan.extractors[extractor]}
         return self.stored(fields, make)
 
-    def sample_features(self, extractor: str) -> np.ndarray:
-        return self.extracted(extractor)["features"]
+    def sample_features(self, extractor: str) -> Points:
+        return self.points(self.extracted(extractor)["features"])
 
     def sample_logits(self, extractor: str) -> np.ndarray:
         arrays = self.extracted(extractor)

@@ -185,6 +185,14 @@ def test_bad_samples(cli, tmp_path):
     usage_error(measure("none.npy"), "none.npy")
 
 
+def test_a_small_file_of_samples_is_measured_as_it_is_and_says_so(cli):
+    np.save("few.npy", np.random.default_rng(0).integers(17, size=(40, 1, 8, 8), dtype=np.uint8))
+    code, out, err = cli("evaluate", "samples:few.npy", "--metrics", "fd,copies", "-o", "run")
+    assert code == 0
+    assert "few.npy holds 40 samples" in err
+    assert "Samples: 40 from each model" in out
+
+
 def test_bad_image_folders(cli, tmp_path):
     def measure(folder):
         return cli("evaluate", f"samples:{folder}", "--metrics", "copies", "--samples", "2")

@@ -5,7 +5,9 @@ import pytest
 
 from genbench import catalog, datasets
 from genbench.conformance import check
+from genbench.errors import GenbenchError
 from genbench.plan import STAGES, Suite, jobs
+from genbench.space import Space
 
 
 @pytest.mark.parametrize("name", catalog.names("baselines"))
@@ -70,10 +72,17 @@ def test_no_test_image_is_a_training_image(name, request):
 
 
 @pytest.mark.parametrize("name", catalog.names("extractors"))
-def test_extractor_is_a_function_of_each_image_alone(name):
-    digits = datasets.load("digits")
-    extractor = catalog.load("extractors", name).extractor(digits.space)
-    x = digits.test[:20]
+def test_extractor_is_a_function_of_each_image_alone(name, monkeypatch):
+    monkeypatch.setenv("GENBENCH_OFFLINE", "1")
+    module = catalog.load("extractors", name)
+    space = getattr(module, "SPACE", Space((1, 8, 8), levels=17))  # that of its weights, where it is one
+    try:
+        extractor = module.extractor(space)
+    except GenbenchError as error:
+        if "GENBENCH_OFFLINE is set" not in error.problem and "not installed" not in error.problem:
+            raise
+        pytest.skip(error.problem)
+    x = np.random.default_rng(0).integers(space.levels, size=(20, *space.shape)).astype(space.dtype)
     features, logits = extractor(x)
     assert features.shape[0] == 20
     assert features.dtype == np.float32

@@ -7,7 +7,8 @@ import torch
 from genbench import catalog, checkpoint, datasets
 from genbench.checkpoint import Card
 from genbench.errors import GenbenchError
-from genbench.features.digits_cnn import SPACE, WEIGHTS, build, extractor, scaled
+from genbench.features._cnn import scaled
+from genbench.features.digits_cnn import SPACE, WEIGHTS, build, extractor
 from genbench.sampling import seeded
 from genbench.space import Space
 
@@ -96,7 +97,7 @@ def test_distortion_is_drawn_from_the_generator_and_only_while_training(digits):
 
 def test_no_distortion_leaves_the_images_as_they_are(digits):
     model = build(SPACE, distortion=0.0)
-    images = scaled(torch.from_numpy(digits.train[:16]).long())
+    images = scaled(torch.from_numpy(digits.train[:16]).long(), SPACE)
     torch.testing.assert_close(model.distorted(images, seeded(1)), images, atol=1e-5, rtol=0)
 
 

@@ -85,6 +85,14 @@ def test_other_parameters_of_a_metric_make_another_column():
     assert len(boards([record("a"), record("b", card={"params": {"k": 3}})])[0].columns) == 2
 
 
+def test_many_metrics_of_few_models_stand_in_rows():
+    records = [record(model, f"metric-{i}", float(i)) for model in ("a", "b") for i in range(9)]
+    lines = markdown(boards(records)).splitlines()
+    assert [word.strip() for word in lines[2].strip("|").split("|")] == ["metric", "a", "b"]
+    assert [line.split("|")[2].strip() for line in lines if line.startswith("| metric-8")] == ["= 8.0000 ±0.0100"]
+    assert "<td>flow" in as_html(boards(records))
+
+
 def test_a_footnote_says_why_there_is_no_value():
     reason = "metric 'nll' needs log_prob; the model provides: sample"
     gan = record("gan", value=None, status="skipped", error={"type": "Unavailable", "message": reason})

@@ -1,5 +1,6 @@
 """One copy of each formula, against closed forms and second implementations."""
 
+import gc
 import warnings
 
 import numpy as np
@@ -8,10 +9,12 @@ from scipy.linalg import sqrtm
 from scipy.spatial.distance import cdist
 from scipy.special import logsumexp
 
-from genbench.numerics import roots
+from genbench.numerics import neighbours, roots
+from genbench.numerics.kernels import Cubic, Gaussian
 from genbench.numerics.logmeanexp import LogMeanExp, log_mean_exp
 from genbench.numerics.moments import merge, moments
-from genbench.numerics.neighbours import count_within, nearest
+from genbench.numerics.neighbours import Rows
+from genbench.numerics.points import Points
 
 
 @pytest.fixture
@@ -101,67 +104,140 @@ def test_transport_of_a_singular_covariance_carries_the_whole_trace(rng):
 # Neighbours
 
 
-@pytest.mark.parametrize("block", [1, 200, 2**22])
-def test_nearest_are_those_of_all_distances(rng, block):
-    x, y = rng.standard_normal((50, 5)) + 30, rng.standard_normal((70, 5)) + 30
-    squares, index = nearest(x, y, 4, block=block)
-    D = cdist(x, y)
-    np.testing.assert_array_equal(index, np.argsort(D, axis=1)[:, :4])
-    np.testing.assert_allclose(np.sqrt(squares), np.sort(D, axis=1)[:, :4], rtol=1e-12)
+def brute(x, y, k, own=False):
+    """All distances by the definition, the k nearest with ties to the lower index."""
+    D2 = ((x[:, None].astype(np.float64) - y[None]) ** 2).sum(-1)
+    if own:
+        np.fill_diagonal(D2, np.inf)
+    order = np.argsort(D2, axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(D2, order, 1), order, D2
+
+
+SETS = {
+    "gaussian": lambda rng, n: rng.standard_normal((n, 7)) * [9, 1, 1, 1, 1, 0.1, 0.1] + 30,
+    "lattice": lambda rng, n: rng.integers(0, 3, (n, 7)) * 0.5,  # nothing but ties
+    "repeated": lambda rng, n: rng.standard_normal((3, 7))[rng.integers(0, 3, n)],
+    "one point": lambda rng, n: np.full((n, 7), 0.1),
+    "far": lambda rng, n: rng.standard_normal((n, 7)) * 1e-3 + 1e3,  # float32 proposes next to nothing
+    "outlier": lambda rng, n: np.concatenate([rng.standard_normal((n - 1, 7)), np.full((1, 7), 1e7)]),
+    "vast": lambda rng, n: rng.standard_normal((n, 7)) * 1e25,  # squares beyond float32
+    "tiny": lambda rng, n: rng.standard_normal((n, 7)) * 1e-25,
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("tile", [(1, 1), (7, 40), (1024, 2048)])
+@pytest.mark.parametrize(("a", "b"), [(a, a) for a in SETS] + [("gaussian", "one point"), ("lattice", "repeated")])
+def test_neighbours_and_balls_are_those_of_all_distances(rng, a, b, tile, dtype):
+    x, y = SETS[a](rng, 41).astype(dtype), SETS[b](rng, 83).astype(dtype)
+    y[5:9] = x[5:9]  # copies across the sets
+    X, Y = Points(x, tile=tile), Points(y, tile=tile)
+    for k in (2, 1, 7):
+        for P, Q in ((X, Y), (Y, X), (X, X)):
+            squares, index = P.nearest(Q, k)
+            expected, order, D2 = brute(P.x, Q.x, k, P is Q)
+            np.testing.assert_allclose(squares, expected, rtol=1e-14)
+            rank = np.take_along_axis(D2, index, 1)  # where rounding of the definition itself decides, both are right
+            np.testing.assert_allclose(rank, expected, rtol=1e-14)
+            assert ((squares == 0) == (expected == 0)).all()
+            clear = (np.diff(np.sort(D2, axis=1)[:, : k + 1]) > 1e-12 * expected).all(1) if a == "gaussian" else []
+            np.testing.assert_array_equal(index[clear], order[clear])
+    for k in (3, 4):
+        radii = Y.nearest(Y, k)[0][:, -1]
+        counts, D2 = X.balls(Y, k), exact_squares(X, Y)
+        np.testing.assert_array_equal(counts.closed, (radii >= D2).sum(1))
+        np.testing.assert_array_equal(counts.open, (radii > D2).sum(1))
+
+
+def exact_squares(X, Y):
+    pairs = np.indices((len(X), len(Y))).reshape(2, -1)
+    return neighbours.squared_distance(X.x, Y.x, *pairs).reshape(len(X), len(Y))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_planted_copies_far_from_the_origin_are_at_distance_exactly_zero(rng, dtype):
-    y = (rng.standard_normal((300, 512)) + 5).astype(dtype)
+    y = (rng.standard_normal((300, 2048)) + 5).astype(dtype)
     planted = rng.permutation(300)[:40]
-    squares, index = nearest(y[planted], y, 2)
+    squares, index = Points(y[planted]).nearest(Points(y), 2)
     np.testing.assert_array_equal(index[:, 0], planted)
     assert (squares[:, 0] == 0).all()
     assert (squares[:, 1] > 0).all()
 
 
 def test_a_row_is_excluded_by_index_and_its_copy_is_not():
-    x = np.array([[0.0], [0.0], [1.0], [3.0]])
-    squares, index = nearest(x, x, 2, exclude_self=True)
+    x = Points(np.array([[0.0], [0.0], [1.0], [3.0]]))
+    squares, index = x.nearest(x, 2)
     np.testing.assert_array_equal(index, [[1, 2], [0, 2], [0, 1], [2, 0]])
     np.testing.assert_array_equal(squares, [[0, 1], [0, 1], [1, 1], [4, 9]])
 
 
-@pytest.mark.parametrize("block", [1, 5, 2**22])
-def test_ties_go_to_the_lower_index_at_any_block_size(rng, block):
+def test_ties_go_to_the_lower_index_at_any_tile(rng):
     y = rng.integers(0, 2, size=(64, 6)) * 0.1 + 7  # 64 points on a cube: nothing but ties
     x = rng.integers(0, 2, size=(30, 6)) * 0.1 + 7
-    squares, index = nearest(x, y, 5, block=block)
-    exact = ((x[:, None] - y[None]) ** 2).sum(-1)
-    np.testing.assert_array_equal(index, np.argsort(exact, axis=1, kind="stable")[:, :5])
-    np.testing.assert_array_equal(squares, np.sort(exact, axis=1)[:, :5])
-    np.testing.assert_array_equal(
-        count_within(x, y, np.full((30, 1), exact[0, 0]), block), (exact <= exact[0, 0]).sum(1)
-    )
+    expected, order, D2 = brute(x, y, 5)
+    for tile in ((1, 3), (8, 64), (1024, 2048)):
+        squares, index = Points(x, tile=tile).nearest(Points(y), 5)
+        np.testing.assert_array_equal(index, order)
+        np.testing.assert_array_equal(squares, expected)
+        found = neighbours.count_within(Rows(x), Rows(y), np.full(30, D2[0, 0]), tile)
+        np.testing.assert_array_equal(found, (D2[0, 0] >= D2).sum(1))
 
 
-def test_counts_within_balls_about_either_set(rng):
-    x, y = rng.standard_normal((40, 3)), rng.standard_normal((50, 3))
-    D2 = cdist(x, y) ** 2
-    about_y, about_x = rng.uniform(0, 4, 50), rng.uniform(0, 4, (40, 1))
-    np.testing.assert_array_equal(count_within(x, y, about_y, block=100), (about_y >= D2).sum(1))
-    np.testing.assert_array_equal(count_within(x, y, about_x, block=100), (about_x >= D2).sum(1))
+def test_values_stay_when_rows_change_their_order(rng):
+    x, y = (rng.standard_normal((n, 33)).astype(np.float32) for n in (120, 90))
+    p, q = rng.permutation(120), rng.permutation(90)
+    one, other = Points(x).balls(Points(y), 3), Points(x[p]).balls(Points(y[q]), 3)
+    np.testing.assert_array_equal(one.closed[p], other.closed)
+    squares, index = Points(x).nearest(Points(y), 2)
+    squares_, index_ = Points(x[p]).nearest(Points(y[q]), 2)
+    np.testing.assert_array_equal(squares[p], squares_)
+    np.testing.assert_array_equal(index[p], q[index_])
 
 
-def test_identical_points_are_inside_balls_of_radius_zero():
-    x = np.full((4, 3), 0.1)
-    np.testing.assert_array_equal(count_within(x, x, np.zeros(4)), 4)
+def test_what_is_known_of_a_set_is_computed_once_and_forgotten_with_it(rng, monkeypatch):
+    sweeps = []
+    once = neighbours.sweep
+
+    def counted(*arguments):
+        sweeps.append(None)
+        once(*arguments)
+
+    monkeypatch.setattr(neighbours, "sweep", counted)
+    x, y = Points(rng.standard_normal((20, 3))), Points(rng.standard_normal((30, 3)))
+    for k in (3, 5):
+        x.balls(y, k), y.balls(x, k), x.nearest(y), y.nearest(x, 2), x.nearest(x, k)
+    assert len(sweeps) == 3  # each with itself, and one meeting
+    del x
+    gc.collect()
+    assert len(y._against) == 0
 
 
 def test_neighbours_refuse_what_they_cannot_answer():
-    x = np.zeros((3, 2))
+    x = Points(np.zeros((3, 2)))
     with pytest.raises(ValueError, match="3 neighbours cannot be found among 2"):
-        nearest(x, x, 3, exclude_self=True)
-    with pytest.raises(ValueError, match="expected"):
-        nearest(x, np.zeros((3, 4)), 1)
+        x.nearest(x, 3)
+    with pytest.raises(ValueError, match="different widths"):
+        x.nearest(Points(np.zeros((3, 4))))
     for bad in (np.nan, np.inf, 1e300):
-        with pytest.raises(ValueError, match="finite"):
-            nearest(np.full((3, 2), bad), np.array([[0.0, 0], [bad, 0]]), 1)
+        with pytest.raises(ValueError, match="finite"), np.errstate(all="ignore"):
+            Points(np.full((3, 2), bad)).nearest(Points(np.array([[0.0, 0], [bad, 0]])))
+
+
+# Kernel sums
+
+
+@pytest.mark.parametrize("tile", [(1, 1), (7, 40), (1024, 2048)])
+@pytest.mark.parametrize("kernel", [Cubic(), Gaussian(2.0)])
+def test_kernel_sums_are_those_of_the_matrix(rng, kernel, tile):
+    x, y = rng.standard_normal((50, 5)), rng.standard_normal((60, 5)) + 1
+
+    def matrix(a, b):
+        return (a @ b.T / 5 + 1) ** 3 if kernel == Cubic() else np.exp(-(cdist(a, b) ** 2) / 8)
+
+    X, Y = Points(x, tile=tile), Points(y, tile=tile)
+    np.testing.assert_allclose(X.kernel_sums(Y, kernel), matrix(x, y).sum(1), rtol=1e-12)
+    np.testing.assert_allclose(Y.kernel_sums(X, kernel), matrix(x, y).sum(0), rtol=1e-12)
+    np.testing.assert_allclose(X.kernel_sums(X, kernel), matrix(x, x).sum(1) - np.diag(matrix(x, x)), rtol=1e-12)
 
 
 # Log-mean-exp

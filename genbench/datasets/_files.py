@@ -95,16 +95,27 @@ def read(path: Path) -> dict[str, np.ndarray]:
     return {key: x for key, x in arrays.items() if isinstance(x, np.ndarray)}  # other files come as bytes
 
 
+def count_samples(path: Path) -> int:
+    """How many samples `load_samples` will find, without decoding a folder's images."""
+    return len(image_paths(path)) if path.is_dir() else len(single(read(path), path)[0])
+
+
+def image_paths(folder: Path) -> list[Path]:
+    """Every image under a folder, in order; GenbenchError if there is none."""
+    hidden = (p for p in folder.rglob("*") if p.suffix.lower() in IMAGES and p.is_file())
+    paths = sorted(p for p in hidden if not p.name.startswith("."))
+    if not paths:
+        raise GenbenchError(f"no images in {folder}", f"It is searched for {', '.join(sorted(IMAGES))}.")
+    return paths
+
+
 def read_images(folder: Path) -> np.ndarray:
     """Every image under a folder, `[n, C, H, W]` uint8.
 
     Raises:
         GenbenchError: no image, an unreadable one, or two of different sizes.
     """
-    hidden = (p for p in folder.rglob("*") if p.suffix.lower() in IMAGES and p.is_file())
-    paths = sorted(p for p in hidden if not p.name.startswith("."))
-    if not paths:
-        raise GenbenchError(f"no images in {folder}", f"It is searched for {', '.join(sorted(IMAGES))}.")
+    paths = image_paths(folder)
     first = read_image(paths[0])
     images = np.empty((len(paths), *first.shape), np.uint8)
     for i, path in enumerate(paths):

@@ -2,17 +2,20 @@
 
 Every file here defines `extractor(space, weights=None, device="cpu")` and opens with the sentence
 that `genbench list extractors` shows. One that is trained here also defines `build`, as a baseline
-does, and ships its weights beside it.
+does, and ships its weights beside it. Any function in code is one too: `FILE.py:NAME`.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from genbench.errors import GenbenchError
+from genbench.space import Space
 
 Features = tuple[np.ndarray, np.ndarray | None]  # features [n, d], logits [n, classes] or None
 
@@ -23,20 +26,73 @@ class Extractor:
 
     Arguments:
         name: as the catalog spells it; metrics are named for it, `fd[name]`.
-        sha256: of the weights, or of the rule where there are none.
+        sha256: what decides the features: the weights that ship, or weights and rule, or source code.
         preprocessing: resize rule and input range, in words: they decide the value.
         extract: `[n, *shape]` -> (features `[n, d]` float32, logits `[n, classes]` or None), for one batch.
+        weights: sha256 of the file of weights, None where there is none.
     """
 
     name: str
     sha256: str
     preprocessing: str
     extract: Callable[[np.ndarray], Features]
+    weights: str | None = None
 
-    def __call__(self, x: np.ndarray, batch_size: int = 500) -> Features:
-        """Features of all images, `batch_size` at a time; the batch size changes rounding only."""
+    def __call__(
+        self, x: np.ndarray, batch_size: int = 500, progress: Callable[[int], None] = lambda done: None
+    ) -> Features:
+        """Features of all images, `batch_size` at a time; the batch size changes rounding only.
+
+        Arguments:
+            progress: called with the number of images done.
+
+        Raises:
+            GenbenchError: no images, or what comes out is not one finite row for each of them.
+        """
         if len(x) == 0:
             raise GenbenchError(f"extractor '{self.name}' got no images", "Give it at least one.")
-        parts = [self.extract(x[i : i + batch_size]) for i in range(0, len(x), batch_size)]
+        parts = []
+        for i in range(0, len(x), batch_size):
+            parts.append(self.extract(x[i : i + batch_size]))
+            progress(min(i + batch_size, len(x)))
         logits = [part for _, part in parts if part is not None]
-        return np.concatenate([f for f, _ in parts]), np.concatenate(logits) if logits else None
+        features = self.joined("features", [part for part, _ in parts], len(x))
+        return features, self.joined("logits", logits, len(x)) if logits else None
+
+    def joined(self, what: str, parts: list[np.ndarray], n: int) -> np.ndarray:
+        """The batches as one matrix `[n, d]`, checked."""
+        remedy = "An extractor gives [n, d] finite features for n images, and [n, classes] logits or none."
+        shapes = sorted({part.shape[1:] for part in parts})
+        if len(shapes) > 1 or len(shapes[0]) != 1 or shapes[0] == (0,) or sum(map(len, parts)) != n:
+            found = ", ".join(str(list(part.shape)) for part in parts[:3])
+            raise GenbenchError(f"extractor '{self.name}' gave {what} {found} for {n} images", remedy)
+        joined = np.concatenate(parts)
+        if bad := int((~np.isfinite(joined)).sum()):
+            raise GenbenchError(f"extractor '{self.name}' gave {bad} {what} that are NaN or infinite", remedy)
+        return joined
+
+
+def load(name: str, space: Space, weights: Path | None = None, device: str = "cpu") -> Extractor:
+    """The extractor called `name` in the catalog, or the one that is a function in code, `FILE.py:NAME`.
+
+    Raises:
+        GenbenchError: no such extractor, a space that it cannot see, or weights that are not there or not its own.
+    """
+    from genbench import catalog
+
+    if ":" in name:
+        from genbench.features import _callable
+
+        return _callable.extractor(name, weights)
+    return catalog.load("extractors", name).extractor(space, weights, device)
+
+
+def identity(*parts: str) -> str:
+    """One sha256 for texts that decide the features together."""
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def no_weights(name: str, weights: Path | None) -> None:
+    """GenbenchError if weights are given to an extractor that has none."""
+    if weights is not None:
+        raise GenbenchError(f"extractor '{name}' has no weights, got {weights}", "Leave out --extractor-weights.")

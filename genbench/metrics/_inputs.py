@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from genbench.errors import GenbenchError, ModelError
+from genbench.numerics.points import Points
 
 
 def matrix(x: np.ndarray, what: str, at_least: int = 2) -> np.ndarray:
@@ -30,6 +31,13 @@ def matrices(at_least: int, **named: np.ndarray) -> list[np.ndarray]:
         widths = ", ".join(f"{what} {x.shape[1]}" for what, x in named.items())
         raise ValueError(f"features of different widths cannot be compared: {widths}")
     return checked
+
+
+def point_sets(at_least: int, **named: np.ndarray | Points) -> list[Points]:
+    """Points of one width, from points or from matrices: see `matrix`. What was remembered of points is kept."""
+    given = {what: x.x if isinstance(x, Points) else x for what, x in named.items()}
+    matrices(at_least, **given)
+    return [x if isinstance(x, Points) else Points(x) for x in named.values()]
 
 
 def enough(n: int, what: str, at_least: int) -> None:

@@ -11,13 +11,10 @@ from the influence function: a row u (centred) of the first set moves FD by
 
     phi(u) = 2 (mu1 - mu2).u + u'(I - T12) u,    T12 the optimal map from N(0, S1) to N(0, S2),
 
-and J(n) = var phi1 / n1 + var phi2 / n2. That is V1 + 2 V2 where the variance is V1 + V2, V1 ~ 1/n
-its linear and V2 ~ 1/n^2 its quadratic part, which rules when the two sets are alike. Halves of the
-data have 2 V1 + 8 V2, so 3/2 J(n) - 1/4 J(n/2) = V1 + V2.
+and J(n) = var phi1 / n1 + var phi2 / n2, in which the quadratic part counts twice; `_halves.py` mends that.
 
 References:
     GANs trained by a two time-scale update rule converge to a local Nash equilibrium (Heusel et al., 2017).
-    The jackknife estimate of variance (Efron, Stein, 1981): the quadratic part counts twice.
 """
 
 from __future__ import annotations
@@ -25,9 +22,10 @@ from __future__ import annotations
 import numpy as np
 
 from genbench.metrics import Measure, normal
-from genbench.metrics._inputs import matrices
+from genbench.metrics._halves import variance
+from genbench.metrics._inputs import point_sets
 from genbench.numerics import roots
-from genbench.numerics.moments import Moments, moments
+from genbench.numerics.points import Points
 
 VERSION = 1
 MIN_SAMPLES = 2
@@ -36,16 +34,14 @@ OUTPUTS = {"fd": {"unit": "squared feature distance", "direction": "lower", "tit
 REFERENCE = "Heusel et al., 2017"
 
 
-def compute(sample_features: np.ndarray, train_features: np.ndarray) -> dict[str, Measure]:
-    x, y = matrices(MIN_SAMPLES, sample_features=sample_features, train_features=train_features)
-    a, b = moments(x), moments(y)
-    mean_term = float(((a.mean - b.mean) ** 2).sum())
-    covariance_term = float(np.trace(a.covariance) + np.trace(b.covariance)) - 2 * _root_trace(x, y, a, b)
+def compute(sample_features: np.ndarray | Points, train_features: np.ndarray | Points) -> dict[str, Measure]:
+    x, y = point_sets(MIN_SAMPLES, sample_features=sample_features, train_features=train_features)
+    mean_term, covariance_term = terms(x, y)
     value = mean_term + covariance_term
     details = {
         "n_samples": len(x),
         "n_train": len(y),
-        "dimension": x.shape[1],
+        "dimension": x.d,
         "mean_term": mean_term,
         "covariance_term": covariance_term,
     }
@@ -53,36 +49,60 @@ def compute(sample_features: np.ndarray, train_features: np.ndarray) -> dict[str
         why = "none: halves of fewer than 4 rows have no covariance"
         return {"fd": Measure(value, "estimate", None, None, why, details=details)}
     method = "normal at these counts, by the influence function with its quadratic part corrected from halves"
-    return {"fd": normal(value, float(np.sqrt(_variance(x, y))), method=method, details=details)}
+    stderr = float(np.sqrt(variance(linear_variance, x, y)))
+    return {"fd": normal(value, stderr, method=method, details=details)}
 
 
-def _root_trace(x: np.ndarray, y: np.ndarray, a: Moments, b: Moments) -> float:
-    if min(len(x), len(y)) <= x.shape[1]:
-        return roots.nuclear_norm(roots.factor_of_data(x), roots.factor_of_data(y))
-    return roots.root_trace(a.covariance, b.covariance)
+def terms(x: Points, y: Points) -> tuple[float, float]:
+    """|mu1 - mu2|^2, and tr S1 + tr S2 - 2 tr (S1 S2)^(1/2); FD is their sum."""
+
+    def make() -> tuple[float, float]:
+        a, b = x.moments, y.moments
+        covariances = float(np.trace(a.covariance) + np.trace(b.covariance)) - 2 * _root_trace(x, y)
+        return float(((a.mean - b.mean) ** 2).sum()), covariances
+
+    return x.remember_against(y, "fd terms", make)
 
 
-def _variance(x: np.ndarray, y: np.ndarray) -> float:
-    """V1 + V2 of the module's docstring, and at least J/2, which it is where V1 = 0."""
-    # A fixed shuffle: rows may come sorted by class, and both halves must look like the whole.
-    rng = np.random.RandomState(0)
-    x, y = x[rng.permutation(len(x))], y[rng.permutation(len(y))]
-    whole = _linear_variance(x, y)
-    halves = (_linear_variance(x[::2], y[::2]) + _linear_variance(x[1::2], y[1::2])) / 2
-    return max(1.5 * whole - 0.25 * halves, 0.5 * whole)
-
-
-def _linear_variance(x: np.ndarray, y: np.ndarray) -> float:
+def linear_variance(x: Points, y: Points) -> float:
     """J: var phi1 / n1 + var phi2 / n2."""
-    a, b = moments(x), moments(y)
-    if min(len(x), len(y)) <= x.shape[1]:
-        t = roots.transport_of_factors(roots.factor_of_data(x), roots.factor_of_data(y))
-    else:
-        t = roots.transport(a.covariance, b.covariance)
-    shift = a.mean - b.mean
-    phi1 = _influence(x, a.mean, shift, t.P, t.w)
-    phi2 = _influence(y, b.mean, -shift, t.Q, t.w)
+    phi1, phi2 = influences(x, y)
     return float(phi1.var(ddof=1) / len(x) + phi2.var(ddof=1) / len(y))
+
+
+def influences(x: Points, y: Points) -> tuple[np.ndarray, np.ndarray]:
+    """phi of every row of x `[n1]` and of y `[n2]`, but for a constant."""
+
+    def make() -> tuple[np.ndarray, np.ndarray]:
+        if _short(x, y):
+            t = roots.transport_of_factors(_factor(x), _factor(y))
+        else:
+            t = roots.transport(x.moments.covariance, y.moments.covariance)
+        shift = x.moments.mean - y.moments.mean
+        phi1 = _influence(x.x, x.moments.mean, shift, t.P, t.w)
+        return phi1, _influence(y.x, y.moments.mean, -shift, t.Q, t.w)
+
+    return x.remember_against(y, "fd influences", make)
+
+
+def _root_trace(x: Points, y: Points) -> float:
+    if _short(x, y):
+        return roots.nuclear_norm(_factor(x), _factor(y))
+    return roots.root_trace(x.moments.covariance, y.moments.covariance)
+
+
+def _short(x: Points, y: Points) -> bool:
+    """Whether one of the covariances cannot have full rank."""
+    return min(len(x), len(y)) <= x.d
+
+
+def _factor(x: Points) -> roots.Factor:
+    """Of the covariance: from the rows themselves where they are few, which is exact at any rank."""
+
+    def make() -> roots.Factor:
+        return roots.factor_of_data(x.x) if len(x) <= x.d else roots.factor_of_covariance(x.moments.covariance)
+
+    return x.remember("factor", make)
 
 
 def _influence(

@@ -18,10 +18,11 @@ References:
 from __future__ import annotations
 
 import numpy as np
-import torch
 
 from genbench.metrics import Measure, normal
-from genbench.metrics._inputs import enough, matrices
+from genbench.metrics._inputs import enough, point_sets
+from genbench.numerics.kernels import Cubic, Kernel
+from genbench.numerics.points import Points
 
 VERSION = 1
 MIN_SAMPLES = 3
@@ -31,25 +32,31 @@ REFERENCE = "Binkowski et al., 2018"
 
 
 def compute(
-    sample_features: np.ndarray, train_features: np.ndarray, subsets: int = 0, subset_size: int = 1000
+    sample_features: Points, train_features: Points, subsets: int = 0, subset_size: int = 1000
 ) -> dict[str, Measure]:
-    x, y = matrices(MIN_SAMPLES, sample_features=sample_features, train_features=train_features)
-    details = {"n_samples": len(x), "n_train": len(y), "dimension": x.shape[1]}
+    x, y = point_sets(MIN_SAMPLES, sample_features=sample_features, train_features=train_features)
+    details: dict[str, float] = {"n_samples": len(x), "n_train": len(y), "dimension": x.d}
     if subsets > 0:
-        values = _over_subsets(x, y, subsets, subset_size)
+        values = _over_subsets(x.x, y.x, subsets, subset_size)
         details |= {"subset_std": float(values.std())}
         why = "none: subsets overlap, so their spread is no standard error; subsets=0 has one"
         return {"kd": Measure(float(values.mean()), "estimate", None, None, why, details=details)}
-    xx, yy, xy, yx = _row_sums(x, x), _row_sums(y, y), _row_sums(x, y), _row_sums(y, x)
-    value = _mmd2(xx, yy, xy)
-    stderr = np.sqrt(_jackknife(xx, xy, len(y)) + _jackknife(yy, yx, len(x)))
-    return {"kd": normal(value, float(stderr), method="normal, delete-one jackknife", details=details)}
+    value, stderr = unbiased_mmd2(x, y, Cubic()), jackknife_stderr(x, y, Cubic())
+    return {"kd": normal(value, stderr, method="normal, delete-one jackknife", details=details)}
 
 
-def _mmd2(xx: np.ndarray, yy: np.ndarray, xy: np.ndarray) -> float:
-    """The U-statistic from row sums: within x `[n]` and y `[m]` without the diagonal, and of x against y `[n]`."""
-    n, m = len(xx), len(yy)
-    return float(xx.sum() / (n * (n - 1)) + yy.sum() / (m * (m - 1)) - 2 * xy.sum() / (n * m))
+def unbiased_mmd2(x: Points, y: Points, kernel: Kernel) -> float:
+    """The U-statistic: no row is compared with itself."""
+    n, m = len(x), len(y)
+    xx, yy, xy = x.kernel_sums(x, kernel).sum(), y.kernel_sums(y, kernel).sum(), x.kernel_sums(y, kernel).sum()
+    return float(xx / (n * (n - 1)) + yy / (m * (m - 1)) - 2 * xy / (n * m))
+
+
+def jackknife_stderr(x: Points, y: Points, kernel: Kernel) -> float:
+    """Of the U-statistic, each set's rows left out one at a time."""
+    first = _jackknife(x.kernel_sums(x, kernel), x.kernel_sums(y, kernel), len(y))
+    second = _jackknife(y.kernel_sums(y, kernel), y.kernel_sums(x, kernel), len(x))
+    return float(np.sqrt(first + second))
 
 
 def _jackknife(within: np.ndarray, across: np.ndarray, m: int) -> float:
@@ -63,24 +70,6 @@ def _jackknife(within: np.ndarray, across: np.ndarray, m: int) -> float:
     return float((n - 1) * left_out.var())
 
 
-def _row_sums(x: np.ndarray, y: np.ndarray, block: int = 2**22) -> np.ndarray:
-    """sum_j k(x_i, y_j) for every row i, without j = i where x is y: `[n]` float64."""
-    Y = torch.from_numpy(y.astype(np.float64))
-    step = max(1, block // len(y))
-    sums = []
-    for i in range(0, len(x), step):
-        X = torch.from_numpy(x[i : i + step].astype(np.float64))
-        sums.append(_kernel(X @ Y.T, x.shape[1]).sum(1))
-    total = torch.cat(sums)
-    if x is y:
-        total -= _kernel((Y * Y).sum(1), x.shape[1])
-    return total.numpy()
-
-
-def _kernel(products: torch.Tensor, d: int) -> torch.Tensor:
-    return (products / d + 1) ** 3
-
-
 def _over_subsets(x: np.ndarray, y: np.ndarray, subsets: int, size: int) -> np.ndarray:
     """KD of `subsets` pairs of random subsets, in torch-fidelity's order of drawing."""
     enough(size, "subset_size", 2)
@@ -88,7 +77,7 @@ def _over_subsets(x: np.ndarray, y: np.ndarray, subsets: int, size: int) -> np.n
     rng = np.random.RandomState(2020)
     values = np.empty(subsets)
     for i in range(subsets):
-        a = x[rng.choice(len(x), size, replace=False)]
-        b = y[rng.choice(len(y), size, replace=False)]
-        values[i] = _mmd2(_row_sums(a, a), _row_sums(b, b), _row_sums(a, b))
+        a = Points(x[rng.choice(len(x), size, replace=False)])
+        b = Points(y[rng.choice(len(y), size, replace=False)])
+        values[i] = unbiased_mmd2(a, b, Cubic())
     return values

@@ -39,8 +39,9 @@ import math
 import numpy as np
 
 from genbench.metrics import Measure
-from genbench.metrics._inputs import matrices
-from genbench.numerics.neighbours import count_within, nearest
+from genbench.metrics._inputs import point_sets
+from genbench.numerics.neighbours import Rows, count_within
+from genbench.numerics.points import Points
 
 VERSION = 1
 MIN_SAMPLES = 10
@@ -52,16 +53,16 @@ FLAG_LEANING, FLAG_LEANING_AND_CLOSE, FLAG_CLOSE = 0.5, 0.1, 0.05
 ROUNDING = 1e-5  # relative: what a batch's size may do to float32 features
 
 
-def compute(sample_features: np.ndarray, train_features: np.ndarray, test_features: np.ndarray) -> dict[str, Measure]:
-    x, train, test = matrices(
+def compute(sample_features: Points, train_features: Points, test_features: Points) -> dict[str, Measure]:
+    x, train, test = point_sets(
         MIN_SAMPLES, sample_features=sample_features, train_features=train_features, test_features=test_features
     )
-    to_train, in_train = nearest(x, train, 1)
-    to_test, in_test = nearest(x, test, 2)  # [n, 2]
-    real = bool((to_test[:, 0] <= (ROUNDING * _spread(test)) ** 2).all())
+    to_train, in_train = x.nearest(train)
+    to_test, in_test = x.nearest(test, 2)  # [n, 2]
+    real = bool((to_test[:, 0] <= (ROUNDING * _spread(test.x)) ** 2).all())
     column = 1 if real else 0
     nearest_test, in_test = to_test[:, column], in_test[:, column]
-    y = _nearer_to_train(x, train, test, to_train[:, 0], nearest_test, own=int(real))
+    y = _nearer_to_train(x.x, train.x, test.x, to_train[:, 0], nearest_test, own=int(real))
     winner = np.where(to_train[:, 0] <= nearest_test, in_train[:, 0], len(train) + in_test)
     crowd = np.bincount(winner)
     n_eff = len(x) ** 2 / float((crowd**2).sum())
@@ -70,7 +71,7 @@ def compute(sample_features: np.ndarray, train_features: np.ndarray, test_featur
     low, high, p = *_wilson(float(y.mean()), n_eff), float(y.mean())
     value, interval = (p - q) / (1 - q), ((low - q) / (1 - q), (high - q) / (1 - q))
     stderr = math.sqrt(p * (1 - p) / n_eff) / (1 - q)
-    usual, _ = nearest(test, train, 1)
+    usual, _ = test.nearest(train)
     close = float((to_train[:, 0] < np.quantile(usual, 0.01)).mean())
     flagged = _flagged(interval[0], _wilson(close, len(x))[0])
     details = {
@@ -104,9 +105,9 @@ def _nearer_to_train(
     y = (to_train < to_test).astype(np.float64)
     tied = np.flatnonzero(to_train == to_test)
     if len(tied):
-        radii = to_train[tied, None]
-        a = count_within(x[tied], train, radii)
-        y[tied] = a / (a + count_within(x[tied], test, radii) - own)
+        rows = Rows(x[tied])
+        a, b = (count_within(rows, Rows(other), to_train[tied]) for other in (train, test))
+        y[tied] = a / (a + b - own)
     return y
 
 

@@ -17,7 +17,7 @@ from scipy.stats import chi2
 from genbench.metrics import Measure, share
 from genbench.metrics._histogram import kl_of_counts
 from genbench.metrics._inputs import matrices
-from genbench.numerics.neighbours import nearest
+from genbench.numerics.points import Points
 
 VERSION = 1
 NEEDS = ("samples", "modes")
@@ -33,7 +33,7 @@ def compute(samples: np.ndarray, modes: tuple[np.ndarray, float]) -> dict[str, M
     centres, sd = modes
     x, centres = matrices(1, samples=samples, modes=centres)
     m, d = centres.shape
-    squares, index = nearest(x, centres, 1)
+    squares, index = Points(x).nearest(Points(centres))
     good = squares[:, 0] <= (3 * sd) ** 2
     counts = np.bincount(index[good, 0], minlength=m)
     everything = np.bincount(index[:, 0], minlength=m)

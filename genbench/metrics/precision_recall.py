@@ -15,11 +15,9 @@ References:
 
 from __future__ import annotations
 
-import numpy as np
-
 from genbench.metrics import Measure, share
-from genbench.metrics._inputs import matrices
-from genbench.numerics.neighbours import count_within, nearest
+from genbench.metrics._inputs import point_sets
+from genbench.numerics.points import Points
 
 VERSION = 1
 MIN_SAMPLES = 4  # for k = 3
@@ -31,14 +29,12 @@ OUTPUTS = {
 REFERENCE = "Kynkäänniemi et al., 2019"
 
 
-def compute(sample_features: np.ndarray, train_features: np.ndarray, k: int = 3) -> dict[str, Measure]:
-    x, y = matrices(k + 1, sample_features=sample_features, train_features=train_features)
+def compute(sample_features: Points, train_features: Points, k: int = 3) -> dict[str, Measure]:
+    x, y = point_sets(k + 1, sample_features=sample_features, train_features=train_features)
     details = {"n_samples": len(x), "n_train": len(y), "k": k}
     return {"precision": _covered(x, y, k, details), "recall": _covered(y, x, k, details)}
 
 
-def _covered(x: np.ndarray, y: np.ndarray, k: int, details: dict) -> Measure:
+def _covered(x: Points, y: Points, k: int, details: dict) -> Measure:
     """The share of x on the manifold of y."""
-    squares, _ = nearest(y, y, k, exclude_self=True)
-    inside = count_within(x, y, squares[:, -1]) > 0
-    return share(int(inside.sum()), len(x), details=dict(details))
+    return share(int((x.balls(y, k).closed > 0).sum()), len(x), details=dict(details))

@@ -1,100 +1,345 @@
-"""Nearest neighbours and balls between two sets of rows, exact, one block of distances at a time.
+"""Nearest neighbours and balls between two sets of rows, exact, one tile of distances at a time.
 
-|x - y|^2 = |x|^2 + |y|^2 - 2 x.y turns a block of distances into one matrix product, but rounds: two
-identical points come out some 1e-13 apart. So the product only proposes. Every pair within the
-rounding error of a decision is computed again as sum_i (x_i - y_i)^2, and decides: identical points
-are exactly 0 apart, ties go to the lower index, and neither the block nor the order of the rows
-changes a value. Distances are squared throughout, which leaves them exact.
+|x - y|^2 = |x|^2 + |y|^2 - 2 x.y turns a tile of distances into one matrix product, in float32 and
+measured from the middle of the data. That rounds, so it only proposes: every pair within a proven
+bound of a decision is computed again in float64 as sum_i (x_i - y_i)^2, and decides. Identical points
+are exactly 0 apart, ties go to the lower index, and neither the tiles nor the order of the rows nor the
+threads change a value. Distances are squared throughout, which leaves them exact.
+
+Memory is that of a tile and of the answers, never n x n. A set against itself costs half: its
+distances are symmetric. Rows that occur more than once are compared once.
 """
 
 from __future__ import annotations
 
+import hashlib
+import math
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
+from torch import Tensor
 
-BLOCK = 2**22  # distances held at once: 32 MiB
+TILE = (1024, 2048)  # rows and columns: 8 MiB of float32
+Table = tuple[np.ndarray, np.ndarray]  # squared distances [n, k] float64, indices [n, k]
 
 
-def nearest(
-    x: np.ndarray, y: np.ndarray, k: int, exclude_self: bool = False, block: int = BLOCK
-) -> tuple[np.ndarray, np.ndarray]:
-    """The k nearest rows of y `[m, d]` to every row of x `[n, d]`, nearest first.
+class Rows:
+    """The distinct rows of a set, and where each occurs.
 
     Arguments:
-        exclude_self: row i of x is row i of y, and is no neighbour of its own.
-
-    Returns:
-        Squared distances `[n, k]` float64, and indices into y `[n, k]`.
+        x: `[n, d]`, finite.
+        device: where its tiles are computed.
     """
-    if exclude_self and len(x) != len(y):
-        raise ValueError(f"exclude_self: {len(x)} rows cannot be the same as {len(y)}")
-    if not 1 <= k <= len(y) - exclude_self:
-        raise ValueError(f"{k} neighbours cannot be found among {len(y) - exclude_self} rows")
-    squares, index = np.empty((len(x), k)), np.empty((len(x), k), dtype=np.int64)
-    for rows, d2, error in _blocks(x, y, block):
-        if exclude_self:
-            own = torch.arange(rows.start, rows.stop)
-            d2[own - rows.start, own] = torch.inf
-        kth = d2.kthvalue(k, dim=1).values
-        i, j = (d2 <= (kth + 2 * error)[:, None]).numpy().nonzero()  # at least k a row, sorted by row
-        exact = squared_distance(x, y, rows.start + i, j)
+
+    def __init__(self, x: np.ndarray, device: str = "cpu") -> None:
+        if x.ndim != 2 or len(x) == 0:
+            raise ValueError(f"expected rows [n, d] with n >= 1, got {list(x.shape)}")
+        self.n, self.device = len(x), device
+        keys = [hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in np.ascontiguousarray(x + 0)]
+        first: dict[bytes, int] = {}
+        self.index = np.array([first.setdefault(key, len(first)) for key in keys])  # [n], in order of first occurrence
+        self.has_copies = len(first) < len(x)
+        self.first = np.unique(self.index, return_index=True)[1] if self.has_copies else np.arange(len(x))  # [u]
+        self.count = np.bincount(self.index)  # [u]
+        self.distinct = x[self.first] if self.has_copies else x  # [u, d]
+
+    def __len__(self) -> int:
+        return len(self.distinct)
+
+    @cached_property
+    def middle(self) -> np.ndarray:
+        return self.distinct.mean(0, dtype=np.float64)
+
+    def centred(self, rows: slice, centre: np.ndarray, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """x - centre `[b, d]` and its squared norms `[b]`, computed in float64 and rounded to `dtype`."""
+        x = self.distinct[rows] - centre
+        xx = np.einsum("ij,ij->i", x, x)
+        return torch.from_numpy(x).to(self.device, dtype), torch.from_numpy(xx).to(self.device, dtype)
+
+    def members(self, k: int) -> np.ndarray:
+        """The first k places of every distinct row, -1 where there are fewer: `[u, k]`."""
+        order = np.argsort(self.index, kind="stable")
+        start = np.concatenate([[0], np.cumsum(self.count)[:-1]])
+        places = np.full((len(self), k), -1)
+        for j in range(k):
+            has = self.count > j
+            places[has, j] = order[start[has] + j]
+        return places
+
+
+@dataclass
+class Tile:
+    """Squared distances `[r, c]` between some rows of x and some of y, with a bound on their error."""
+
+    x: Rows
+    y: Rows
+    rows: slice
+    columns: slice
+    d2: Tensor
+    error: float
+    again: bool = False  # those who look at it have seen it in float32
+
+    def precise(self) -> Tile:
+        """The same in float64."""
+        centre = self.y.middle
+        left, right = (s.centred(r, centre, torch.float64) for s, r in ((self.x, self.rows), (self.y, self.columns)))
+        tile = product(self.x, self.y, self.rows, self.columns, left, right)
+        tile.d2.masked_fill_(torch.isinf(self.d2), torch.inf)  # on and below the diagonal
+        tile.again = True
+        return tile
+
+    def pairs(self, by_row: Tensor, by_column: Tensor) -> Pairs:
+        """Those no farther apart than the limit of their row `[r]` or of their column `[c]`."""
+        dtype, most = self.d2.dtype, torch.finfo(self.d2.dtype).max
+        up = 1 + 2 * torch.finfo(dtype).eps  # the limits are rounded to the tile's dtype
+        rows, columns = (((limit + self.error) * up).clamp(max=most).to(dtype) for limit in (by_row, by_column))
+        chosen = (self.d2 <= rows[:, None]).logical_or_(self.d2 <= columns)
+        flat = np.flatnonzero(chosen.cpu().numpy())
+        d2 = self.d2.flatten()[torch.from_numpy(flat).to(self.d2.device)].double().cpu().numpy()
+        c = self.d2.shape[1]
+        return Pairs(self.x, self.y, self.rows.start + flat // c, self.columns.start + flat % c, d2, self.error)
+
+
+@dataclass
+class Pairs:
+    """Places i in x and j in y, and their squared distances up to `error`, `[p]`."""
+
+    x: Rows
+    y: Rows
+    i: np.ndarray
+    j: np.ndarray
+    d2: np.ndarray
+    error: float
+
+    @property
+    def flipped(self) -> Pairs:
+        """The same seen from y."""
+        return Pairs(self.y, self.x, self.j, self.i, self.d2, self.error)
+
+    def __getitem__(self, which: np.ndarray) -> Pairs:
+        return Pairs(self.x, self.y, self.i[which], self.j[which], self.d2[which], self.error)
+
+    def exact(self) -> np.ndarray:
+        """The distances by their definition."""
+        return squared_distance(self.x.distinct, self.y.distinct, self.i, self.j)
+
+
+def product(
+    x: Rows, y: Rows, rows: slice, columns: slice, left: tuple[Tensor, Tensor], right: tuple[Tensor, Tensor]
+) -> Tile:
+    """One tile from centred rows `[r, d]`, `[c, d]` and their squared norms.
+
+    The error: a dot product of length d errs by d u |x||y| at most (Higham 2002, equation 3.5), u the unit
+    roundoff, and 2 |x||y| <= xx + yy; rounding x and y beforehand, the norms and the sums takes 16 u more.
+    What underflows loses less than the smallest normal number a term.
+    """
+    (X, xx), (Y, yy) = left, right
+    limits = torch.finfo(X.dtype)
+    d2 = torch.addmm(yy, X, Y.T, alpha=-2).add_(xx[:, None])
+    d = X.shape[1]
+    error = 1.01 * (d + 16) * limits.eps / 2 * (float(xx.max()) + float(yy.max())) + d * limits.tiny
+    return Tile(x, y, rows, columns, d2, error)
+
+
+def tiles(x: Rows, y: Rows, shape: tuple[int, int]) -> Iterator[Tile]:
+    """All distances of x to y; of x to itself those above the diagonal, the others infinite."""
+    d = x.distinct.shape[1]
+    if y.distinct.shape[1] != d:
+        raise ValueError(f"rows of different widths: {d} and {y.distinct.shape[1]}")
+    reach = np.abs([y.middle.min(), y.middle.max(), *(f(s.distinct) for s in (x, y) for f in (np.min, np.max))]).max()
+    if not reach * math.sqrt(d) < 1e150:
+        raise ValueError("distances need finite rows, small enough to be squared")
+    dtype = torch.float32 if reach * math.sqrt(d) < 1e18 else torch.float64
+    columns = [slice(s, min(s + shape[1], len(y))) for s in range(0, len(y), shape[1])]
+    right = [y.centred(c, y.middle, dtype) for c in columns]
+    for s in range(0, len(x), shape[0]):
+        rows = slice(s, min(s + shape[0], len(x)))
+        left = x.centred(rows, y.middle, dtype)
+        for c, found in zip(columns, right, strict=True):
+            if x is y and c.stop <= rows.start + 1:
+                continue
+            tile = product(x, y, rows, c, left, found)
+            if x is y and c.start < rows.stop:
+                below = torch.arange(c.start, c.stop) <= torch.arange(rows.start, rows.stop)[:, None]
+                tile.d2.masked_fill_(below.to(tile.d2.device), torch.inf)
+            yield tile
+
+
+class Nearest:
+    """Finds the k nearest distinct rows of y to every distinct row of x, tile after tile."""
+
+    def __init__(self, x: Rows, y: Rows, k: int) -> None:
+        self.k = k
+        self.bound = torch.full((len(x), k), torch.inf, dtype=torch.float64, device=x.device)  # no less than the true
+        self.before: dict[int, Tensor] = {}  # the tile in hand, by axis
+        self.found: list[Pairs] = []
+
+    def reach(self, tile: Tile, axis: int) -> tuple[Tensor, Tensor | None]:
+        """How far from its row of x, and from its row of y, a pair can be and matter; x is along `axis` of the tile."""
+        rows, smallest = (tile.rows, tile.columns)[axis], minima(tile.d2, axis)
+        smallest = smallest.topk(min(self.k, smallest.shape[1]), largest=False).values.double() + tile.error
+        if tile.again:  # no distance may count twice
+            self.bound[rows] = self.before[axis]
+        self.before[axis] = self.bound[rows].clone()
+        bound = torch.cat([self.bound[rows], smallest], 1).topk(self.k, largest=False).values
+        self.bound[rows] = bound
+        return bound.amax(1), None
+
+    def take(self, pairs: Pairs) -> None:
+        self.found.append(pairs[pairs.d2 - pairs.error <= self.limit[pairs.i]])
+
+    @property
+    def limit(self) -> np.ndarray:
+        return self.bound.amax(1).cpu().numpy()
+
+    def result(self) -> Table:
+        """Squared distances and places among the distinct rows, `[u, k]`, nearest first."""
+        limit = self.limit
+        found = [pairs[pairs.d2 - pairs.error <= limit[pairs.i]] for pairs in self.found]
+        i, j = (np.concatenate([getattr(pairs, name) for pairs in found]) for name in ("i", "j"))
+        exact = squared_distance(found[0].x.distinct, found[0].y.distinct, i, j)
         order = np.lexsort((j, exact, i))
-        first = np.searchsorted(i, np.arange(len(d2)))  # where each row of x begins
-        best = order[first[:, None] + np.arange(k)]  # [rows, k]
-        squares[rows], index[rows] = exact[best], j[best]
-    return squares, index
+        best = order[np.searchsorted(i[order], np.arange(len(limit)))[:, None] + np.arange(self.k)]
+        return exact[best], j[best]
 
 
-def count_within(x: np.ndarray, y: np.ndarray, squared_radii: np.ndarray, block: int = BLOCK) -> np.ndarray:
-    """How many y have |x_i - y_j|^2 <= squared_radii, for every row of x: `[n]`.
+class Within:
+    """Counts how many rows of y lie within a ball of every distinct row of x, tile after tile.
 
     Arguments:
-        squared_radii: `[m]`, a ball about every row of y; or `[n, 1]`, a ball about every row of x.
+        squared_radii: `[s, u]`: s balls about every distinct row of y, or of x if `about_x`.
     """
-    count = np.empty(len(x), dtype=np.int64)
-    for rows, d2, error in _blocks(x, y, block):
-        radii = squared_radii[rows] if squared_radii.ndim == 2 else squared_radii[None]
-        margin = d2 - torch.from_numpy(np.ascontiguousarray(radii))
-        count[rows] = (margin < -error[:, None]).sum(1).numpy()
-        i, j = (margin.abs() <= error[:, None]).numpy().nonzero()
-        close = squared_distance(x, y, rows.start + i, j) <= np.broadcast_to(radii, d2.shape)[i, j]
-        count[rows] += np.bincount(i[close], minlength=len(d2))
-    return count
+
+    def __init__(self, x: Rows, y: Rows, squared_radii: np.ndarray, about_x: bool = False) -> None:
+        self.radii, self.about_x = squared_radii, about_x
+        self.largest = torch.from_numpy(squared_radii.max(0)).to(x.device)
+        self.closed = np.zeros((len(squared_radii), len(x)), dtype=np.int64)
+        self.open = np.zeros_like(self.closed)
+
+    def reach(self, tile: Tile, axis: int) -> tuple[Tensor | None, Tensor | None]:
+        rows, columns = (tile.rows, tile.columns)[:: 1 - 2 * axis]
+        return (self.largest[rows], None) if self.about_x else (None, self.largest[columns])
+
+    def take(self, pairs: Pairs) -> None:
+        radii = self.radii[:, pairs.i if self.about_x else pairs.j]  # [s, p]
+        d2 = pairs.d2.copy()
+        near = (np.abs(d2 - radii) <= pairs.error).any(0)
+        d2[near] = pairs[near].exact()
+        for inside, count in ((d2 <= radii, self.closed), (d2 < radii, self.open)):
+            for s, taken in enumerate(inside):
+                weight = pairs.y.count[pairs.j[taken]]
+                count[s] += np.bincount(pairs.i[taken], weight, count.shape[1]).astype(np.int64)
 
 
-def squared_distance(x: np.ndarray, y: np.ndarray, i: np.ndarray, j: np.ndarray, chunk: int = 2**22) -> np.ndarray:
-    """|x[i] - y[j]|^2 by the definition, for pairs of indices `[p]`: `[p]` float64."""
+def minima(d2: Tensor, axis: int, width: int = 32) -> Tensor:
+    """For each of `axis`, the least of every `width` distances and those left over, `[n, c]`.
+
+    Their k-th least is no less than that of all distances, and seldom more.
+    """
+    other = 1 - axis
+    whole = d2.shape[other] // width * width
+    parts = [d2.narrow(other, 0, whole).unflatten(other, (width, -1)).amin(other)] if whole else []
+    least = torch.cat([*parts, d2.narrow(other, whole, d2.shape[other] - whole)], other)
+    return least.T if axis else least
+
+
+def sweep(x: Rows, y: Rows, by_row: list, by_column: list, shape: tuple[int, int] = TILE) -> None:
+    """Shows the pairs that matter in every tile to those who look along its rows, and flipped to the others.
+
+    Of x and itself every pair is in one tile, so the same takers must look both ways.
+    """
+    for tile in tiles(x, y, shape):
+        pairs = proposed(tile, by_row, by_column)
+        if len(pairs.i) > 32 * sum(tile.d2.shape) and tile.d2.dtype == torch.float32:
+            pairs = proposed(tile.precise(), by_row, by_column)  # too many were too close to tell apart
+        for taker in by_row:
+            taker.take(pairs)
+        for taker in by_column:
+            taker.take(pairs.flipped)
+
+
+def proposed(tile: Tile, by_row: list, by_column: list) -> Pairs:
+    """The pairs of a tile that may matter to any of the takers."""
+    limits = [torch.full((n,), -torch.inf, dtype=torch.float64, device=tile.d2.device) for n in tile.d2.shape]
+    for axis, takers in enumerate((by_row, by_column)):
+        for taker in takers:
+            for along, limit in zip((axis, 1 - axis), taker.reach(tile, axis), strict=True):
+                if limit is not None:
+                    limits[along] = torch.maximum(limits[along], limit)
+    return tile.pairs(*limits)
+
+
+def spread(table: Table, x: Rows, y: Rows, k: int) -> Table:
+    """From the distinct rows to all: the k nearest places in y of every place in x, itself left out if x is y.
+
+    Arguments:
+        table: of as many distinct neighbours as can matter, k if there are so many.
+    """
+    squares, places = table
+    if not (x.has_copies or y.has_copies):
+        return squares[:, :k], places[:, :k]
+    if x is y:  # its copies are nearest to a row
+        squares = np.pad(squares, ((0, 0), (1, 0)))
+        places = np.concatenate([np.arange(len(x))[:, None], places], 1)
+    squares, places = squares[x.index], y.members(k + 1)[places[x.index]]  # [n, K], [n, K, k + 1]
+    squares = np.where(places < 0, np.inf, squares[:, :, None]).reshape(x.n, -1)
+    places = places.reshape(x.n, -1)
+    if x is y:
+        squares[places == np.arange(x.n)[:, None]] = np.inf
+    order = np.lexsort((places, squares), axis=-1)[:, :k]
+    return np.take_along_axis(squares, order, 1), np.take_along_axis(places, order, 1)
+
+
+def check_k(x: Rows, y: Rows, k: int) -> None:
+    if not 1 <= k <= y.n - (x is y):
+        raise ValueError(f"{k} neighbours cannot be found among {y.n - (x is y)} rows")
+
+
+def own_nearest(x: Rows, k: int, shape: tuple[int, int] = TILE) -> Table:
+    """The k nearest other rows of every row."""
+    check_k(x, x, k)
+    distinct = min(k, len(x) - 1)
+    if distinct == 0:
+        return spread((np.empty((1, 0)), np.empty((1, 0), dtype=np.int64)), x, x, k)
+    taker = Nearest(x, x, distinct)
+    sweep(x, x, [taker], [taker], shape)
+    return spread(taker.result(), x, x, k)
+
+
+def nearest(x: Rows, y: Rows, k: int, shape: tuple[int, int] = TILE) -> Table:
+    """The k nearest rows of y to every row of x, nearest first."""
+    check_k(x, y, k)
+    taker = Nearest(x, y, min(k, len(y)))
+    sweep(x, y, [taker], [], shape)
+    return spread(taker.result(), x, y, k)
+
+
+def count_within(x: Rows, y: Rows, squared_radii: np.ndarray, shape: tuple[int, int] = TILE) -> np.ndarray:
+    """How many rows of y lie in the closed ball about every row of x: `[n]`.
+
+    Arguments:
+        squared_radii: `[n]`, the same for equal rows.
+    """
+    taker = Within(x, y, squared_radii[x.first][None], about_x=True)
+    sweep(x, y, [taker], [], shape)
+    return taker.closed[0, x.index]
+
+
+def squared_distance(x: np.ndarray, y: np.ndarray, i: np.ndarray, j: np.ndarray, chunk: int = 2**18) -> np.ndarray:
+    """|x[i] - y[j]|^2 by the definition, for pairs of places `[p]`: `[p]` float64."""
     d2 = np.empty(len(i))
     step = max(1, chunk // x.shape[1])
-    for s in range(0, len(i), step):
+
+    def fill(s: int) -> None:
         p = slice(s, s + step)
-        d2[p] = ((x[i[p]].astype(np.float64) - y[j[p]]) ** 2).sum(1)
+        difference = np.subtract(x[i[p]], y[j[p]], dtype=np.float64)
+        # The order of summation depends on the length of a row alone.
+        d2[p] = np.einsum("ij,ij->i", difference, difference)
+
+    with ThreadPoolExecutor(torch.get_num_threads()) as threads:
+        list(threads.map(fill, range(0, len(i), step)))
     return d2
-
-
-def _blocks(x: np.ndarray, y: np.ndarray, block: int) -> Iterator[tuple[slice, torch.Tensor, torch.Tensor]]:
-    """Rows of x, their squared distances to all y up to rounding `[rows, m]`, and a bound on that rounding `[rows]`."""
-    if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1]:
-        raise ValueError(f"expected [n, d] and [m, d], got {list(x.shape)} and {list(y.shape)}")
-    # The rounding grows with the distance from the origin, so measure from the middle. A dot product
-    # of length d errs by d eps |x||y| at most (Higham 2002, equation 3.5).
-    slack = 2 * (x.shape[1] + 8) * torch.finfo(torch.float64).eps
-    centre = y.mean(0, dtype=np.float64)
-    Y, yy = _centred(y, centre)
-    step = max(1, block // len(y))
-    for s in range(0, len(x), step):
-        X, xx = _centred(x[s : s + step], centre)
-        d2 = torch.addmm(xx[:, None] + yy, X, Y.T, alpha=-2)
-        yield slice(s, s + len(X)), d2, slack * (xx + yy.max())
-
-
-def _centred(x: np.ndarray, centre: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-    """x - centre `[n, d]` and its squared norms `[n]`."""
-    with np.errstate(invalid="ignore"):
-        X = torch.from_numpy(x - centre)
-    squares = (X * X).sum(1)
-    if not torch.isfinite(squares).all():
-        raise ValueError("distances need finite rows, small enough to be squared")
-    return X, squares

@@ -1,0 +1,65 @@
+"""A function in code as an extractor, `FILE.py:NAME` or `module:NAME`.
+
+    images [n, *shape], raw values of the space -> features [n, d], or (features, logits [n, classes])
+
+The function takes and gives NumPy arrays (or gives torch tensors), one batch at a time, and has to
+treat every image by itself. Its identity is the source file and the name; what else it reads, it
+has to answer for.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from genbench.errors import GenbenchError
+from genbench.features import Extractor, Features, identity, no_weights
+from genbench.sources import code_object, hash_code
+
+
+def extractor(spec: str, weights: Path | None = None) -> Extractor:
+    """The function that `spec` names.
+
+    Raises:
+        GenbenchError: no such file, module or name, or nothing that can be called.
+    """
+    name = spec.rpartition(":")[2]
+    no_weights(name, weights)
+    sha256 = identity(hash_code(spec), name)
+    try:
+        function = code_object(spec)
+    except GenbenchError:
+        raise
+    except Exception as error:
+        raise GenbenchError(
+            f"{spec} cannot be imported: {type(error).__name__}: {error}", "Mend it, then try again."
+        ) from error
+    if not callable(function):
+        raise GenbenchError(f"{spec} is a {type(function).__name__}, no function", "Name a function of images.")
+
+    def extract(x: np.ndarray) -> Features:
+        found = function(x.copy())  # the function may write into its own copy
+        features, logits = found if isinstance(found, tuple) and len(found) == 2 else (found, None)
+        return matrix(features, name), None if logits is None else matrix(logits, name)
+
+    return Extractor(name, sha256, f"raw values of the space, as {name}() takes them", extract)
+
+
+def matrix(values: Any, name: str) -> np.ndarray:
+    """What a function returned, as float32.
+
+    Raises:
+        GenbenchError: it is no array of real numbers.
+    """
+    if hasattr(values, "detach"):  # a torch tensor
+        values = values.detach().cpu()
+    array = np.asarray(values)
+    if array.dtype.kind not in "fiub":
+        raise GenbenchError(
+            f"extractor '{name}' returned a {type(values).__name__} of {array.dtype}, no real numbers",
+            "Return features [n, d], or (features, logits).",
+        )
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, which is refused later
+        return array.astype(np.float32)

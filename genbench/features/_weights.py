@@ -1,0 +1,130 @@
+"""Weights that do not ship: a file with a name, an address and a checksum.
+
+They are looked for where `--extractor-weights` says, then in the cache (GENBENCH_CACHE, else
+~/.cache/genbench) and in torch's (TORCH_HOME, else ~/.cache/torch), where torch-fidelity keeps
+them, and then downloaded into the former, unless GENBENCH_OFFLINE=1. Only verified bytes are moved,
+whole, to their final name. Files that were named, and those of torch's cache, are never written.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import http.client
+import os
+import sys
+import tempfile
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from genbench.checkpoint import sha256_file
+from genbench.datasets._download import TIMEOUT, CorruptError, cache_root, offline
+from genbench.errors import GenbenchError
+
+BLOCK = 1 << 20  # bytes
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A file with one true content.
+
+    Arguments:
+        file: its name in the caches.
+        url: where it is published.
+        sha256: of its content, or as many first digits of it as are published.
+    """
+
+    file: str
+    url: str
+    sha256: str
+
+    def verify(self, sha256: str) -> None:
+        if not sha256.startswith(self.sha256):
+            raise CorruptError(f"its sha256 is {sha256}, not {self.sha256}{'...' * (len(self.sha256) < 64)}")
+
+
+def sha256_of(path: Path) -> str:
+    """sha256 of a file, computed once while the file stays as it is."""
+    status = path.stat()
+    return _sha256(path.resolve(), status.st_size, status.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=16)
+def _sha256(path: Path, size: int, changed: int) -> str:
+    return sha256_file(path)
+
+
+def torch_cache() -> Path:
+    """Where torch.hub, and so torch-fidelity, keeps weights; found without importing torch."""
+    home = os.environ.get("TORCH_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "torch"
+    return Path(home).expanduser() / "hub" / "checkpoints"
+
+
+def find(weights: Weights, name: str) -> Path:
+    """The verified file of extractor `name`: from a cache, or downloaded.
+
+    Raises:
+        GenbenchError: torch's copy is corrupt, or no verified copy can be had.
+    """
+    own, theirs = cache_root() / "extractors" / weights.file, torch_cache() / weights.file
+    corrupt = ""
+    if own.is_file():
+        try:
+            weights.verify(sha256_of(own))
+            return own
+        except CorruptError as error:  # a disk fault: this cache is ours to mend
+            corrupt = f"; the copy there is corrupt: {error}"
+    if theirs.is_file():
+        try:
+            weights.verify(sha256_of(theirs))
+            return theirs
+        except CorruptError as error:
+            raise GenbenchError(f"{theirs} is corrupt: {error}", "Remove it, to have it downloaded again.") from error
+    if offline():
+        raise GenbenchError(
+            f"extractor '{name}' needs {weights.file}, which is neither at {own} nor in {theirs.parent}, "
+            f"and GENBENCH_OFFLINE is set{corrupt}",
+            f"Put {weights.url} into {own.parent}, or name the file: --extractor-weights FILE; or go online once.",
+        )
+    download(weights, own, name)
+    return own
+
+
+def download(weights: Weights, target: Path, name: str) -> None:
+    """Downloads to a file of its own beside `target`, which gets its name when it is whole and verified.
+
+    Raises:
+        GenbenchError: it cannot be had, is not what was promised, or cannot be written.
+    """
+    remedy = f"Try again, or put the file into {target.parent}, or name it: --extractor-weights FILE."
+    temporary = None
+    try:
+        with urllib.request.urlopen(weights.url, timeout=TIMEOUT) as response:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+            digest = hashlib.sha256()
+            size = int(response.headers.get("Content-Length") or 0) or None
+            terminal = sys.stderr.isatty()
+            with (
+                os.fdopen(handle, "wb") as file,
+                tqdm(total=size, unit="B", unit_scale=True, desc=weights.file, disable=not terminal) as bar,
+            ):
+                while block := response.read(BLOCK):
+                    digest.update(block)
+                    bar.update(file.write(block))
+                file.flush()
+                os.fsync(file.fileno())
+        weights.verify(digest.hexdigest())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, target)
+        temporary = None
+    except (OSError, http.client.HTTPException, CorruptError) as error:
+        raise GenbenchError(
+            f"the weights of extractor '{name}' could not be downloaded: {weights.url}: {error}", remedy
+        ) from error
+    finally:
+        if temporary is not None:
+            os.unlink(temporary)

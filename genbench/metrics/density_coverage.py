@@ -1,0 +1,52 @@
+"""Density and coverage: how many of the data's balls hold a sample, and how many of the balls hold any sample.
+
+About each of the M training examples lies a ball that reaches to its k-th nearest other example; a
+sample lies inside below that radius (`<`, as in prdc). Over N samples,
+
+    density   1/(k N) sum_i (number of balls that hold sample i)      coverage   1/M #{balls that hold a sample}
+
+Density may exceed 1, where samples crowd into the densest parts of the data. Where both sets are of
+one distribution, E density = 1 and E coverage = 1 - prod_{i=1..k} (M - i)/(M + N - i), near
+1 - 2^-k at equal counts. Balls about k + 1 coinciding examples have radius 0 and hold nothing, not
+even their copies: sets of identical points have both values 0, as in prdc.
+
+Neighbouring balls hold or miss the same samples, and all samples see the same balls. The intervals
+count that by the design effect of `_groups`, and cover the draw of both sets.
+
+References:
+    Reliable fidelity and diversity metrics for generative models (Naeem et al., 2020), equations 3-8.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from genbench.metrics import Measure, _groups
+from genbench.metrics._inputs import point_sets
+from genbench.numerics.points import Points
+
+VERSION = 1
+MIN_SAMPLES = 6  # for k = 5
+NEEDS = ("sample_features", "train_features")
+OUTPUTS = {
+    "density": {"unit": "balls / k", "direction": "higher", "title": "density"},
+    "coverage": {"unit": "share", "direction": "higher", "title": "coverage"},
+}
+REFERENCE = "Naeem et al., 2020"
+
+
+def compute(sample_features: Points, train_features: Points, k: int = 5) -> dict[str, Measure]:
+    x, y = point_sets(k + 1, sample_features=sample_features, train_features=train_features)
+    details = {"n_samples": len(x), "n_train": len(y), "k": k}
+
+    def crowding(x: Points, y: Points) -> np.ndarray:
+        return x.balls(y, k).open / k
+
+    def reached(x: Points, y: Points) -> np.ndarray:
+        radii = y.nearest(y, k)[0][:, -1]
+        return y.nearest(x)[0][:, 0] < radii
+
+    return {
+        "density": _groups.mean(crowding, x, y, k + 1, details),
+        "coverage": _groups.share(reached, x, y, k + 1, details),
+    }

@@ -1,0 +1,82 @@
+"""FD-infinity: the Fréchet distance of infinitely many samples, by extrapolation over subsets of them.
+
+    FD_n = FD_infinity + b/n + O(1/n^2)
+
+so a straight line through FD of subsets against 1/n has FD-infinity for its intercept. As published,
+the training set stays as it is: the value is the distance to *this many* training examples, whose
+own bias remains. A value below 0 means just that.
+
+The published code draws its 15 subsets of n/10 to n samples at random, so that chance decides how
+much a sample counts, and its small subsets feel the 1/n^2 term most. Here the samples are shuffled
+(by RandomState(0), so their order moves the value by a little of its error) and cut into `parts`,
+and the line goes through FD of all samples and the mean FD without one part. Then every sample
+counts alike, the line adds nothing to the linear part of the variance V1 + V2 (see `_halves.py`) and
+V2 / (parts - 1) to the quadratic part, and what remains of a term c/n^2 is about -c/n^2, which at
+n = 5 d equally strong features is a fifth of the standard error, and at n = 2 d two thirds of it.
+
+The interval covers the draw of the samples and of the training set.
+
+References:
+    Effectively unbiased FID and inception score and where to find them (Chong, Forsyth, 2020), section 3.
+    Notes on bias in estimation (Quenouille, 1956), for leaving out one part at a time.
+"""
+
+from __future__ import annotations
+
+from functools import reduce
+
+import numpy as np
+
+from genbench.errors import GenbenchError
+from genbench.metrics import Measure, normal
+from genbench.metrics._halves import variance
+from genbench.metrics._inputs import enough, point_sets
+from genbench.metrics.fd import linear_variance, terms
+from genbench.numerics.moments import merge
+from genbench.numerics.points import Points
+
+VERSION = 1
+MIN_SAMPLES = 10
+NEEDS = ("sample_features", "train_features")
+OUTPUTS = {
+    "fd_infinity": {"unit": "squared feature distance", "direction": "lower", "title": "FD of infinitely many samples"}
+}
+REFERENCE = "Chong & Forsyth, 2020"
+
+
+def compute(
+    sample_features: np.ndarray | Points, train_features: np.ndarray | Points, parts: int = 5
+) -> dict[str, Measure]:
+    x, y = point_sets(4, sample_features=sample_features, train_features=train_features)
+    if parts < 2:
+        raise GenbenchError(f"fd_infinity: parts is {parts}", "Give a whole number of at least 2.")
+    enough(len(x), f"fd_infinity with parts={parts}", 2 * parts)
+    subsets = _without_one_part(x, parts)
+    whole, less = sum(terms(x, y)), float(np.mean([sum(terms(subset, y)) for subset in subsets]))
+    size = 1 / np.mean([1 / len(subset) for subset in subsets])
+    slope = (less - whole) / (1 / size - 1 / len(x))
+    once, twice = variance(linear_variance, x, y), linear_variance(x, y)  # V1 + V2, and V1 + 2 V2
+    stderr = np.sqrt(once + max(twice - once, 0.0) / (parts - 1))
+    details = {
+        "n_samples": len(x),
+        "n_train": len(y),
+        "dimension": x.d,
+        "sizes": [len(x), float(size)],
+        "fd": [whole, less],
+        "slope": float(slope),
+    }
+    method = "normal, by the influence function with its quadratic part corrected from halves"
+    return {"fd_infinity": normal(float(whole - slope / len(x)), float(stderr), method=method, details=details)}
+
+
+def _without_one_part(x: Points, parts: int) -> list[Points]:
+    """The shuffled rows without each part in turn; moments are merged from those of the parts."""
+    shuffled = x.x[np.random.RandomState(0).permutation(len(x))]
+    blocks = [Points(rows, x.device, x.tile) for rows in np.array_split(shuffled, parts)]
+    subsets = []
+    for i in range(parts):
+        others = blocks[:i] + blocks[i + 1 :]
+        subset = Points(np.concatenate([block.x for block in others]), x.device, x.tile)
+        subset.moments = reduce(merge, [block.moments for block in others])
+        subsets.append(subset)
+    return subsets

@@ -1,0 +1,98 @@
+"""Vendi score: how many wholly different samples would be as diverse as these.
+
+    VS_q = exp H_q(lambda),    lambda the eigenvalues of K/n,  K_ij = cosine of the features of samples i and j
+
+with Shannon's entropy for q = 1 and Renyi's, log(sum lambda^q) / (1 - q), for other orders: small q
+counts rare kinds in full, large q the common ones alone; q = inf is 1 / largest eigenvalue. From 1
+(all alike) to n. The eigenvalues are those of X'X/n too, X the unit rows, where d < n.
+
+The value grows with n, and the interval is for its expectation at this n. A row u adds u u' / n to
+X'X/n, and a first-order perturbation of the eigenvalues gives what that adds to the entropy,
+
+    phi(u) = sum_k (v_k.u)^2 dH/dlambda_k - sum_k lambda_k dH/dlambda_k,    v_k the eigenvectors,
+
+hence var H = var phi / n, less its quadratic part (see `_halves.py`), which rules where all eigenvalues are alike.
+
+The package vendi-score ignores q in `score_X`, and leaves rows of zeros out of the diversity; here such
+a row is a direction of its own (`numerics/directions.py`).
+
+References:
+    The Vendi score: a diversity evaluation metric for machine learning (Friedman, Dieng, 2023), definition 3.1.
+    Cousins of the Vendi score (Pasarkar, Dieng, 2024), equation 2: the order q.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy.linalg import eigh
+
+from genbench.errors import GenbenchError
+from genbench.metrics import Measure
+from genbench.metrics._halves import variance
+from genbench.metrics._inputs import point_sets
+from genbench.numerics.directions import directions
+from genbench.numerics.points import Points
+
+VERSION = 1
+MIN_SAMPLES = 2
+NEEDS = ("sample_features",)
+OUTPUTS = {"vendi": {"unit": "effective samples", "direction": "higher", "title": "Vendi score"}}
+REFERENCE = "Friedman & Dieng, 2023"
+
+EPS = float(np.finfo(np.float64).eps)
+
+
+def compute(sample_features: np.ndarray | Points, q: float | str = 1.0) -> dict[str, Measure]:
+    """`q`: the order, positive; "inf" is one."""
+    (x,) = point_sets(MIN_SAMPLES, sample_features=sample_features)
+    q = float(q)
+    if not q > 0:
+        raise GenbenchError(f"vendi: the order q is {q}", "Give a positive number, or inf.")
+    (x,) = directions(x)
+    H, _ = _entropy(x, q)
+    details = {"n": len(x), "d": x.d, "q": q if math.isfinite(q) else "inf"}
+    if why := _no_interval(*x.x.shape, q):
+        return {"vendi": Measure(math.exp(H), "estimate", None, None, f"none: {why}", details=details)}
+    stderr = math.sqrt(variance(lambda part: float(_entropy(part, q)[1].var(ddof=1) / len(part)), x))
+    half = 1.959963984540054 * stderr
+    method = "normal for the entropy at this n, by its influence function with the quadratic part corrected from halves"
+    ci = (math.exp(H - half), math.exp(H + half))
+    return {"vendi": Measure(math.exp(H), "estimate", math.exp(H) * stderr, ci, method, details=details)}
+
+
+def _no_interval(n: int, d: int, q: float) -> str:
+    """Why the influence function does not give one; by simulation, it does for q = 1 at any n and d."""
+    if n < 4:
+        return "halves of fewer than 4 rows show no spread"
+    if math.isinf(q):
+        return "the largest eigenvalue is not smooth where two of them meet"
+    return f"of order {q:g} only for n of at least 3 d" if q != 1 and n < 3 * d else ""
+
+
+def _entropy(x: Points, q: float) -> tuple[float, np.ndarray]:
+    """H_q of the unit rows, and the influence phi of each `[n]`."""
+    eigenvalues, squares = _spectrum(x.x.astype(np.float64))
+    H, gradient = _renyi(eigenvalues, q)
+    return H, squares @ gradient - eigenvalues @ gradient
+
+
+def _spectrum(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The eigenvalues lambda_k of X'X/n that stand clear of rounding `[r]`, and (v_k.x_i)^2 `[n, r]`."""
+    n, d = X.shape
+    w, V = eigh(X.T @ X / n if d < n else X @ X.T / n)
+    keep = w > len(w) * EPS * w[-1]
+    w, V = w[keep], V[:, keep]
+    return w, (X @ V) ** 2 if d < n else V**2 * (n * w)
+
+
+def _renyi(p: np.ndarray, q: float) -> tuple[float, np.ndarray]:
+    """H_q of probabilities `[r]`, all positive, and its gradient `[r]`."""
+    if q == 1:
+        return float(-(p * np.log(p)).sum()), -np.log(p) - 1
+    if math.isinf(q):
+        return -math.log(p.max()), np.where(np.arange(len(p)) == p.argmax(), -1 / p.max(), 0.0)
+    power = (p / p.max()) ** q  # no power underflows that counts
+    H = (math.log(power.sum()) + q * math.log(p.max())) / (1 - q)
+    return float(H), q / (1 - q) * power / p / power.sum()

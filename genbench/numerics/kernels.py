@@ -1,0 +1,79 @@
+"""Sums of kernels over all pairs of rows, in float64, one tile at a time.
+
+A maximum mean discrepancy needs of n x m kernel values the row sums alone. Two sets are summed both
+ways in one sweep, for several kernels at once, which all come from the same products x.y; a set
+against itself costs half, since a kernel is symmetric.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Cubic:
+    """(x.y/d + 1)^3 of KID (Binkowski et al., 2018)."""
+
+    def __call__(self, products: Tensor, xx: Tensor, yy: Tensor, d: int) -> Tensor:
+        k = (products / d).add_(1)
+        return (k * k).mul_(k)
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """exp(-|x - y|^2 / (2 sigma^2))."""
+
+    sigma: float
+
+    def __call__(self, products: Tensor, xx: Tensor, yy: Tensor, d: int) -> Tensor:
+        d2 = (xx[:, None] + yy).sub_(products, alpha=2).clamp_(min=0)
+        return d2.mul_(-0.5 / self.sigma**2).exp_()
+
+
+Kernel = Cubic | Gaussian
+Sums = dict[Kernel, np.ndarray]
+
+
+def sums(
+    x: np.ndarray, y: np.ndarray, kernels: tuple[Kernel, ...], tile: tuple[int, int], device: str = "cpu"
+) -> tuple[Sums, Sums]:
+    """sum_j k(x_i, y_j) `[n]` and sum_i k(x_i, y_j) `[m]`, float64, of every kernel."""
+    rows, columns = ({k: np.zeros(n) for k in kernels} for n in (len(x), len(y)))
+    for i, j, inputs in _tiles(x, y, tile, device):
+        for k in kernels:
+            values = k(*inputs)
+            rows[k][i] += values.sum(1).cpu().numpy()
+            columns[k][j] += values.sum(0).cpu().numpy()
+    return rows, columns
+
+
+def own_sums(x: np.ndarray, kernels: tuple[Kernel, ...], tile: tuple[int, int], device: str = "cpu") -> Sums:
+    """sum_{j != i} k(x_i, x_j), `[n]` float64, of every kernel."""
+    total = {k: np.zeros(len(x)) for k in kernels}
+    for i, j, inputs in _tiles(x, x, (min(tile), min(tile)), device, upper=True):
+        for k in kernels:
+            values = k(*inputs)
+            if i == j:
+                values.fill_diagonal_(0)
+            else:
+                total[k][j] += values.sum(0).cpu().numpy()
+            total[k][i] += values.sum(1).cpu().numpy()
+    return total
+
+
+def _tiles(
+    x: np.ndarray, y: np.ndarray, tile: tuple[int, int], device: str, upper: bool = False
+) -> Iterator[tuple[slice, slice, tuple[Tensor, Tensor, Tensor, int]]]:
+    """Places, and what a kernel takes: products `[r, c]`, squared norms, the number of dimensions."""
+    for s in range(0, len(x), tile[0]):
+        i = slice(s, min(s + tile[0], len(x)))
+        X = torch.from_numpy(x[i].astype(np.float64)).to(device)
+        for t in range(s if upper else 0, len(y), tile[1]):
+            j = slice(t, min(t + tile[1], len(y)))
+            Y = torch.from_numpy(y[j].astype(np.float64)).to(device)
+            yield i, j, (X @ Y.T, X.square().sum(1), Y.square().sum(1), x.shape[1])

@@ -1,0 +1,140 @@
+"""What every metric of features owes: no silent number on inputs that have none, and no value that depends on how."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from genbench import catalog
+from genbench.errors import GenbenchError, ModelError, Unavailable
+from genbench.metrics import Measure
+from genbench.numerics.points import Points
+
+SETS = ("sample_features", "train_features", "test_features")
+METRICS = [
+    name
+    for name, entry in catalog.entries("metrics").items()
+    if "sample_features" in entry.constants["NEEDS"] and set(entry.constants["NEEDS"]) <= set(SETS)
+]
+REFUSALS = (GenbenchError, ModelError, Unavailable, ValueError)
+
+
+def measured(name, sets, **points):
+    """The outputs of a metric for {need: rows}."""
+    needs = catalog.find("metrics", name).constants["NEEDS"]
+    return catalog.load("metrics", name).compute(**{need: Points(sets[need], **points) for need in needs})
+
+
+def gaussians(n=150, d=6, dtype=np.float32):
+    rng = np.random.default_rng(0)
+    shapes = dict(zip(SETS, (n, n + 60, n + 10), strict=True))
+    return {
+        need: (rng.standard_normal((m, d)) * np.linspace(0.5, 2, d) + 0.1 * i).astype(dtype)
+        for i, (need, m) in enumerate(shapes.items())
+    }
+
+
+def fewer_than_features():
+    return gaussians(40, 90)
+
+
+DEGENERATE = {
+    "all points identical": lambda: {need: np.full((60, 5), 0.1, np.float32) for need in SETS},
+    "identical samples": lambda: {**gaussians(), "sample_features": np.full((150, 6), 0.1, np.float32)},
+    "constant features": lambda: {k: np.pad(x, ((0, 0), (0, 3)), constant_values=7) for k, x in gaussians().items()},
+    "all sets the same": lambda: {need: gaussians()["train_features"] for need in SETS},
+    "fewer rows than features": fewer_than_features,
+    "two rows": lambda: {need: x[:2] for need, x in gaussians().items()},
+    "one feature": lambda: {need: x[:, :1] for need, x in gaussians().items()},
+    "zeros": lambda: {need: np.zeros((60, 5), np.float32) for need in SETS},
+    "integers": lambda: {need: np.round(3 * x).astype(np.int64) for need, x in gaussians().items()},
+    "far from the origin": lambda: {need: x.astype(np.float64) + 1e6 for need, x in gaussians().items()},
+}
+
+
+@pytest.mark.parametrize("case", DEGENERATE)
+@pytest.mark.parametrize("name", METRICS)
+def test_a_degenerate_input_gives_a_number_that_says_what_it_is_or_a_clear_error(name, case):
+    try:
+        found = measured(name, DEGENERATE[case]())
+    except REFUSALS as error:
+        found, refusal = {}, str(error)
+    assert found or len(refusal) > 20, "an error says what and what to do"
+    for output, measure in found.items():
+        assert isinstance(measure, Measure)
+        assert math.isfinite(measure.value) or measure.n_nonfinite > 0, output
+        if measure.stderr is None or measure.ci95 is None:
+            assert measure.ci_method.startswith("none: "), output
+        else:
+            assert np.isfinite([measure.stderr, *measure.ci95]).all(), output
+            rounding = 1e-12 * max(1.0, abs(measure.value))
+            assert measure.ci95[0] - rounding <= measure.value <= measure.ci95[1] + rounding, output
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("need", SETS)
+@pytest.mark.parametrize("name", METRICS)
+def test_what_is_not_finite_is_an_error(name, need, bad):
+    if need not in catalog.find("metrics", name).constants["NEEDS"]:
+        pytest.skip(f"{name} does not look at {need}")
+    sets = gaussians()
+    sets[need][3, 2] = bad
+    with pytest.raises(ModelError, match="NaN or infinite"):
+        measured(name, sets)
+
+
+@pytest.mark.parametrize("wrong", ["rank", "width", "dtype"])
+@pytest.mark.parametrize("name", METRICS)
+def test_what_is_no_matrix_of_numbers_is_an_error(name, wrong):
+    x = gaussians()["sample_features"]
+    samples = {"rank": x[:, :, None], "width": x[:, :-1], "dtype": x.astype(str)}[wrong]
+    if wrong == "width" and len(catalog.find("metrics", name).constants["NEEDS"]) == 1:
+        pytest.skip("one set has one width")
+    with pytest.raises(ValueError, match="widths" if wrong == "width" else "expected numbers"):
+        measured(name, {**gaussians(), "sample_features": samples})
+
+
+def values(found):
+    """Value, standard error and interval of every output, where it has them."""
+    kept = {}
+    for output, m in found.items():
+        kept[output] = [m.value, *([] if m.stderr is None else [m.stderr]), *(m.ci95 or ())]
+    return kept
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_values_depend_on_neither_tiles_nor_threads(name):
+    usual = values(measured(name, gaussians()))
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2 if threads == 1 else 1)
+        other = values(measured(name, gaussians(), tile=(17, 64)))
+    finally:
+        torch.set_num_threads(threads)
+    for output, found in usual.items():
+        np.testing.assert_allclose(other[output], found, rtol=1e-10, atol=1e-12, err_msg=output)
+
+
+CUT_AT_RANDOM = {"fd-infinity": "its parts are cut from the samples in a fixed random order"}
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_values_do_not_depend_on_the_order_of_samples_and_of_test_examples(name):
+    if name in CUT_AT_RANDOM:
+        pytest.skip(CUT_AT_RANDOM[name])
+    rng = np.random.default_rng(1)
+    sets = gaussians()
+    shuffled = {need: x if need == "train_features" else rng.permutation(x) for need, x in sets.items()}
+    one, other = measured(name, sets), measured(name, shuffled)
+    for output in one:
+        assert other[output].value == pytest.approx(one[output].value, rel=1e-10, abs=1e-12), output
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_inputs_are_left_as_they_were(name):
+    sets = gaussians()
+    kept = {need: x.copy() for need, x in sets.items()}
+    measured(name, sets)
+    for need, x in sets.items():
+        np.testing.assert_array_equal(x, kept[need])
