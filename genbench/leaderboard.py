@@ -232,10 +232,10 @@ def parameters(record: Record) -> str:
 def table(b: Board, notes: Notes) -> tuple[list[str], list[list[str]]]:
     """Headers and rows of a board: a row for each model, or for each metric if it is wide."""
     if b.wide:
-        first = {model: b.any_record(model) for model in b.models}
-        rows = [["family", *(r.model["family"] for r in first.values())]]
-        if any(parameters(r) for r in first.values()):
-            rows.append(["parameters", *map(parameters, first.values())])
+        found = [b.any_record(model) for model in b.models]
+        rows = [["family", *(r.model["family"] for r in found)]]
+        if any(parameters(r) for r in found):
+            rows.append(["parameters", *map(parameters, found)])
         return ["metric", *b.models], rows + [
             [c.title, *(cell(b.record(m, c), notes) for m in b.models)] for c in b.columns
         ]

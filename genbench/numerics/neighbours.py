@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -207,32 +207,50 @@ class Nearest:
         return exact[best], j[best]
 
 
+@dataclass(frozen=True)
+class Counts:
+    """In how many balls each row lies, `[n]`: with `<=` (closed) and with `<` (open)."""
+
+    closed: np.ndarray
+    open: np.ndarray
+
+
 class Within:
     """Counts how many rows of y lie within a ball of every distinct row of x, tile after tile.
 
     Arguments:
-        squared_radii: `[s, u]`: s balls about every distinct row of y, or of x if `about_x`.
+        squared_radii: `[u]` each, by the names of the balls: about every distinct row of y, or of x if `about_x`.
     """
 
-    def __init__(self, x: Rows, y: Rows, squared_radii: np.ndarray, about_x: bool = False) -> None:
+    def __init__(self, x: Rows, y: Rows, squared_radii: dict[int, np.ndarray], about_x: bool = False) -> None:
         self.radii, self.about_x = squared_radii, about_x
-        self.largest = torch.from_numpy(squared_radii.max(0)).to(x.device)
-        self.closed = np.zeros((len(squared_radii), len(x)), dtype=np.int64)
-        self.open = np.zeros_like(self.closed)
+        self.largest = torch.from_numpy(np.max([*squared_radii.values()], 0)).to(x.device) if squared_radii else None
+        self.found = {k: Counts(*(np.zeros(len(x), dtype=np.int64) for _ in range(2))) for k in squared_radii}
 
     def reach(self, tile: Tile, axis: int) -> tuple[Tensor | None, Tensor | None]:
+        if self.largest is None:
+            return None, None
         rows, columns = (tile.rows, tile.columns)[:: 1 - 2 * axis]
         return (self.largest[rows], None) if self.about_x else (None, self.largest[columns])
 
     def take(self, pairs: Pairs) -> None:
-        radii = self.radii[:, pairs.i if self.about_x else pairs.j]  # [s, p]
+        radii = {k: r[pairs.i if self.about_x else pairs.j] for k, r in self.radii.items()}  # [p]
+        near = np.zeros(len(pairs.d2), dtype=bool)
+        for r in radii.values():
+            near |= np.abs(pairs.d2 - r) <= pairs.error
         d2 = pairs.d2.copy()
-        near = (np.abs(d2 - radii) <= pairs.error).any(0)
         d2[near] = pairs[near].exact()
-        for inside, count in ((d2 <= radii, self.closed), (d2 < radii, self.open)):
-            for s, taken in enumerate(inside):
-                weight = pairs.y.count[pairs.j[taken]]
-                count[s] += np.bincount(pairs.i[taken], weight, count.shape[1]).astype(np.int64)
+        for k, r in radii.items():
+            for inside, count in ((d2 <= r, self.found[k].closed), (d2 < r, self.found[k].open)):
+                weight = pairs.y.count[pairs.j[inside]]
+                count += np.bincount(pairs.i[inside], weight, len(count)).astype(np.int64)
+
+    def counts(self, x: Rows) -> dict[int, Counts]:
+        """For all places."""
+        return {k: Counts(found.closed[x.index], found.open[x.index]) for k, found in self.found.items()}
+
+
+Taker = Nearest | Within
 
 
 def minima(d2: Tensor, axis: int, width: int = 32) -> Tensor:
@@ -247,7 +265,7 @@ def minima(d2: Tensor, axis: int, width: int = 32) -> Tensor:
     return least.T if axis else least
 
 
-def sweep(x: Rows, y: Rows, by_row: list, by_column: list, shape: tuple[int, int] = TILE) -> None:
+def sweep(x: Rows, y: Rows, by_row: Sequence[Taker], by_column: Sequence[Taker], shape: tuple[int, int] = TILE) -> None:
     """Shows the pairs that matter in every tile to those who look along its rows, and flipped to the others.
 
     Of x and itself every pair is in one tile, so the same takers must look both ways.
@@ -262,7 +280,7 @@ def sweep(x: Rows, y: Rows, by_row: list, by_column: list, shape: tuple[int, int
             taker.take(pairs.flipped)
 
 
-def proposed(tile: Tile, by_row: list, by_column: list) -> Pairs:
+def proposed(tile: Tile, by_row: Sequence[Taker], by_column: Sequence[Taker]) -> Pairs:
     """The pairs of a tile that may matter to any of the takers."""
     limits = [torch.full((n,), -torch.inf, dtype=torch.float64, device=tile.d2.device) for n in tile.d2.shape]
     for axis, takers in enumerate((by_row, by_column)):
@@ -324,9 +342,9 @@ def count_within(x: Rows, y: Rows, squared_radii: np.ndarray, shape: tuple[int, 
     Arguments:
         squared_radii: `[n]`, the same for equal rows.
     """
-    taker = Within(x, y, squared_radii[x.first][None], about_x=True)
+    taker = Within(x, y, {0: squared_radii[x.first]}, about_x=True)
     sweep(x, y, [taker], [], shape)
-    return taker.closed[0, x.index]
+    return taker.counts(x)[0].closed
 
 
 def squared_distance(x: np.ndarray, y: np.ndarray, i: np.ndarray, j: np.ndarray, chunk: int = 2**18) -> np.ndarray:

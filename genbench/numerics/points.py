@@ -9,7 +9,7 @@ distances, which answers what either asks of the other.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -19,7 +19,7 @@ import numpy as np
 from genbench.numerics import kernels, neighbours
 from genbench.numerics.kernels import Cubic, Gaussian, Kernel
 from genbench.numerics.moments import Moments, moments
-from genbench.numerics.neighbours import TILE, Nearest, Rows, Table, Within
+from genbench.numerics.neighbours import TILE, Counts, Nearest, Rows, Table, Taker, Within
 
 T = TypeVar("T")
 WIDTH, WIDTH_MET = 5, 2  # neighbours in the tables within a set and between two: what metrics usually ask for
@@ -28,20 +28,12 @@ BALLS = (3, 5)  # neighbours that the radius of a ball usually reaches to
 KERNELS = (Cubic(), Gaussian(10.0))  # those of KID and CMMD, from the same products
 
 
-@dataclass(frozen=True)
-class Counts:
-    """In how many balls each row lies, `[n]`: with `<=` (closed) and with `<` (open)."""
-
-    closed: np.ndarray
-    open: np.ndarray
-
-
 @dataclass
 class Meeting:
     """What one set knows of another: the nearest rows, and by k the balls that its rows lie in."""
 
     table: Table
-    balls: dict[int, Counts] = field(default_factory=dict)
+    balls: dict[int, Counts]
 
 
 class Points:
@@ -96,8 +88,7 @@ class Points:
         """
         neighbours.check_k(self.rows, other.rows, k)
         if other is self:
-            width = max(k, min(WIDTH, len(self) - 1))
-            table = self.remember(("own", width), lambda: neighbours.own_nearest(self.rows, width, self.tile))
+            table = self._own_table(k)
         elif k <= WIDTH_MET:
             table = self.meet(other).table
         else:
@@ -106,49 +97,50 @@ class Points:
             )
         return table[0][:, :k], table[1][:, :k]
 
+    def _own_table(self, k: int) -> Table:
+        """Of at least k columns."""
+        tables: dict[int, Table] = self.remember("own tables", dict)
+        wide = [width for width in tables if width >= k]
+        if not wide:
+            wide = [max(k, min(WIDTH, len(self) - 1))]
+            tables[wide[0]] = neighbours.own_nearest(self.rows, wide[0], self.tile)
+        return tables[wide[0]]
+
     def balls(self, other: Points, k: int) -> Counts:
         """In how many of `other`'s balls every row lies; each reaches to its centre's k-th neighbour in `other`."""
-        for points in (self, other):
-            neighbours.check_k(points.rows, points.rows, k)
-            points.nearest(points, k)  # before they meet, so that their meeting counts the balls
-        known = self.meet(other).balls
-        if k not in known:
-            taker = Within(self.rows, other.rows, other.squared_radii((k,)))
-            neighbours.sweep(self.rows, other.rows, [taker], [], self.tile)
-            known[k] = counts(taker, self.rows, 0)
-        return known[k]
-
-    def squared_radii(self, ks: tuple[int, ...]) -> np.ndarray:
-        """To the k-th neighbour within the set, for the distinct rows: `[len(ks), u]`."""
-        return np.stack([self.nearest(self, k)[0][self.rows.first, -1] for k in ks])
+        other.nearest(other, k)  # before they meet, so that their meeting counts the balls
+        mine, theirs = self.meet(other), other.meet(self)
+        if k not in mine.balls:
+            ks = BALLS if k in BALLS else (k,)
+            takers = [self._within(other, ks), other._within(self, ks)]
+            neighbours.sweep(self.rows, other.rows, takers[:1], takers[1:], self.tile)
+            mine.balls |= takers[0].counts(self.rows)
+            theirs.balls |= takers[1].counts(other.rows)
+        return mine.balls[k]
 
     def meet(self, other: Points) -> Meeting:
-        """One sweep over the distances to another set, which is told as much."""
+        """One sweep over the distances to another set, which is told as much.
+
+        The balls are counted too if the larger set knows its radii by now: those of the smaller cost less.
+        """
         if other is self:
             raise ValueError("a set does not meet itself")
         if self not in other._against or "meeting" not in other._against[self]:
-            mine, theirs = self._sweep(other)
-            self.remember_against(other, "meeting", lambda: mine)
-            other.remember_against(self, "meeting", lambda: theirs)
+            sides = [(self, other), (other, self)]
+            ks = BALLS if max(self, other, key=len).remember("own tables", dict) else ()
+            tables = [Nearest(a.rows, b.rows, min(WIDTH_MET, len(b.rows))) for a, b in sides]
+            inside = [a._within(b, ks) for a, b in sides]
+            takers: list[list[Taker]] = [[table, taker] for table, taker in zip(tables, inside, strict=True)]
+            neighbours.sweep(self.rows, other.rows, *takers, shape=self.tile)
+            for (a, b), table, taker in zip(sides, tables, inside, strict=True):
+                nearest = neighbours.spread(table.result(), a.rows, b.rows, min(WIDTH_MET, len(b)))
+                a._against.setdefault(b, {})["meeting"] = Meeting(nearest, taker.counts(a.rows))
         return self._against[other]["meeting"]
 
-    def _sweep(self, other: Points) -> tuple[Meeting, Meeting]:
-        """The balls are counted too if both sets know their radii by now."""
-        x, y = self.rows, other.rows
-        sides = [(x, y), (y, x)]
-        tables = [Nearest(a, b, min(WIDTH_MET, len(b))) for a, b in sides]
-        ks = tuple(k for k in BALLS if k < min(len(self), len(other)))
-        inside: list[Within] = []
-        if ks and all(any(key[0] == "own" for key in p._own if isinstance(key, tuple)) for p in (self, other)):
-            radii = [other.squared_radii(ks), self.squared_radii(ks)]
-            inside = [Within(a, b, r) for (a, b), r in zip(sides, radii, strict=True)]
-        neighbours.sweep(x, y, [tables[0], *inside[:1]], [tables[1], *inside[1:]], self.tile)
-        meetings = []
-        for side, (a, b) in enumerate(sides):
-            balls = {k: counts(inside[side], a, s) for s, k in enumerate(ks)} if inside else {}
-            table = neighbours.spread(tables[side].result(), a, b, min(WIDTH_MET, b.n))
-            meetings.append(Meeting(table, balls))
-        return meetings[0], meetings[1]
+    def _within(self, other: Points, ks: tuple[int, ...]) -> Within:
+        """Counts `other`'s balls about this set's rows, as far as `other` has so many neighbours."""
+        radii = {k: other.nearest(other, k)[0][other.rows.first, -1] for k in ks if k < len(other)}
+        return Within(self.rows, other.rows, radii)
 
     def kernel_sums(self, other: Points, kernel: Kernel) -> np.ndarray:
         """sum_j k(x_i, y_j) over the rows of `other` for every row, without j = i if `other` is this set: `[n]`."""
@@ -163,8 +155,3 @@ class Points:
             self.remember_against(other, key, lambda: mine)
             other.remember_against(self, key, lambda: theirs)
         return self._against[other][key][kernel]
-
-
-def counts(taker: Within, x: Rows, s: int) -> Counts:
-    """The s-th of the counts, for all places."""
-    return Counts(taker.closed[s, x.index], taker.open[s, x.index])
