@@ -131,7 +131,7 @@ class Points:
             tables = [Nearest(a.rows, b.rows, min(WIDTH_MET, len(b.rows))) for a, b in sides]
             inside = [a._within(b, ks) for a, b in sides]
             takers: list[list[Taker]] = [[table, taker] for table, taker in zip(tables, inside, strict=True)]
-            neighbours.sweep(self.rows, other.rows, *takers, shape=self.tile)
+            neighbours.sweep(self.rows, other.rows, takers[0], takers[1], self.tile)
             for (a, b), table, taker in zip(sides, tables, inside, strict=True):
                 nearest = neighbours.spread(table.result(), a.rows, b.rows, min(WIDTH_MET, len(b)))
                 a._against.setdefault(b, {})["meeting"] = Meeting(nearest, taker.counts(a.rows))
