@@ -123,10 +123,8 @@ class GAN(nn.Module):
 
     def sample(self, n: int, generator: Generator) -> Tensor:
         """G(z), rounded to the nearest level where the space has levels."""
-        x = self.generate(n, generator)
-        if self.space.levels is None:
-            return x
-        return ((x + 1) / 2 * (self.space.levels - 1)).round().long()  # tanh keeps it in range
+        x = self.expected(self.sample_prior(n, generator))
+        return x if self.space.levels is None else x.round().long()  # tanh keeps it in range
 
     def sample_prior(self, n: int, generator: Generator) -> Tensor:
         return torch.randn(n, self.latent, generator=generator, device=generator.device)
@@ -139,6 +137,11 @@ class GAN(nn.Module):
     def decode(self, z: Tensor) -> Tensor:
         """G(z), continuous: on [-1, 1] for images, in raw units for points: [n, latent] -> [n, *shape]."""
         return self.generator(z)
+
+    def expected(self, z: Tensor) -> Tensor:
+        """G(z) in the raw range, before it is rounded: [n, latent] -> [n, *shape]."""
+        x = self.decode(z)
+        return x if self.space.levels is None else (x + 1) / 2 * (self.space.levels - 1)
 
 
 PRESETS = {

@@ -95,13 +95,17 @@ class VAE(nn.Module):
     def sample(self, n: int, generator: Generator) -> Tensor:
         return self.observe(self.sample_prior(n, generator), generator)
 
+    def expected(self, z: Tensor) -> Tensor:
+        """E[x | z], in the raw range: [n, latent] -> [n, *shape]."""
+        return self.observation.mean(self.decoder(z))
+
     def encode(self, x: Tensor) -> Tensor:
         """The mean of q(z | x): [B, *shape] -> [B, latent]."""
         return self.posterior(x)[0]
 
     def reconstruct(self, x: Tensor) -> Tensor:
         """E[x | z] at the posterior mean, in the raw range: [B, *shape] -> [B, *shape]."""
-        return self.observation.mean(self.decoder(self.encode(x)))
+        return self.expected(self.encode(x))
 
 
 PRESETS = {

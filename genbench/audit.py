@@ -184,7 +184,7 @@ class Finding:
 
     Arguments:
         metric: with its extractor.
-        family: what the metric compares samples with.
+        family: what the metric compares: `compared_with`.
         direction: "lower" or "higher" is better, or "none".
         real: the values of real data.
         values: {strength: values of the draws}, in growing order, where every draw has a value.
@@ -295,14 +295,11 @@ def why_none(records: list[Record | None]) -> str:
 def compared_with(needs: tuple[str, ...]) -> str:
     """What a metric compares samples with: metrics that share it stand in one row of the picture."""
     if any(need in needs for need in ("modes", "train_labels", "test_labels")):
-        return "classes and modes"
+        return "samples, classes or modes"
     train, test = (any(need.startswith(kind) for need in needs) for kind in ("train", "test"))
-    return {
-        (True, True): "training and test data",
-        (True, False): "training data",
-        (False, True): "test data",
-        (False, False): "nothing else",
-    }[train, test]
+    if train and test:
+        return "samples, training and test data"
+    return "samples, training data" if train else "samples, test data" if test else "samples alone"
 
 
 def signs(f: Finding) -> str:

@@ -24,7 +24,7 @@ from genbench import catalog
 from genbench.checkpoint import load
 from genbench.datasets import Dataset
 from genbench.errors import GenbenchError
-from genbench.protocol import HasElbo, HasLogProb, HasLogWeights, Reconstructor
+from genbench.protocol import HasElbo, HasLogProb, HasLogWeights, Reconstructor, Renderer
 from genbench.sampling import draw, seeded, to_tensor
 from genbench.space import Space
 from genbench.train import preset_of, train
@@ -102,6 +102,8 @@ def check_space(name: str, label: str, data: Dataset) -> Iterator[Check]:
     yield from likelihood_checks(model, data, statement)
     if isinstance(model, Reconstructor):
         yield statement("reconstructs in the shape of its input", lambda: reconstructs(model, data))
+    if isinstance(model, Renderer):
+        yield statement("expected(z) is real and in the shape of the space", lambda: renders(model))
 
 
 def likelihood_checks(model: Any, data: Dataset, statement: Callable[..., Check]) -> Iterator[Check]:
@@ -196,3 +198,11 @@ def reconstructs(model: Any, data: Dataset) -> str | None:
     x = to_tensor(data.test[:N], data.space)
     y = model.reconstruct(x)
     return None if y.shape == x.shape else f"expected {list(x.shape)}, got {list(y.shape)}"
+
+
+@torch.no_grad()
+def renders(model: Any) -> str | None:
+    x = model.expected(model.sample_prior(N, seeded(0)))
+    if x.shape != (N, *model.space.shape) or not x.is_floating_point():
+        return f"expected real numbers {[N, *model.space.shape]}, got {x.dtype} {list(x.shape)}"
+    return None if torch.isfinite(x).all() else "a value is not finite"

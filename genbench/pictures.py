@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 GRID = (6, 10)  # rows, columns
 SHOWN = 10  # samples beside their neighbours
 TEXTS = 3
+REACH = 1000.0  # standard deviations: the end of an audit's scale, where any change from a constant stands
 
 
 def draw_all(run: Run, name: str, dataset: Dataset, samples: np.ndarray) -> None:
@@ -86,9 +87,6 @@ def scatter(points: np.ndarray, dataset: Dataset, title: str) -> bytes:
     return out.getvalue()
 
 
-REACH = 1000.0  # standard deviations of real draws: the end of the scale, where any change from a constant stands
-
-
 def audit(found: list[Finding]) -> bytes:
     """PNG of an audit: a column for every fault, a row for the metrics that compare samples with the same things.
 
@@ -99,7 +97,11 @@ def audit(found: list[Finding]) -> bytes:
 
     from genbench.faults import FAULTS
 
-    columns = [fault for fault in FAULTS if any(f.fault == fault and f.values for f in found)]
+    columns = {
+        fault: strengths
+        for fault in FAULTS
+        if (strengths := sorted({s for f in found if f.fault == fault for s in (*f.values, *f.silent)}))
+    }
     rows: dict[tuple[str, str], list[str]] = {}
     for f in found:
         names = rows.setdefault((f.family, f.direction), [])
@@ -107,15 +109,15 @@ def audit(found: list[Finding]) -> bytes:
     figure = Figure(figsize=(1.5 * len(columns) + 2.4, 1.6 * len(rows) + 0.7), dpi=90, layout="constrained")
     axes = figure.subplots(len(rows), len(columns), sharex="col", sharey=True, squeeze=False)
     for (family, direction), names, across in zip(rows, rows.values(), axes, strict=True):
-        for fault, ax in zip(columns, across, strict=True):
+        for (fault, strengths), ax in zip(columns.items(), across, strict=True):
             ax.axhspan(-2, 2, color="#dddddd", zorder=0, linewidth=0)
             for f in found:
                 if (f.family, f.direction, f.fault) == (family, direction, fault):
-                    curve(ax, f, style(names.index(f.metric)))
+                    curve(ax, f, strengths, style(names.index(f.metric)))
         across[0].set_ylabel("no better side" if direction == "none" else f"{direction} is better", fontsize=7)
         lines = [Line2D([], [], label=name, **style(k)) for k, name in enumerate(names)]
         across[-1].legend(
-            handles=lines, title=f"samples against {family}", title_fontsize=7, fontsize=6, alignment="left",
+            handles=lines, title=family, title_fontsize=7, fontsize=6, alignment="left",
             loc="upper left", bbox_to_anchor=(1, 1.05), frameon=False,
         )  # fmt: skip
     for ax in axes.flat:
@@ -124,6 +126,7 @@ def audit(found: list[Finding]) -> bytes:
         ax.tick_params(labelsize=6)
     for fault, top, bottom in zip(columns, axes[0], axes[-1], strict=True):
         top.set_title(fault, fontsize=8)
+        top.set_xticks(range(1 + len(columns[fault])), ["0", *(f"{s:g}" for s in columns[fault])])
         bottom.set_xlabel(FAULTS[fault].unit.replace(" from", "\nfrom"), fontsize=6)
     figure.supylabel("worse than real data by, in standard deviations of its draws (grey: 2)", fontsize=7)
     out = io.BytesIO()
@@ -136,15 +139,15 @@ def style(k: int) -> dict[str, Any]:
     return {"color": f"C{k % 10}", "marker": "os^vDP"[k % 6], "markersize": 3, "linewidth": 1}
 
 
-def curve(ax: Axes, f: Finding, line: dict[str, Any]) -> None:
-    """The mean at every strength, with the range of its draws."""
+def curve(ax: Axes, f: Finding, strengths: list[float], line: dict[str, Any]) -> None:
+    """The mean at every strength that has values, with the range of its draws; 0 stands first."""
     real, sign = np.asarray(f.real), -1 if f.direction == "higher" else 1
-    y = np.zeros((3, 1 + len(f.values)))  # mean, lowest and highest at strength 0 and the others
+    y = np.zeros((3, 1 + len(f.values)))  # mean, lowest and highest
     for i, draws in enumerate(f.values.values(), 1):
         with np.errstate(divide="ignore", invalid="ignore"):  # a constant has no spread: 0 / 0 is no change
             change = np.nan_to_num(sign * (np.asarray(draws) - real.mean()) / real.std(ddof=1), nan=0.0)
         change = change.clip(-REACH, REACH)
-        y[:, i] = change.mean(), change.min(), change.max()
-    x = np.arange(y.shape[1])
+        low, high = change.min(), change.max()
+        y[:, i] = np.clip(change.mean(), low, high), low, high  # a mean of equal numbers may differ in rounding
+    x = [0, *(1 + strengths.index(s) for s in f.values)]
     ax.errorbar(x, y[0], yerr=[y[0] - y[1], y[2] - y[0]], elinewidth=0.5, **line)
-    ax.set_xticks(x, ["0", *(f"{s:g}" for s in f.values)])

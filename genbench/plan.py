@@ -34,6 +34,13 @@ STAGES: dict[str, tuple[tuple[str, ...], bool]] = {
     "samples": (SAMPLED, False),
     "sample_features": (SAMPLED, True),
     "sample_logits": (SAMPLED, True),
+    "class_labels": (SAMPLED, False),
+    "class_samples": (SAMPLED, False),
+    "class_features": (SAMPLED, True),
+    "class_logits": (SAMPLED, True),
+    "path_lengths": ((*SAMPLED, "step", "path"), True),
+    "reconstructions": (("limit",), False),
+    "reconstruction_features": (("limit",), True),
     "log_likelihood": (("k", "seed", "block_size", "limit"), False),
     "class_log_likelihoods": (("limit",), False),
     "flow_log_likelihood": (("seed", "limit", "rtol"), False),
@@ -57,6 +64,8 @@ class Protocol:
         rtol: relative and absolute tolerance of ODE solvers.
         temperatures, chains, leapfrog, schedule: of annealed importance sampling, the schedule "sigmoid" or
             "linear"; `simulated` examples for its gap.
+        step, path: between two latents, the length of a step as a share of the whole path, and the path: "slerp", a
+            great circle, or "lerp", a straight line.
         limit: the first so many test examples only, None for all; such records are not complete.
     """
 
@@ -70,6 +79,8 @@ class Protocol:
     leapfrog: int = 10
     schedule: str = "sigmoid"
     simulated: int = 100
+    step: float = 1e-4
+    path: str = "slerp"
     limit: int | None = None
     dtype: str = "float32"
 

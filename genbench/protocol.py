@@ -93,6 +93,17 @@ class Simulator(Decoder, Protocol):
 
 
 @runtime_checkable
+class Renderer(Protocol):
+    """A picture for every latent, real-valued: what moves as one walks through the latents."""
+
+    space: Space
+
+    def sample_prior(self, n: int, generator: Generator) -> Tensor: ...  # -> z [n, ...], real numbers
+
+    def expected(self, z: Tensor) -> Tensor: ...  # E[x | z] in the raw range of the space: -> [n, *shape], float
+
+
+@runtime_checkable
 class Encoder(Protocol):
     """A representation."""
 
@@ -128,6 +139,7 @@ METHODS = (
     "log_likelihood",
     "sample_prior",
     "observe",
+    "expected",
     "encode",
     "reconstruct",
     "complete",

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from genbench.errors import ModelError
-from genbench.protocol import Sampler
+from genbench.protocol import Reconstructor, Sampler
 from genbench.space import Space
 
 
@@ -48,18 +48,50 @@ def draw(
     block_size: int,
     device: torch.device | str = "cpu",
     progress: Callable[[int], None] = lambda done: None,
+    labels: np.ndarray | None = None,
 ) -> np.ndarray:
     """n samples of the model, `[n, *shape]`, in the space's dtype.
+
+    Arguments:
+        labels: of a class-conditional model, the class asked of every sample `[n]`; in the rest of the last
+            block they begin again.
 
     Raises:
         ModelError: a block has the wrong shape, dtype or range, or is not finite.
     """
-    blocks = []
-    for i in range(-(-n // block_size)):
-        x = model.sample(block_size, seeded(seed, i, device=device))
+    blocks, count = [], -(-n // block_size)
+    asked = None if labels is None else torch.from_numpy(np.resize(labels, count * block_size)).to(device)
+    for i in range(count):
+        given = {} if asked is None else {"labels": asked[i * block_size : (i + 1) * block_size]}
+        x = model.sample(block_size, seeded(seed, i, device=device), **given)
         block = to_array(x, model.space, "sample")
         if len(block) != block_size:
             raise ModelError(f"sample: asked for {block_size} samples, got {len(block)}")
         blocks.append(block)
         progress(min(n, (i + 1) * block_size))
     return np.concatenate(blocks)[:n]
+
+
+@torch.no_grad()
+def reconstruct(
+    model: Reconstructor,
+    x: np.ndarray,
+    batch_size: int,
+    device: torch.device | str = "cpu",
+    progress: Callable[[int], None] = lambda done: None,
+) -> np.ndarray:
+    """What an autoencoder gives back of x `[n, *shape]`: real numbers in the raw range of its space, `[n, *shape]`.
+
+    Raises:
+        ModelError: the wrong shape, or values that are no real numbers.
+    """
+    real = Space(model.space.shape)
+    parts = []
+    for i in range(0, len(x), batch_size):
+        batch = to_tensor(x[i : i + batch_size], model.space, device)
+        part = to_array(model.reconstruct(batch), real, "reconstruct")
+        if len(part) != len(batch):
+            raise ModelError(f"reconstruct: given {len(batch)} examples, got {len(part)}")
+        parts.append(part)
+        progress(i + len(part))
+    return np.concatenate(parts)

@@ -31,18 +31,22 @@ PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin")
 
 
 class FixedSamples:
-    """Samples that were drawn elsewhere: `fixed` `[n, *shape]`, no way to draw more."""
+    """Samples that were drawn elsewhere: `fixed` `[n, *shape]`, no way to draw more.
 
-    def __init__(self, dataset: Dataset, fixed: np.ndarray) -> None:
+    Arguments:
+        labels: the class that was asked of every sample `[n]`, where the model that drew them took one.
+    """
+
+    def __init__(self, dataset: Dataset, fixed: np.ndarray, labels: np.ndarray | None = None) -> None:
         self.space = dataset.space
-        self.fixed = fixed
+        self.fixed, self.labels = fixed, labels
 
 
 class TrueData(FixedSamples):
     """The test split as a model: real data under the protocol of generated ones, with the true density if known."""
 
     def __init__(self, dataset: Dataset, split: str) -> None:
-        super().__init__(dataset, dataset.split(split))
+        super().__init__(dataset, dataset.split(split), None if dataset.labels is None else dataset.labels[split])
         self.log_density = dataset.log_density
 
 
@@ -91,9 +95,9 @@ class Source:
         if self.adapter == "data":
             return TrueData(dataset, self.what.partition(":")[2])
         if self.adapter == "samples":
-            from genbench.datasets._files import load_samples
+            from genbench.datasets._files import load_labelled
 
-            return FixedSamples(dataset, load_samples(Path(self.what), dataset.space))
+            return FixedSamples(dataset, *load_labelled(Path(self.what), dataset.space))
         if self.adapter == "memory":
             assert self.make is not None
             return FixedSamples(dataset, self.make())

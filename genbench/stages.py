@@ -20,13 +20,14 @@ from genbench import features
 from genbench.errors import Unavailable
 from genbench.features import Extractor, Features
 from genbench.plan import STAGES, Plan
+from genbench.protocol import n_classes
 from genbench.records import Run, content_key
 from genbench.sources import FixedSamples, Source, TrueData
 
 if TYPE_CHECKING:
     from genbench.numerics.points import Points
 
-FILES = {"sample_logits": "sample_features"}  # stages that share a file
+FILES = {"sample_logits": "sample_features", "class_logits": "class_features"}  # stages that share a file
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,7 @@ class Stages:
         self.memo: dict[tuple[str, str | None], Any] = {}
         self.shared = shared  # of all models: extractors, features of the data
         self.phases: dict[str, float] = {}
-        self.keys: dict[
-            tuple[str, str | None], str
-        ] = {}  # of arrays, by stage and extractor
+        self.keys: dict[tuple[str, str | None], str] = {}  # of arrays, by stage and extractor
         self.tell: Callable[[str], None] = lambda text: None  # where progress inside a stage is shown
 
     def get(self, need: str, extractor: str | None) -> Any:
@@ -192,22 +191,106 @@ class Stages:
             raise Unavailable(f"the protocol takes {n} samples, there are {len(model.fixed)}")
         return model.fixed[:n]
 
-    def extracted(self, extractor: str) -> dict[str, np.ndarray]:
+    def extracted(self, extractor: str, prefix: str = "sample_") -> dict[str, np.ndarray]:
+        """Features, and logits if there are any, of the samples, or of the `class_` samples."""
+
         def make() -> dict[str, np.ndarray]:
-            features, logits = self.extract(extractor, self.get("samples", None))
+            x = self.get("samples" if prefix == "sample_" else "class_samples", None)
+            features, logits = self.extract(extractor, x)
             return {"features": features} if logits is None else {"features": features, "logits": logits}
 
-        fields = {**self.part("sample_features"), "extractor": self.plan.extractors[extractor]}
+        fields = {**self.part(f"{prefix}features"), "extractor": self.plan.extractors[extractor]}
         return self.stored(fields, make)
 
     def sample_features(self, extractor: str) -> Points:
         return self.points(self.extracted(extractor)["features"])
 
     def sample_logits(self, extractor: str) -> np.ndarray:
-        arrays = self.extracted(extractor)
+        return self.logits(self.extracted(extractor), extractor)
+
+    def logits(self, arrays: dict[str, np.ndarray], extractor: str) -> np.ndarray:
         if "logits" not in arrays:
             raise Unavailable(f"extractor '{extractor}' is no classifier: it gives no logits")
         return arrays["logits"]
+
+    def class_labels(self) -> np.ndarray:
+        """The class asked of every sample: 0, 1, ... in turn, or what samples drawn elsewhere say."""
+        n = self.protocol.n_samples
+        if isinstance(self.model, FixedSamples):
+            if self.model.labels is None:
+                raise Unavailable("the samples have no labels: no class was asked of them")
+            return self.model.labels[:n]
+        known, classes = n_classes(self.model), int(self.labels("train").max()) + 1
+        if known != classes:
+            what = f"knows {known} classes, the dataset has {classes}" if known else "is not class-conditional"
+            raise Unavailable(f"the model {what}")
+        return np.arange(n) % known
+
+    def class_samples(self) -> np.ndarray:
+        """Samples of the classes in `class_labels`."""
+        labels = self.get("class_labels", None)
+        if isinstance(self.model, FixedSamples):
+            return self.get("samples", None)
+
+        def make() -> dict[str, np.ndarray]:
+            from genbench.sampling import draw
+
+            p = self.protocol
+            tell = self.progress("class samples", p.n_samples)
+            return {"samples": draw(self.model, p.n_samples, p.seed, p.block_size, self.device, tell, labels)}
+
+        return self.stored(self.part("class_samples"), make)["samples"]
+
+    def class_features(self, extractor: str) -> Points:
+        self.get("class_labels", None)
+        if isinstance(self.model, FixedSamples):
+            return self.get("sample_features", extractor)
+        return self.points(self.extracted(extractor, "class_")["features"])
+
+    def class_logits(self, extractor: str) -> np.ndarray:
+        self.get("class_labels", None)
+        if isinstance(self.model, FixedSamples):
+            return self.get("sample_logits", extractor)
+        return self.logits(self.extracted(extractor, "class_"), extractor)
+
+    def path_lengths(self, extractor: str) -> np.ndarray:
+        from genbench.paths import path_lengths
+
+        def make() -> dict[str, np.ndarray]:
+            p, seen = self.protocol, self.extractor(extractor)
+            tell = self.progress("paths", p.n_samples)
+            lengths = path_lengths(
+                self.model, seen, p.n_samples, p.seed, p.block_size, p.step, p.path, self.device, tell
+            )
+            return {"lengths": lengths}
+
+        fields = {**self.part("path_lengths"), "extractor": self.plan.extractors[extractor]}
+        return self.stored(fields, make)["lengths"]
+
+    def reconstructions(self) -> np.ndarray:
+        """What the model gives back of every test example, real numbers in the raw range of the space."""
+        if not hasattr(self.model, "reconstruct"):
+            raise Unavailable("the model has no reconstruct")
+
+        def make() -> dict[str, np.ndarray]:
+            from genbench.sampling import reconstruct
+
+            x = self.test()
+            return {"x": reconstruct(self.model, x, self.batch_size, self.device, self.progress("examples", len(x)))}
+
+        return self.stored(self.part("reconstructions"), make)["x"]
+
+    def reconstruction_features(self, extractor: str) -> Points:
+        """Of the reconstructions, rounded to the nearest level where the space has levels."""
+
+        def make() -> dict[str, np.ndarray]:
+            x, levels = self.get("reconstructions", None), self.dataset.space.levels
+            if levels is not None:
+                x = np.clip(np.rint(x), 0, levels - 1).astype(self.dataset.space.dtype)
+            return {"features": self.extract(extractor, x)[0]}
+
+        fields = {**self.part("reconstruction_features"), "extractor": self.plan.extractors[extractor]}
+        return self.points(self.stored(fields, make)["features"])
 
     def log_likelihood(self) -> Any:
         from genbench.likelihood import LogLikelihood, log_likelihood

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from genbench import datasets
+from genbench import catalog, datasets, pictures
 from genbench.audit import Finding, findings, holm, markdown, prepare
 from genbench.datasets import Dataset
 from genbench.errors import GenbenchError, Unavailable
@@ -211,7 +211,7 @@ def test_what_cannot_be_planted_says_why(data, fault, strength, why):
 
 def finding(real, direction="lower", **values) -> Finding:
     draws = {float(name[1:]) / 10: tuple(map(float, v)) for name, v in values.items()}
-    return Finding("m", "training data", "", direction, "blur", tuple(map(float, real)), draws)
+    return Finding("m", "samples alone", "", direction, "blur", tuple(map(float, real)), draws)
 
 
 def test_a_fault_is_seen_where_every_draw_is_worse_than_every_real_one():
@@ -262,6 +262,20 @@ def test_holm_by_hand():
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.5, 0.9]) == [1.0, 1.0]
     assert holm([]) == []
+
+
+def test_a_curve_stands_at_its_strengths_in_standard_deviations_upwards_worse():
+    """Of real draws 1, 2, 3 mean 2 and sd 1; no value leaves a gap; any change of a constant goes off the scale."""
+    from matplotlib.figure import Figure
+
+    ax = Figure().subplots()
+    found = finding([1, 2, 3], "higher", s1=[1, 1], s5=[-3, -1])
+    pictures.curve(ax, found, [0.1, 0.2, 0.5], {})
+    np.testing.assert_allclose(ax.lines[0].get_xydata(), [[0, 0], [1, 1], [3, 4]])
+    np.testing.assert_allclose(ax.collections[0].get_segments()[2], [[3, 3], [3, 5]])
+    pictures.curve(ax, finding([2, 2], s1=[2, 2], s2=[2.1, 2.1]), [0.1, 0.2], {})
+    np.testing.assert_allclose(ax.lines[-1].get_xydata(), [[0, 0], [1, 0], [2, pictures.REACH]])
+    assert pictures.audit([found, replace(found, fault="noise", silent=(0.2,))]).startswith(b"\x89PNG")
 
 
 # --- An audit of the digits
@@ -353,8 +367,6 @@ def test_a_draw_is_the_same_whatever_else_is_asked_for(digits):
 
 
 def test_all_means_every_metric_of_samples(digits):
-    from genbench import catalog
-
     asked = {job.metric for job in prepare(digits, replace(SUITE, metrics=("all",)), seeds=2).todo.jobs}
     assert {"fd", "precision-recall", "copies", "memorisation", "classes"} <= asked
     assert not asked & {"nll", "nll-ais", "nll-ode", "throughput", "class-accuracy"}

@@ -49,7 +49,7 @@ def test_suite_names_what_exists(name):
 
 @pytest.mark.parametrize("name", catalog.names("datasets"))
 def test_dataset_keeps_the_contract(name, request):
-    needs_files = name.startswith(("mnist", "tiny"))
+    needs_files = name.startswith(("mnist", "stacked", "tiny"))
     root = request.getfixturevalue("data_root") if needs_files else None
     data = datasets.load(name, root)
     assert data.licence

@@ -26,7 +26,8 @@ def histograms(n, m, skew, size, seed=0, K=60):
 
 def test_bins_are_those_of_scikit_learn_and_scipy():
     x, y = data()
-    centres = KMeans(20, n_init=1, max_iter=100, random_state=0, algorithm="elkan").fit(y.astype(float)).cluster_centers_
+    means = KMeans(20, n_init=1, max_iter=100, random_state=0, algorithm="elkan")
+    centres = means.fit(y.astype(float)).cluster_centers_
     a, b = (np.bincount(cdist(z, centres).argmin(1), minlength=20) for z in (x, y))
     found = bins.compute(x, y, bins=20)
     assert found["ndb"].details["counts"] == a.tolist()
@@ -66,9 +67,7 @@ def test_jsd_runs_from_zero_to_log_two():
 def test_the_jackknife_is_that_of_rows_left_out_one_by_one():
     a, b = np.array([5, 1, 3, 0]), np.array([2, 8, 4, 1])
     rows = np.repeat(np.arange(4), a)
-    left_out = [
-        bins.jsd_of_counts(np.bincount(np.delete(rows, i), minlength=4), b, {}).value for i in range(len(rows))
-    ]
+    left_out = [bins.jsd_of_counts(np.bincount(np.delete(rows, i), minlength=4), b, {}).value for i in range(len(rows))]
     assert bins._jackknife(a, b / b.sum()) == pytest.approx(8 * np.var(left_out), rel=1e-12)
 
 

@@ -1,4 +1,4 @@
-"""FLD: the fit against the reference formula by automatic differentiation, the density against SciPy, and simulation."""
+"""FLD: the reference formula by automatic differentiation, the density against SciPy, simulation."""
 
 import math
 

@@ -113,9 +113,9 @@ def test_the_design_effect_is_that_of_a_common_error():
     for _ in range(replicates):
         x, y = Points(rng.standard_normal((n, 1))), Points(rng.standard_normal((m, 1)))
         design = _groups.design(judged, x, y, at_least=2)
-        assert design.groups == 5
+        assert design.groups == 10
         effects.append(design.effect)
-    spread = math.sqrt(2 / (5 - 1) / replicates)  # of a variance from 5 groups, relative
+    spread = math.sqrt(2 / (10 - 1) / replicates)  # of a variance from 10 groups, relative
     assert np.mean(effects) == pytest.approx(1 + c**2 * n / m, rel=4 * spread)
 
 

@@ -60,14 +60,21 @@ def load_samples(path: Path, space: Space) -> np.ndarray:
     Raises:
         GenbenchError: no such file, or values that are not in the space.
     """
-    x, _ = single(read(path), path)
+    return load_labelled(path, space)[0]
+
+
+def load_labelled(path: Path, space: Space) -> tuple[np.ndarray, np.ndarray | None]:
+    """The same, with the class that was asked of every sample, `[n]` int64, where an `.npz` holds `labels`."""
+    x, labels = single(read(path), path)
+    if labels is not None:
+        labels = as_labels(labels, len(x), f"{path} (labels)")
     if x.shape[1:] != space.shape and space.is_image:
         c, h, w = space.shape
         if x.shape[1:] == (h, w, c):
             x = np.moveaxis(x, -1, 1)
         elif x.shape[1:] == (h, w) and c == 1:
             x = x[:, None]
-    return in_space(x, space, str(path))
+    return in_space(x, space, str(path)), labels
 
 
 def read(path: Path) -> dict[str, np.ndarray]:

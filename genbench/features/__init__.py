@@ -11,11 +11,15 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from genbench.errors import GenbenchError
 from genbench.space import Space
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Features = tuple[np.ndarray, np.ndarray | None]  # features [n, d], logits [n, classes] or None
 
@@ -30,6 +34,8 @@ class Extractor:
         preprocessing: resize rule and input range, in words: they decide the value.
         extract: `[n, *shape]` -> (features `[n, d]` float32, logits `[n, classes]` or None), for one batch.
         weights: sha256 of the file of weights, None where there is none.
+        between: the features of images between the levels, float64 `[n, *shape]` -> `[n, d]`, None where it
+            can see levels only.
     """
 
     name: str
@@ -37,6 +43,7 @@ class Extractor:
     preprocessing: str
     extract: Callable[[np.ndarray], Features]
     weights: str | None = None
+    between: Callable[[Tensor], Tensor] | None = None
 
     def __call__(
         self, x: np.ndarray, batch_size: int = 500, progress: Callable[[int], None] = lambda done: None

@@ -7,6 +7,7 @@ It normalises nothing over a batch, so the features of an image do not depend on
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -102,11 +103,15 @@ def extractor_of(name: str, path: Path, space: Space, device: str) -> Extractor:
             features = model.features(scaled(to_tensor(x, space, device), space))
             return features.cpu().numpy(), model.head(features).cpu().numpy()
 
+    @torch.no_grad()
+    def between(x: Tensor) -> Tensor:
+        return copy.deepcopy(model).double().features(x / top)
+
     height, width = space.shape[1:]
     top = space.levels - 1
     rule = f"{height}x{width}, no resize; levels 0..{top} divided by {top}"
     sha256 = checkpoint.sha256_file(path)
-    return Extractor(name, sha256, rule, extract, weights=sha256)
+    return Extractor(name, sha256, rule, extract, sha256, between)
 
 
 def refusal(name: str, needs: str, space: Space) -> GenbenchError:

@@ -15,4 +15,4 @@ def extractor(space: Space, weights: Path | None = None, device: str = "cpu") ->
         return x.reshape(len(x), -1).astype(np.float32), None
 
     rule = "raw values, flattened"
-    return Extractor("pixels", identity(rule), rule, extract)
+    return Extractor("pixels", identity(rule), rule, extract, between=lambda x: x.flatten(1))

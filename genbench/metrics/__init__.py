@@ -6,6 +6,8 @@ Every file here defines
     NEEDS       the inputs of `compute`, by the names of the stages in `stages.py`:
                 samples, train, validation, test [n, *shape]; sample_features, train_features, test_features [n, d];
                 sample_logits [n, c]; train_labels, test_labels [n]; modes (centres [m, d], sd);
+                class_features [n, d], class_logits [n, c], class_labels [n], of samples of classes asked for;
+                reconstructions [n, *shape], reconstruction_features [n, d], of the test set; path_lengths [n];
                 log_likelihood; class_log_likelihoods [n, c];
                 flow_log_likelihood; annealing; timings; space
     OUTPUTS     {name: {"unit": ..., "direction": "lower" | "higher" | "none", "title": ...}}

@@ -29,7 +29,7 @@ from genbench import metrics
 from genbench.metrics import Measure
 from genbench.numerics.points import Points
 
-MANY, FEW, ROWS = 10, 5, 50  # groups: many where each has so many rows, else few
+MANY, FEW, ROWS = 10, 5, 20  # groups: many where each has so many rows of either set, else few
 Judged = Callable[[Points, Points], np.ndarray]  # two sets -> a value for every row of one of them, `[n]`
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
+
 import numpy as np
 
 from genbench.errors import GenbenchError, ModelError
@@ -46,3 +48,12 @@ def enough(n: int, what: str, at_least: int) -> None:
             f"{what}: this metric needs at least {at_least} rows, got {n}",
             "Ask for more samples (--samples), or take a larger dataset.",
         )
+
+
+def labels_of(x: Sized, labels: np.ndarray, what: str, classes: int | None = None) -> np.ndarray:
+    """`labels` themselves, if they are classes `[n]`, one for each row of `x`, below `classes` if that is known."""
+    wrong = labels.shape != (len(x),) or labels.dtype.kind not in "iu"
+    if wrong or labels.min() < 0 or (classes is not None and labels.max() >= classes):
+        top = "" if classes is None else f"..{classes - 1}"
+        raise ValueError(f"{what}: expected integers 0{top} [{len(x)}], got {labels.dtype} {list(labels.shape)}")
+    return labels

@@ -11,7 +11,9 @@ one distribution, E density = 1 and E coverage = 1 - prod_{i=1..k} (M - i)/(M + 
 even their copies: sets of identical points have both values 0, as in prdc.
 
 Neighbouring balls hold or miss the same samples, and all samples see the same balls. The intervals
-count that by the design effect of `_groups`, and cover the draw of both sets.
+count that by the design effect of `_groups`, and cover the draw of both sets. In many dimensions a
+few samples are near to most of the data, the more so the more data; groups show that too small: with
+1,000 rows in 64 dimensions coverage's interval holds its truth 90 times in 100.
 
 References:
     Reliable fidelity and diversity metrics for generative models (Naeem et al., 2020), equations 3-8.

@@ -11,8 +11,8 @@ much a sample counts, and its small subsets feel the 1/n^2 term most. Here the s
 (by RandomState(0), so their order moves the value by a little of its error) and cut into `parts`,
 and the line goes through FD of all samples and the mean FD without one part. Then every sample
 counts alike, the line adds nothing to the linear part of the variance V1 + V2 (see `_halves.py`) and
-V2 / (parts - 1) to the quadratic part, and what remains of a term c/n^2 is about -c/n^2, which at
-n = 5 d equally strong features is a fifth of the standard error, and at n = 2 d two thirds of it.
+V2 / (parts - 1) to the quadratic part, and of a term c/n^2 some -c/n^2 remains. With 5 samples per
+feature that is a third of the standard error, with 2 it may be all of it: below 4 there is a warning.
 
 The interval covers the draw of the samples and of the training set.
 
@@ -23,6 +23,7 @@ References:
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import reduce
 
 import numpy as np
@@ -51,32 +52,33 @@ def compute(
     if parts < 2:
         raise GenbenchError(f"fd_infinity: parts is {parts}", "Give a whole number of at least 2.")
     enough(len(x), f"fd_infinity with parts={parts}", 2 * parts)
-    subsets = _without_one_part(x, parts)
-    whole, less = sum(terms(x, y)), float(np.mean([sum(terms(subset, y)) for subset in subsets]))
-    size = 1 / np.mean([1 / len(subset) for subset in subsets])
-    slope = (less - whole) / (1 / size - 1 / len(x))
+    found = [(1 / len(subset), sum(terms(subset, y))) for subset in _without_one_part(x, parts)]
+    inverse, less = (float(part) for part in np.mean(found, 0))
+    whole = sum(terms(x, y))
+    slope = (less - whole) / (inverse - 1 / len(x))
     once, twice = variance(linear_variance, x, y), linear_variance(x, y)  # V1 + V2, and V1 + 2 V2
     stderr = np.sqrt(once + max(twice - once, 0.0) / (parts - 1))
     details = {
         "n_samples": len(x),
         "n_train": len(y),
         "dimension": x.d,
-        "sizes": [len(x), float(size)],
+        "sizes": [len(x), 1 / inverse],
         "fd": [whole, less],
-        "slope": float(slope),
+        "slope": slope,
     }
+    curved = f"{len(x)} samples of {x.d} features: below 4 to 1, FD may not be linear in 1/n, and the value too low"
+    warnings = (curved,) if len(x) < 4 * x.d else ()
     method = "normal, by the influence function with its quadratic part corrected from halves"
-    return {"fd_infinity": normal(float(whole - slope / len(x)), float(stderr), method=method, details=details)}
+    value = whole - slope / len(x)
+    return {"fd_infinity": normal(value, float(stderr), method=method, details=details, warnings=warnings)}
 
 
-def _without_one_part(x: Points, parts: int) -> list[Points]:
+def _without_one_part(x: Points, parts: int) -> Iterator[Points]:
     """The shuffled rows without each part in turn; moments are merged from those of the parts."""
     shuffled = x.x[np.random.RandomState(0).permutation(len(x))]
     blocks = [Points(rows, x.device, x.tile) for rows in np.array_split(shuffled, parts)]
-    subsets = []
     for i in range(parts):
         others = blocks[:i] + blocks[i + 1 :]
         subset = Points(np.concatenate([block.x for block in others]), x.device, x.tile)
         subset.moments = reduce(merge, [block.moments for block in others])
-        subsets.append(subset)
-    return subsets
+        yield subset

@@ -21,7 +21,8 @@ import numpy as np
 
 from genbench.metrics import Measure, normal
 from genbench.metrics._inputs import enough, point_sets
-from genbench.numerics.kernels import Cubic, Kernel
+from genbench.numerics.kernels import Cubic, own_sums, sums
+from genbench.numerics.neighbours import TILE
 from genbench.numerics.points import Points
 
 VERSION = 1
@@ -41,25 +42,19 @@ def compute(
         details |= {"subset_std": float(values.std())}
         why = "none: subsets overlap, so their spread is no standard error; subsets=0 has one"
         return {"kd": Measure(float(values.mean()), "estimate", None, None, why, details=details)}
-    value, stderr = unbiased_mmd2(x, y, Cubic()), jackknife_stderr(x, y, Cubic())
-    return {"kd": normal(value, stderr, method="normal, delete-one jackknife", details=details)}
+    xx, yy, xy, yx = (a.kernel_sums(b, Cubic()) for a, b in ((x, x), (y, y), (x, y), (y, x)))
+    stderr = float(np.sqrt(jackknife(xx, xy, len(y)) + jackknife(yy, yx, len(x))))
+    method = "normal, delete-one jackknife"
+    return {"kd": normal(unbiased_mmd2(xx, yy, xy), stderr, method=method, details=details)}
 
 
-def unbiased_mmd2(x: Points, y: Points, kernel: Kernel) -> float:
-    """The U-statistic: no row is compared with itself."""
-    n, m = len(x), len(y)
-    xx, yy, xy = x.kernel_sums(x, kernel).sum(), y.kernel_sums(y, kernel).sum(), x.kernel_sums(y, kernel).sum()
-    return float(xx / (n * (n - 1)) + yy / (m * (m - 1)) - 2 * xy / (n * m))
+def unbiased_mmd2(xx: np.ndarray, yy: np.ndarray, xy: np.ndarray) -> float:
+    """The U-statistic from row sums: within x `[n]` and y `[m]` without the diagonal, and of x against y `[n]`."""
+    n, m = len(xx), len(yy)
+    return float(xx.sum() / (n * (n - 1)) + yy.sum() / (m * (m - 1)) - 2 * xy.sum() / (n * m))
 
 
-def jackknife_stderr(x: Points, y: Points, kernel: Kernel) -> float:
-    """Of the U-statistic, each set's rows left out one at a time."""
-    first = _jackknife(x.kernel_sums(x, kernel), x.kernel_sums(y, kernel), len(y))
-    second = _jackknife(y.kernel_sums(y, kernel), y.kernel_sums(x, kernel), len(x))
-    return float(np.sqrt(first + second))
-
-
-def _jackknife(within: np.ndarray, across: np.ndarray, m: int) -> float:
+def jackknife(within: np.ndarray, across: np.ndarray, m: int) -> float:
     """(n-1)/n sum_i (KD_(i) - mean)^2 over the rows of one set, by taking row i out of the sums.
 
     Arguments:
@@ -77,7 +72,8 @@ def _over_subsets(x: np.ndarray, y: np.ndarray, subsets: int, size: int) -> np.n
     rng = np.random.RandomState(2020)
     values = np.empty(subsets)
     for i in range(subsets):
-        a = Points(x[rng.choice(len(x), size, replace=False)])
-        b = Points(y[rng.choice(len(y), size, replace=False)])
-        values[i] = unbiased_mmd2(a, b, Cubic())
+        a = x[rng.choice(len(x), size, replace=False)]
+        b = y[rng.choice(len(y), size, replace=False)]
+        xx, yy = (own_sums(rows, (Cubic(),), TILE)[Cubic()] for rows in (a, b))
+        values[i] = unbiased_mmd2(xx, yy, sums(a, b, (Cubic(),), TILE)[0][Cubic()])
     return values

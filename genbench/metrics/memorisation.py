@@ -39,6 +39,7 @@ import math
 import numpy as np
 
 from genbench.metrics import Measure
+from genbench.metrics._groups import wilson
 from genbench.metrics._inputs import point_sets
 from genbench.numerics.neighbours import Rows, count_within
 from genbench.numerics.points import Points
@@ -68,12 +69,12 @@ def compute(sample_features: Points, train_features: Points, test_features: Poin
     n_eff = len(x) ** 2 / float((crowd**2).sum())
 
     q = len(train) / (len(train) + len(test) - real)
-    low, high, p = *_wilson(float(y.mean()), n_eff), float(y.mean())
+    low, high, p = *wilson(float(y.mean()), n_eff), float(y.mean())
     value, interval = (p - q) / (1 - q), ((low - q) / (1 - q), (high - q) / (1 - q))
     stderr = math.sqrt(p * (1 - p) / n_eff) / (1 - q)
     usual, _ = test.nearest(train)
     close = float((to_train[:, 0] < np.quantile(usual, 0.01)).mean())
-    flagged = _flagged(interval[0], _wilson(close, len(x))[0])
+    flagged = _flagged(interval[0], wilson(close, len(x))[0])
     details = {
         "flagged": flagged,
         **({"flag": "most samples owe their place to a training example: the model copies"} if flagged else {}),
@@ -119,11 +120,3 @@ def _flagged(leaning: float, close: float) -> bool:
 def _spread(x: np.ndarray) -> float:
     """Root-mean-square distance from the mean."""
     return math.sqrt(float(x.var(0, dtype=np.float64).sum()))
-
-
-def _wilson(p: float, n: float) -> tuple[float, float]:
-    """Wilson's score interval of a share (1927), for a number of trials that need not be whole."""
-    z2 = 1.959963984540054**2
-    middle = (p + z2 / (2 * n)) / (1 + z2 / n)
-    half = math.sqrt(z2 * (p * (1 - p) / n + z2 / (4 * n * n))) / (1 + z2 / n)
-    return middle - half, middle + half

@@ -89,9 +89,10 @@ def least_ratio(x: Rows, y: Rows, squared_radii: np.ndarray, shape: tuple[int, i
 
     def proposed(tile: Tile) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Places in x and in y that may be nearest yet, and lower bounds on their ratios."""
-        d2, w = tile.d2.double(), weight[tile.columns]
-        bound[tile.rows] = torch.minimum(bound[tile.rows], ((d2 + tile.error) * w).amin(1))
-        low = (d2 - tile.error) * w
+        w = weight[tile.columns]
+        high = tile.d2.double().add_(tile.error).mul_(w)
+        bound[tile.rows] = torch.minimum(bound[tile.rows], high.amin(1))
+        low = high.sub_(2 * tile.error * w)
         i, j = (low <= bound[tile.rows, None]).nonzero(as_tuple=True)
         return (i + tile.rows.start).cpu().numpy(), (j + tile.columns.start).cpu().numpy(), low[i, j].cpu().numpy()
 

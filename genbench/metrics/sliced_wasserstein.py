@@ -43,7 +43,7 @@ OUTPUTS = {
 }
 REFERENCE = "Bonneel et al., 2015; Berthet et al., 2026"
 
-BLOCK = 2**23  # projections held at once: 64 MiB
+BLOCK = 2**22  # projections held at once: 32 MiB
 
 
 def compute(
@@ -86,37 +86,35 @@ def slices(x: Points, y: Points, U: Tensor) -> tuple[np.ndarray, float]:
     parts += [Part(a, b, n, m) for a, b in zip(split(n), split(m), strict=True)]
     step = max(1, BLOCK // (n + m))
     for s in range(0, len(U), step):
-        of_x, of_y = (_project(points.x, U[s : s + step]).sort(dim=1) for points in (x, y))
-        squares.append((of_x.values[:, i] - of_y.values[:, j]).square() @ weights)
+        X, x_rows = _project(x.x, U[s : s + step]).sort(dim=1)
+        Y, y_rows = _project(y.x, U[s : s + step]).sort(dim=1)
+        squares.append((X[:, i] - Y[:, j]).square() @ weights)
         for part in parts:
-            part.add(of_x, of_y)
+            part.add(X, x_rows, Y, y_rows)
     whole, *halves = (part.linear_variance(len(U)) for part in parts)
     return torch.cat(squares).numpy(), corrected(whole, halves)
 
 
 class Part:
-    """Sums phi over directions, for some rows of x and of y."""
+    """Some of the rows of x and of y, with the sum of their phi over directions."""
 
-    def __init__(self, rows: np.ndarray, others: np.ndarray, n: int, m: int) -> None:
-        self.members = torch.zeros(n, dtype=torch.bool), torch.zeros(m, dtype=torch.bool)
-        self.phi = torch.zeros(n, dtype=torch.float64), torch.zeros(m, dtype=torch.float64)
-        for member, index in zip(self.members, (rows, others), strict=True):
-            member[torch.from_numpy(index)] = True
+    def __init__(self, x_rows: np.ndarray, y_rows: np.ndarray, n: int, m: int) -> None:
+        self.in_x, self.in_y = torch.zeros(n, dtype=torch.bool), torch.zeros(m, dtype=torch.bool)
+        self.in_x[torch.from_numpy(x_rows)] = True
+        self.in_y[torch.from_numpy(y_rows)] = True
+        self.phi1, self.phi2 = np.zeros(n), np.zeros(m)
 
-    def add(self, of_x: torch.return_types.sort, of_y: torch.return_types.sort) -> None:
-        """Of all rows' projections, sorted `[B, n]` and `[B, m]`: a part of what is sorted is sorted."""
-        sorted_rows = []
-        for (values, order), member in zip((of_x, of_y), self.members, strict=True):
-            keep = member[order]
-            sorted_rows.append((values[keep].view(len(values), -1), order[keep].view(len(values), -1)))
-        (X, x_rows), (Y, y_rows) = sorted_rows
-        for phi, rows, values in zip(self.phi, (x_rows, y_rows), (potential(X, Y), potential(Y, X)), strict=True):
-            phi += torch.zeros(len(rows), len(phi), dtype=phi.dtype).scatter_(1, rows, values).sum(0)
+    def add(self, X: Tensor, x_rows: Tensor, Y: Tensor, y_rows: Tensor) -> None:
+        """Projections of all rows, sorted, and which rows they are: `[B, n]`, `[B, n]`, `[B, m]`, `[B, m]`."""
+        X, x_rows = (sorted_[self.in_x[x_rows]].view(len(X), -1) for sorted_ in (X, x_rows))  # sorted still
+        Y, y_rows = (sorted_[self.in_y[y_rows]].view(len(Y), -1) for sorted_ in (Y, y_rows))
+        self.phi1 += np.bincount(x_rows.flatten(), potential(X, Y).flatten(), len(self.phi1))
+        self.phi2 += np.bincount(y_rows.flatten(), potential(Y, X).flatten(), len(self.phi2))
 
     def linear_variance(self, directions: int) -> float:
         """J: var phi1 / n + var phi2 / m."""
-        means = [phi[member] / directions for phi, member in zip(self.phi, self.members, strict=True)]
-        return sum(float(phi.var()) / len(phi) for phi in means)
+        means = self.phi1[self.in_x] / directions, self.phi2[self.in_y] / directions
+        return sum(float(phi.var(ddof=1)) / len(phi) for phi in means)
 
 
 def merged_steps(n: int, m: int) -> tuple[Tensor, Tensor, Tensor]:

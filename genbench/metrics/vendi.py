@@ -11,7 +11,9 @@ X'X/n, and a first-order perturbation of the eigenvalues gives what that adds to
 
     phi(u) = sum_k (v_k.u)^2 dH/dlambda_k - sum_k lambda_k dH/dlambda_k,    v_k the eigenvectors,
 
-hence var H = var phi / n, less its quadratic part (see `_halves.py`), which rules where all eigenvalues are alike.
+hence var H = var phi / n, less its quadratic part (see `_halves.py`), which rules where all eigenvalues
+are alike. With n < 3 d that is too little, since each row has an eigenvector almost to itself, and the
+delete-one jackknife is too much (Efron, Stein 1981); there their geometric mean is taken.
 
 The package vendi-score ignores q in `score_X`, and leaves rows of zeros out of the diversity; here such
 a row is a direction of its own (`numerics/directions.py`).
@@ -41,6 +43,7 @@ NEEDS = ("sample_features",)
 OUTPUTS = {"vendi": {"unit": "effective samples", "direction": "higher", "title": "Vendi score"}}
 REFERENCE = "Friedman & Dieng, 2023"
 
+MANY = 3  # rows per feature: from there on the influence function is enough
 EPS = float(np.finfo(np.float64).eps)
 
 
@@ -53,11 +56,13 @@ def compute(sample_features: np.ndarray | Points, q: float | str = 1.0) -> dict[
     (x,) = directions(x)
     H, _ = _entropy(x, q)
     details = {"n": len(x), "d": x.d, "q": q if math.isfinite(q) else "inf"}
-    if why := _no_interval(*x.x.shape, q):
+    if why := _no_interval(len(x), x.d, q):
         return {"vendi": Measure(math.exp(H), "estimate", None, None, f"none: {why}", details=details)}
-    stderr = math.sqrt(variance(lambda part: float(_entropy(part, q)[1].var(ddof=1) / len(part)), x))
+    stderr = math.sqrt(_variance(x, q))
     half = 1.959963984540054 * stderr
-    method = "normal for the entropy at this n, by its influence function with the quadratic part corrected from halves"
+    how = "its influence function, corrected from halves"
+    how += ", and the delete-one jackknife" if len(x) < MANY * x.d else ""
+    method = f"normal for the entropy at this n, by {how}"
     ci = (math.exp(H - half), math.exp(H + half))
     return {"vendi": Measure(math.exp(H), "estimate", math.exp(H) * stderr, ci, method, details=details)}
 
@@ -68,18 +73,54 @@ def _no_interval(n: int, d: int, q: float) -> str:
         return "halves of fewer than 4 rows show no spread"
     if math.isinf(q):
         return "the largest eigenvalue is not smooth where two of them meet"
-    return f"of order {q:g} only for n of at least 3 d" if q != 1 and n < 3 * d else ""
+    return f"of order {q:g} only for n of at least {MANY} d" if q != 1 and n < MANY * d else ""
+
+
+def _variance(x: Points, q: float) -> float:
+    """Of the entropy H_q."""
+    once = variance(lambda part: float(_entropy(part, q)[1].var(ddof=1) / len(part)), x)
+    if len(x) >= MANY * x.d:
+        return once
+    return math.sqrt(once * (len(x) - 1) * left_out(x).var())
 
 
 def _entropy(x: Points, q: float) -> tuple[float, np.ndarray]:
     """H_q of the unit rows, and the influence phi of each `[n]`."""
-    eigenvalues, squares = _spectrum(x.x.astype(np.float64))
+    eigenvalues, squares = _spectrum(x)
     H, gradient = _renyi(eigenvalues, q)
     return H, squares @ gradient - eigenvalues @ gradient
 
 
-def _spectrum(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def left_out(x: Points) -> np.ndarray:
+    """H_1 without each of the unit rows in turn: `[n]`, exact, from one decomposition.
+
+    Leaving out row x_i takes x_i x_i' / n from C = X'X/n, which adds N_i(t) / D_i(t) to tr (C + t)^-1 by
+
+        N = sum_k p_k lambda_k / (lambda_k + t)^2,   D = sum_k p_k t / (lambda_k + t),   p_k = (v_k.x_i)^2 / n lambda_k
+
+    (Sherman, Morrison; what the p_k lack to 1 belongs to lambda = 0), and
+
+        tr C log C = int_0^inf [tr C / (1 + t) - tr C (C + t)^-1] dt.
+
+    The trapezoidal rule in log t errs by exp(-2 pi^2 / h), the integrand being analytic for |Im log t| < pi.
+    """
+    n, h = len(x), 0.5
+    w, squares = _spectrum(x)
+    p, w = squares / (n * w), w[:, None]
+    t = np.exp(np.arange(-36, 36, h))  # beyond, less than exp(-36) is missing
+    N = p @ (w / (w + t) ** 2)  # [n, len(t)]
+    D = p @ (t / (w + t)) + np.maximum(1 - p.sum(1, keepdims=True), 0)
+    change = h * ((t * N / D - 1 / (n * (1 + t))) @ t)  # of tr C log C, tr C being less by 1/n
+    whole = float((w * np.log(w)).sum())
+    return -n / (n - 1) * (whole + change) - math.log(n / (n - 1))  # C times n / (n - 1) has trace 1
+
+
+def _spectrum(x: Points) -> tuple[np.ndarray, np.ndarray]:
     """The eigenvalues lambda_k of X'X/n that stand clear of rounding `[r]`, and (v_k.x_i)^2 `[n, r]`."""
+    return x.remember("spectrum", lambda: _decompose(x.x.astype(np.float64)))
+
+
+def _decompose(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     n, d = X.shape
     w, V = eigh(X.T @ X / n if d < n else X @ X.T / n)
     keep = w > len(w) * EPS * w[-1]

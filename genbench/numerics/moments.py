@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 
 @dataclass(frozen=True)
@@ -57,5 +56,5 @@ def merge(a: Moments, b: Moments) -> Moments:
 def _of_block(x: np.ndarray) -> Moments:
     x = x.astype(np.float64)
     mean = x.mean(0)
-    centred = torch.from_numpy(x - mean)  # [n, d]
-    return Moments(len(x), mean, (centred.T @ centred).numpy())
+    centred = x - mean  # [n, d]
+    return Moments(len(x), mean, centred.T @ centred)  # NumPy sees that it is symmetric, and does half the work

@@ -18,13 +18,14 @@ import numpy as np
 
 from genbench.numerics import kernels, neighbours
 from genbench.numerics.kernels import Cubic, Gaussian, Kernel
-from genbench.numerics.moments import Moments, moments
+from genbench.numerics.moments import Moments, merge, moments
 from genbench.numerics.neighbours import TILE, Counts, Nearest, Rows, Table, Taker, Within
 
 T = TypeVar("T")
 WIDTH, WIDTH_MET = 5, 2  # neighbours in the tables within a set and between two: what metrics usually ask for
 BALLS = (3, 5)  # neighbours that the radius of a ball usually reaches to
 
+HALVED = 8  # rows from which kernels are summed over halves
 KERNELS = (Cubic(), Gaussian(10.0))  # those of KID and CMMD, from the same products
 
 
@@ -72,8 +73,25 @@ class Points:
             found[key] = make()
         return found[key]
 
+    def shuffled(self, seed: int) -> np.ndarray:
+        """The places of the rows in a random order that their contents alone decide, not how they came: `[n]`."""
+        x = np.ascontiguousarray(self.x)
+        order = np.argsort(x.view(f"V{x.itemsize * self.d}")[:, 0], kind="stable")
+        return order[np.random.RandomState(seed).permutation(len(x))]
+
+    def part(self, places: np.ndarray) -> Points:
+        return Points(self.x[places], self.device, self.tile)
+
+    @cached_property
+    def halves(self) -> tuple[tuple[np.ndarray, Points], tuple[np.ndarray, Points]]:
+        """Places and rows of two random halves. What is summed over all rows is summed over theirs."""
+        places = self.shuffled(0)
+        return (places[::2], self.part(places[::2])), (places[1::2], self.part(places[1::2]))
+
     @cached_property
     def moments(self) -> Moments:
+        if "halves" in self.__dict__:
+            return merge(*(half.moments for _, half in self.halves))
         return moments(self.x)
 
     @cached_property
@@ -143,13 +161,27 @@ class Points:
         return Within(self.rows, other.rows, radii)
 
     def kernel_sums(self, other: Points, kernel: Kernel) -> np.ndarray:
-        """sum_j k(x_i, y_j) over the rows of `other` for every row, without j = i if `other` is this set: `[n]`."""
+        """sum_j k(x_i, y_j) over the rows of `other` for every row, without j = i if `other` is this set: `[n]`.
+
+        From the sums of the halves, which some standard errors ask for too.
+        """
+        if min(len(self), len(other)) < HALVED:
+            return self._kernel_sums(other, kernel)
+
+        def make() -> np.ndarray:
+            total = np.zeros(len(self))
+            for places, half in self.halves:
+                total[places] = sum(half._kernel_sums(against, kernel) for _, against in other.halves)
+            return total
+
+        return self.remember_against(other, ("sums of halves", kernel), make)
+
+    def _kernel_sums(self, other: Points, kernel: Kernel) -> np.ndarray:
         together = KERNELS if kernel in KERNELS else (kernel,)
-        if other is self:
-            return self.remember(
-                ("sums", together), lambda: kernels.own_sums(self.x, together, self.tile, self.device)
-            )[kernel]
         key = ("sums", together)
+        if other is self:
+            sums = self.remember(key, lambda: kernels.own_sums(self.x, together, self.tile, self.device))
+            return sums[kernel]
         if other not in self._against or key not in self._against[other]:
             mine, theirs = kernels.sums(self.x, other.x, together, self.tile, self.device)
             self.remember_against(other, key, lambda: mine)

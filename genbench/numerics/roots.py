@@ -22,7 +22,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cholesky, eigh, solve_triangular, svd
+from scipy.linalg import cholesky, eigh, lapack, solve_triangular, svd
 
 EPS = float(np.finfo(np.float64).eps)
 
@@ -71,7 +71,7 @@ def root_trace(S1: np.ndarray, S2: np.ndarray) -> float:
     """tr (S1 S2)^(1/2) of two covariances `[d, d]`, positive semi-definite."""
     try:
         L = cholesky(S1, lower=True)
-        w = eigh(L.T @ S2 @ L, eigvals_only=True)
+        w = eigh(_congruent(S2, L), eigvals_only=True)
     except np.linalg.LinAlgError:
         w = None
     if w is not None and _full_rank(w):
@@ -105,7 +105,7 @@ def transport(S1: np.ndarray, S2: np.ndarray) -> Transport:
     """The maps between two covariances `[d, d]`, in the same way as `root_trace`."""
     try:
         L = cholesky(S1, lower=True)
-        squares, W = eigh(L.T @ S2 @ L)
+        squares, W = eigh(_congruent(S2, L))
     except np.linalg.LinAlgError:
         squares = None
     if squares is not None and _full_rank(squares):
@@ -120,6 +120,13 @@ def transport_of_factors(a: Factor, b: Factor) -> Transport:
         return Transport(np.zeros(0), empty, empty)
     U, w, Vt = svd(a.F.T @ b.F, full_matrices=False)
     return Transport(w, a.F_inverse @ U, b.F_inverse @ Vt.T)
+
+
+def _congruent(S: np.ndarray, L: np.ndarray) -> np.ndarray:
+    """The lower half of L' S L, which is all that `eigh` reads, in a quarter of the operations of two products."""
+    reduced, info = lapack.dsygst(S, L, itype=2, lower=1)
+    assert info == 0, info
+    return reduced
 
 
 def _full_rank(eigenvalues: np.ndarray) -> bool:

@@ -1,6 +1,6 @@
 """The kernels of `genbench profile`, each beside its peers in one group and in one run.
 
-pytest tests/benchmarks/test_kernels_speed.py --benchmark-only --benchmark-group-by=group [-k "full and frechet"]
+GOMP_SPINCOUNT=1000 pytest tests/benchmarks/test_kernels_speed.py --benchmark-only --benchmark-group-by=group [-k full]
 
 `full` is n = 10,000 and d = 2048, and for the neighbours also d = 64; `small` takes seconds. `extra_info` holds what
 a way takes in memory beyond its inputs, measured in a fresh process, and its largest error where there is a reference.
