@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from test_likelihood import LinearGaussian, estimate
 
-from genbench.coverage import expected_bound as integral
+from genbench.coverage.likelihoods import expected_bound as integral
 from genbench.likelihood.jackknife import jackknife, jackknife_groups, log_share_of_the_rest
 from genbench.numerics.logmeanexp import LogMeanExp, log_mean_exp
 from genbench.sampling import seeded, to_tensor

@@ -9,7 +9,7 @@ import torch
 from scipy.special import logsumexp
 
 from genbench import catalog
-from genbench.coverage import expected_bound
+from genbench.coverage.likelihoods import expected_bound
 from genbench.errors import ModelError, Unavailable
 from genbench.likelihood import importance, log_likelihood
 from genbench.likelihood.dequantised import Dequantised

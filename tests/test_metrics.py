@@ -16,6 +16,7 @@ from scipy.stats import chi2
 from genbench import _torchvision, datasets
 from genbench.errors import GenbenchError, ModelError
 from genbench.metrics import classes, copies, fd, inception_score, kd, memorisation, modes, precision_recall
+from genbench.numerics.points import Points
 
 FEATURE_METRICS = {"fd": fd, "kd": kd, "precision_recall": precision_recall}
 
@@ -89,6 +90,7 @@ def test_fd_of_a_set_with_itself_is_zero(n, d):
     assert abs(fd.compute(x, x[::-1].copy())["fd"].value) < 1e-9
 
 
+@pytest.mark.usefixtures("parted_by_place")
 def test_fd_with_fewer_rows_than_features_is_that_of_an_isometric_copy():
     # Zero features added and the axes rotated change no distance, but move from n > d to n <= d.
     x, y = (f.astype(np.float64) for f in features(30, 40, 10))
@@ -142,12 +144,13 @@ def test_kd_is_the_u_statistic_by_its_definition():
     assert kd.compute(x, y)["kd"].value == pytest.approx(xx + yy - 2 * xy, rel=1e-12)
 
 
-def test_kd_standard_error_is_the_delete_one_jackknife():
+def test_the_first_order_variance_of_kd_is_the_delete_one_jackknife():
     x, y = features(12, 9, 4)
     without_x = [kd.compute(np.delete(x, i, 0), y)["kd"].value for i in range(12)]
     without_y = [kd.compute(x, np.delete(y, i, 0))["kd"].value for i in range(9)]
-    expected = math.sqrt(11 * np.var(without_x) + 8 * np.var(without_y))
-    assert kd.compute(x, y)["kd"].stderr == pytest.approx(expected, rel=1e-9)
+    X, Y = Points(x), Points(y)
+    assert kd.jackknife(X, Y) == pytest.approx(11 * np.var(without_x), rel=1e-9)
+    assert kd.jackknife(Y, X) == pytest.approx(8 * np.var(without_y), rel=1e-9)
 
 
 def test_kd_standard_error_is_within_a_quarter_of_the_true_spread():

@@ -12,7 +12,7 @@ from scipy.special import gammaln
 
 from genbench import _torchvision
 from genbench.errors import GenbenchError, ModelError
-from genbench.metrics import cmmd, fd, fd_infinity, mifid, sliced_wasserstein, vendi
+from genbench.metrics import _halves, cmmd, fd, fd_infinity, mifid, sliced_wasserstein, vendi
 from genbench.metrics._halves import variance
 from genbench.numerics.directions import directions
 from genbench.numerics.points import Points
@@ -54,13 +54,14 @@ def intercept(sizes, distances):
 
 def test_fd_infinity_is_the_intercept_of_a_line_through_subsets():
     x, y = features(103, 90, 6)  # parts of 21, 21, 21, 20 and 20 rows
-    parts = np.array_split(np.random.RandomState(0).permutation(103), 5)
+    parts = np.array_split(Points(x).shuffled(0), 5)
     subsets = [np.concatenate(parts[:i] + parts[i + 1 :]) for i in range(5)]
     size = 1 / np.mean([1 / len(rows) for rows in subsets])
     expected = intercept([103, size], [frechet(x, y), np.mean([frechet(x[rows], y) for rows in subsets])])
     assert fd_infinity.compute(x, y)["fd_infinity"].value == pytest.approx(expected, rel=1e-8)
 
 
+@pytest.mark.usefixtures("parted_by_place")
 @pytest.mark.parametrize("n", [45, 50, 200])  # subsets of 36, 40 and 160 rows, of 40 features
 def test_fd_infinity_is_the_same_in_an_isometric_copy(n):
     # Zero features added and the axes rotated change no distance, but move from n > d to n <= d.
@@ -105,7 +106,8 @@ def test_fd_infinity_standard_error_is_the_spread(n, m, shift, scale):
     assert_stderr_is_the_spread([fd_infinity.compute(*draw)["fd_infinity"] for draw in draws])
 
 
-def test_fd_infinity_depends_on_the_order_of_samples_by_less_than_its_error():
+@pytest.mark.usefixtures("parted_by_place")
+def test_fd_infinity_depends_on_the_division_into_parts_by_less_than_its_error():
     x, y = features(200, 150, 8)
     rng = np.random.default_rng(0)
     a = fd_infinity.compute(x, y)["fd_infinity"]
@@ -273,6 +275,7 @@ def test_vendi_without_one_row_is_exact(n, d):
     np.testing.assert_allclose(vendi.left_out(Points(x)), expected, rtol=1e-12)
 
 
+@pytest.mark.usefixtures("parted_by_place")
 def test_vendi_standard_error_of_few_rows_is_between_influence_and_jackknife():
     x = unit(features(20, 5, 30)[0])
     influence = variance(lambda part: vendi._entropy(part, 1.0)[1].var(ddof=1) / len(part), Points(x))
@@ -507,6 +510,30 @@ def test_mifid_standard_error_is_the_delete_one_jackknife_of_its_logarithm(shift
     assert measure.stderr / measure.value == pytest.approx(expected, rel=0.05)
 
 
+# Halves
+
+
+def test_variance_is_that_of_a_linear_and_a_quadratic_part(monkeypatch):
+    # J(n) = V1/n + 2 V2/n^2 at n = 100 and 50 gives V1/n + V2/n^2; and J/2 where V1 = 0, of which rounding is no part.
+    for v1, v2, expected in ((3.0, 50.0, 0.03 + 0.005), (0.0, 50.0, 0.005), (3.0, 0.0, 0.03)):
+
+        def first_order(x, y, v1=v1, v2=v2):
+            return v1 / len(x) + 2 * v2 / len(y) ** 2
+
+        sets = Points(np.zeros((100, 1))), Points(np.zeros((100, 2)))
+        assert variance(first_order, *sets) == pytest.approx(expected, rel=1e-12)
+        monkeypatch.setattr(_halves, "PLENTY", 100)
+        assert variance(first_order, *sets) == pytest.approx(expected, rel=1e-12)
+        monkeypatch.undo()
+
+
+def test_halves_are_all_rows_once():
+    x = np.arange(11.0)[:, None]
+    one, other = (half for _, half in Points(x).halves)
+    assert (len(one), len(other)) == (6, 5)
+    assert sorted([*one.x[:, 0], *other.x[:, 0]]) == list(range(11))
+
+
 # Directions
 
 
@@ -533,6 +560,7 @@ def test_the_order_of_rows_changes_nothing(name, n, d):
         assert b[output].value == pytest.approx(a[output].value, rel=1e-10)
 
 
+@pytest.mark.usefixtures("parted_by_place")
 @pytest.mark.parametrize("name", METRICS)
 def test_float32_features_and_sets_that_remember_give_the_same(name):
     x, y = (f.astype(np.float32) for f in features(60, 50, 6))

@@ -154,6 +154,21 @@ def exact_squares(X, Y):
     return neighbours.squared_distance(X.x, Y.x, *pairs).reshape(len(X), len(Y))
 
 
+@pytest.mark.parametrize("k", [1, 5, 50])
+def test_where_float32_cannot_tell_distances_apart_float64_does(rng, monkeypatch, k):
+    again = []
+    precise = neighbours.Tile.precise
+    monkeypatch.setattr(neighbours.Tile, "precise", lambda tile: again.append(tile) or precise(tile))
+    x = rng.standard_normal((700, 8)) * 1e-4 + 1  # rounding of its squares hides the distances
+    x[0] = 1e4
+    X = Points(x, tile=(300, 300))
+    squares, index = X.nearest(X, k)
+    expected, order, _ = brute(x, x, k, own=True)
+    np.testing.assert_allclose(squares, expected, rtol=1e-12)
+    np.testing.assert_array_equal(index, order)
+    assert len(again) >= 3
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_planted_copies_far_from_the_origin_are_at_distance_exactly_zero(rng, dtype):
     y = (rng.standard_normal((300, 2048)) + 5).astype(dtype)

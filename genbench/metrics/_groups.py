@@ -102,17 +102,10 @@ def parts(x: Points, count: int, seed: int) -> list[Points]:
     """
 
     def make() -> list[Points]:
-        order = shuffled(x.x, seed)
-        return [Points(x.x[order[i::count]], x.device, x.tile) for i in range(count)]
+        order = x.shuffled(seed)
+        return [x.part(order[i::count]) for i in range(count)]
 
     return x.remember(("parts", count, seed), make)
-
-
-def shuffled(x: np.ndarray, seed: int) -> np.ndarray:
-    """The places of the rows `[n, d]` in a random order that their contents alone decide: `[n]`."""
-    x = np.ascontiguousarray(x)
-    order = np.argsort(x.view(f"V{x.itemsize * x.shape[1]}")[:, 0], kind="stable")
-    return order[np.random.RandomState(seed).permutation(len(x))]
 
 
 def wilson(p: float, n: float, quantile: float = 1.959963984540054) -> tuple[float, float]:

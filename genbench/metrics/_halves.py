@@ -15,26 +15,10 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from genbench.metrics import Measure
 from genbench.numerics.points import Points
 
 PLENTY = 4000  # rows of which one half is enough: J of either then differs by a few per cent
-
-
-def split(n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of two halves of n rows, shuffled: rows may come sorted by class, and both must look like the whole."""
-    rows = np.random.RandomState(0).permutation(n)
-    return rows[::2], rows[1::2]
-
-
-def halves(x: Points) -> tuple[Points, Points]:
-    def make() -> tuple[Points, Points]:
-        one, other = (Points(x.x[rows], x.device, x.tile) for rows in split(len(x)))
-        return one, other
-
-    return x.remember("halves", make)
 
 
 def corrected(whole: float, parts: list[float]) -> float:
@@ -44,9 +28,8 @@ def corrected(whole: float, parts: list[float]) -> float:
 
 def variance(first_order: Callable[..., float], *sets: Points) -> float:
     """V1 + V2 of a statistic of sets, for which `first_order` gives J."""
-    parts = list(zip(*map(halves, sets), strict=True))
-    used = parts[:1] if min(map(len, sets)) >= PLENTY else parts
-    return corrected(first_order(*sets), [first_order(*part) for part in used])
+    used = 1 if min(map(len, sets)) >= PLENTY else 2
+    return corrected(first_order(*sets), [first_order(*(x.halves[i][1] for x in sets)) for i in range(used)])
 
 
 def of_square(value: float, stderr: float, method: str, details: dict[str, Any]) -> Measure:

@@ -23,7 +23,6 @@ from genbench.errors import GenbenchError
 from genbench.metrics import Measure
 from genbench.metrics._halves import of_square, variance
 from genbench.metrics._inputs import point_sets
-from genbench.numerics.directions import directions
 from genbench.numerics.kernels import Gaussian
 from genbench.numerics.points import Points
 
@@ -45,9 +44,7 @@ def compute(
     x, y = point_sets(MIN_SAMPLES, sample_features=sample_features, train_features=train_features)
     if not sigma > 0:
         raise GenbenchError(f"cmmd: sigma is {sigma}", "Give a positive width.")
-    if normalise:
-        x, y = directions(x, y)
-    kernel = Gaussian(sigma)
+    kernel = Gaussian(sigma, of_directions=normalise)
     n, m = len(x), len(y)
     xx, yy, xy = (float(a.kernel_sums(b, kernel).sum()) for a, b in ((x, x), (y, y), (x, y)))
     value = SCALE * ((xx + n) / n**2 + (yy + m) / m**2 - 2 * xy / (n * m))  # k(x_i, x_i) = 1

@@ -31,7 +31,6 @@ from scipy.linalg import eigh
 
 from genbench.errors import GenbenchError
 from genbench.metrics import Measure, normal
-from genbench.metrics._groups import shuffled
 from genbench.metrics._inputs import point_sets
 from genbench.numerics.points import Points
 
@@ -125,7 +124,7 @@ def part(train: Points, cells: int, components: int, seed: int) -> Cells:
     axes = principal_axes(train, components) if train.d > components else None
     z = project(train.x, middle, axes)
     kmeans = KMeans(min(cells, len(train.rows)), n_init=10, random_state=seed)
-    centres = kmeans.fit(z[shuffled(train.x, seed)]).cluster_centers_
+    centres = kmeans.fit(z[train.shuffled(seed)]).cluster_centers_
     cell = Points(z).nearest(Points(centres))[1][:, 0]
     return Cells(middle, axes, centres, [Points(z[cell == c], train.device, train.tile) for c in range(len(centres))])
 

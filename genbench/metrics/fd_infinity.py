@@ -8,11 +8,11 @@ own bias remains. A value below 0 means just that.
 
 The published code draws its 15 subsets of n/10 to n samples at random, so that chance decides how
 much a sample counts, and its small subsets feel the 1/n^2 term most. Here the samples are shuffled
-(by RandomState(0), so their order moves the value by a little of its error) and cut into `parts`,
-and the line goes through FD of all samples and the mean FD without one part. Then every sample
-counts alike, the line adds nothing to the linear part of the variance V1 + V2 (see `_halves.py`) and
-V2 / (parts - 1) to the quadratic part, and of a term c/n^2 some -c/n^2 remains. With 5 samples per
-feature that is a third of the standard error, with 2 it may be all of it: below 4 there is a warning.
+(by their contents, so their order does not matter) and cut into `parts`, and the line goes through FD
+of all samples and the mean FD without one part. Then every sample counts alike, the line adds nothing
+to the linear part of the variance V1 + V2 (see `_halves.py`) and V2 / (parts - 1) to the quadratic
+part, and of a term c/n^2 some -c/n^2 remains. With 5 samples per feature that is a third of the
+standard error, with 2 it may be all of it: below 4 there is a warning.
 
 The interval covers the draw of the samples and of the training set.
 
@@ -75,8 +75,7 @@ def compute(
 
 def _without_one_part(x: Points, parts: int) -> Iterator[Points]:
     """The shuffled rows without each part in turn; moments are merged from those of the parts."""
-    shuffled = x.x[np.random.RandomState(0).permutation(len(x))]
-    blocks = [Points(rows, x.device, x.tile) for rows in np.array_split(shuffled, parts)]
+    blocks = [x.part(places) for places in np.array_split(x.shuffled(0), parts)]
     for i in range(parts):
         others = blocks[:i] + blocks[i + 1 :]
         subset = Points(np.concatenate([block.x for block in others]), x.device, x.tile)

@@ -4,8 +4,8 @@
 
 Called KID when the features are torch-fidelity's InceptionV3. By default the full U-statistic: it
 needs only the row sums of the kernel, has no noise of subsets, and the same sums give its
-delete-one jackknife standard error exactly (per set, added up). The jackknife errs upwards only
-(Efron, Stein 1981), by up to sqrt 2 where the two sets are alike. A value below 0 means just that.
+delete-one jackknife exactly (per set, added up), which counts the quadratic part of the variance
+twice: `_halves.py` mends that. A value below 0 means just that.
 
 With `subsets` > 0 the value is torch-fidelity's: the mean over that many pairs of random subsets,
 drawn from one RandomState(2020), with the spread of the subsets in the details.
@@ -20,12 +20,13 @@ from __future__ import annotations
 import numpy as np
 
 from genbench.metrics import Measure, normal
+from genbench.metrics._halves import variance
 from genbench.metrics._inputs import enough, point_sets
 from genbench.numerics.kernels import Cubic, own_sums, sums
 from genbench.numerics.neighbours import TILE
 from genbench.numerics.points import Points
 
-VERSION = 1
+VERSION = 2
 MIN_SAMPLES = 3
 NEEDS = ("sample_features", "train_features")
 OUTPUTS = {"kd": {"unit": "squared MMD", "direction": "lower", "title": "kernel distance"}}
@@ -42,9 +43,12 @@ def compute(
         details |= {"subset_std": float(values.std())}
         why = "none: subsets overlap, so their spread is no standard error; subsets=0 has one"
         return {"kd": Measure(float(values.mean()), "estimate", None, None, why, details=details)}
-    xx, yy, xy, yx = (a.kernel_sums(b, Cubic()) for a, b in ((x, x), (y, y), (x, y), (y, x)))
-    stderr = float(np.sqrt(jackknife(xx, xy, len(y)) + jackknife(yy, yx, len(x))))
-    method = "normal, delete-one jackknife"
+    xx, yy, xy = (a.kernel_sums(b, Cubic()) for a, b in ((x, x), (y, y), (x, y)))
+    if min(len(x), len(y)) < 2 * MIN_SAMPLES:
+        why = f"none: halves of fewer than {MIN_SAMPLES} rows have no jackknife"
+        return {"kd": Measure(unbiased_mmd2(xx, yy, xy), "estimate", None, None, why, details=details)}
+    stderr = float(np.sqrt(variance(lambda a, b: jackknife(a, b) + jackknife(b, a), x, y)))
+    method = "normal, delete-one jackknife with its quadratic part corrected from halves"
     return {"kd": normal(unbiased_mmd2(xx, yy, xy), stderr, method=method, details=details)}
 
 
@@ -54,13 +58,10 @@ def unbiased_mmd2(xx: np.ndarray, yy: np.ndarray, xy: np.ndarray) -> float:
     return float(xx.sum() / (n * (n - 1)) + yy.sum() / (m * (m - 1)) - 2 * xy.sum() / (n * m))
 
 
-def jackknife(within: np.ndarray, across: np.ndarray, m: int) -> float:
-    """(n-1)/n sum_i (KD_(i) - mean)^2 over the rows of one set, by taking row i out of the sums.
-
-    Arguments:
-        within, across: row sums against the own set (without the diagonal) and against the m rows of the other: `[n]`.
-    """
-    n = len(within)
+def jackknife(x: Points, y: Points) -> float:
+    """(n-1)/n sum_i (KD_(i) - mean)^2 over the rows of x, by taking row i out of the sums."""
+    n, m = len(x), len(y)
+    within, across = x.kernel_sums(x, Cubic()), x.kernel_sums(y, Cubic())
     left_out = (within.sum() - 2 * within) / ((n - 1) * (n - 2)) - 2 * (across.sum() - across) / ((n - 1) * m)
     return float((n - 1) * left_out.var())
 

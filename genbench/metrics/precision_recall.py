@@ -5,9 +5,9 @@ nearest neighbour in the set, itself excluded; a point on the edge of a ball is 
 torch-fidelity and the paper; prdc takes `<`). Where k + 1 points of a set coincide their balls have
 radius 0 and hold exactly their copies.
 
-Wilson's interval treats the samples (for recall: the training examples) as independent trials
-against a fixed manifold. It leaves out that the manifold itself is estimated from one set of
-finite size, by which both values depend on n: compare at equal counts.
+All rows are judged against one manifold, which itself is a draw: the interval counts that by the
+design effect of `_groups`, and covers the draw of both sets. Both values depend on the counts:
+compare at equal counts.
 
 References:
     Improved precision and recall metric for assessing generative models (Kynkäänniemi et al., 2019), equations 1-3.
@@ -15,11 +15,13 @@ References:
 
 from __future__ import annotations
 
-from genbench.metrics import Measure, share
+import numpy as np
+
+from genbench.metrics import Measure, _groups
 from genbench.metrics._inputs import point_sets
 from genbench.numerics.points import Points
 
-VERSION = 1
+VERSION = 2
 MIN_SAMPLES = 4  # for k = 3
 NEEDS = ("sample_features", "train_features")
 OUTPUTS = {
@@ -32,9 +34,11 @@ REFERENCE = "Kynkäänniemi et al., 2019"
 def compute(sample_features: Points, train_features: Points, k: int = 3) -> dict[str, Measure]:
     x, y = point_sets(k + 1, sample_features=sample_features, train_features=train_features)
     details = {"n_samples": len(x), "n_train": len(y), "k": k}
-    return {"precision": _covered(x, y, k, details), "recall": _covered(y, x, k, details)}
 
+    def inside(points: Points, manifold: Points) -> np.ndarray:
+        return points.balls(manifold, k).closed > 0
 
-def _covered(x: Points, y: Points, k: int, details: dict) -> Measure:
-    """The share of x on the manifold of y."""
-    return share(int((x.balls(y, k).closed > 0).sum()), len(x), details=dict(details))
+    return {
+        "precision": _groups.share(inside, x, y, k + 1, details),
+        "recall": _groups.share(lambda x, y: inside(y, x), x, y, k + 1, details),
+    }

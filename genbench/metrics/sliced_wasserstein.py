@@ -30,7 +30,7 @@ import torch
 from torch import Tensor
 
 from genbench.metrics import Measure
-from genbench.metrics._halves import corrected, of_square, split
+from genbench.metrics._halves import corrected, of_square
 from genbench.metrics._inputs import enough, point_sets
 from genbench.numerics.points import Points
 
@@ -83,7 +83,7 @@ def slices(x: Points, y: Points, U: Tensor) -> tuple[np.ndarray, float]:
     n, m = len(x), len(y)
     i, j, weights = merged_steps(n, m)
     squares, parts = [], [Part(np.arange(n), np.arange(m), n, m)]
-    parts += [Part(a, b, n, m) for a, b in zip(split(n), split(m), strict=True)]
+    parts += [Part(a, b, n, m) for (a, _), (b, _) in zip(x.halves, y.halves, strict=True)]
     step = max(1, BLOCK // (n + m))
     for s in range(0, len(U), step):
         X, x_rows = _project(x.x, U[s : s + step]).sort(dim=1)

@@ -26,13 +26,22 @@ class Cubic:
 
 @dataclass(frozen=True)
 class Gaussian:
-    """exp(-|x - y|^2 / (2 sigma^2))."""
+    """exp(-|x - y|^2 / (2 sigma^2)), of the rows or, scaled to length 1, of their directions.
+
+    A row of zeros has no direction: it is like another, and at a right angle to the rest.
+    """
 
     sigma: float
+    of_directions: bool = False
 
     def __call__(self, products: Tensor, xx: Tensor, yy: Tensor, d: int) -> Tensor:
-        d2 = (xx[:, None] + yy).sub_(products, alpha=2).clamp_(min=0)
-        return d2.mul_(-0.5 / self.sigma**2).exp_()
+        if self.of_directions:
+            blank = (xx[:, None] == 0) & (yy == 0)
+            lengths = [torch.where(squares == 0, 1, squares).sqrt() for squares in (xx, yy)]
+            d2 = (products / lengths[0][:, None]).div_(lengths[1]).mul_(-2).add_(2).masked_fill_(blank, 0)
+        else:
+            d2 = (xx[:, None] + yy).sub_(products, alpha=2)
+        return d2.clamp_(min=0).mul_(-0.5 / self.sigma**2).exp_()
 
 
 Kernel = Cubic | Gaussian

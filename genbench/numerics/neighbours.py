@@ -39,9 +39,12 @@ class Rows:
         if x.ndim != 2 or len(x) == 0:
             raise ValueError(f"expected rows [n, d] with n >= 1, got {list(x.shape)}")
         self.n, self.device = len(x), device
-        keys = [hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in np.ascontiguousarray(x + 0)]
+        # A row's key is a hash of its values; -0.0 + 0 is 0.0.
+        self.keys = [hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in np.ascontiguousarray(x + 0)]
         first: dict[bytes, int] = {}
-        self.index = np.array([first.setdefault(key, len(first)) for key in keys])  # [n], in order of first occurrence
+        self.index = np.array(
+            [first.setdefault(key, len(first)) for key in self.keys]
+        )  # [n], in order of first occurrence
         self.has_copies = len(first) < len(x)
         self.first = np.unique(self.index, return_index=True)[1] if self.has_copies else np.arange(len(x))  # [u]
         self.count = np.bincount(self.index)  # [u]
@@ -173,7 +176,7 @@ class Nearest:
     """Finds the k nearest distinct rows of y to every distinct row of x, tile after tile."""
 
     def __init__(self, x: Rows, y: Rows, k: int) -> None:
-        self.k = k
+        self.k = self.usual = k  # as many pairs as a row should propose
         self.bound = torch.full((len(x), k), torch.inf, dtype=torch.float64, device=x.device)  # no less than the true
         self.before: dict[int, Tensor] = {}  # the tile in hand, by axis
         self.found: list[Pairs] = []
@@ -219,11 +222,13 @@ class Within:
     """Counts how many rows of y lie within a ball of every distinct row of x, tile after tile.
 
     Arguments:
-        squared_radii: `[u]` each, by the names of the balls: about every distinct row of y, or of x if `about_x`.
+        squared_radii: `[u]` each, by the number of neighbours that a ball holds in its own set: about every distinct
+            row of y, or of x if `about_x`.
     """
 
     def __init__(self, x: Rows, y: Rows, squared_radii: dict[int, np.ndarray], about_x: bool = False) -> None:
         self.radii, self.about_x = squared_radii, about_x
+        self.usual = max(squared_radii, default=0)
         self.largest = torch.from_numpy(np.max([*squared_radii.values()], 0)).to(x.device) if squared_radii else None
         self.found = {k: Counts(*(np.zeros(len(x), dtype=np.int64) for _ in range(2))) for k in squared_radii}
 
@@ -272,7 +277,10 @@ def sweep(x: Rows, y: Rows, by_row: Sequence[Taker], by_column: Sequence[Taker],
     """
     for tile in tiles(x, y, shape):
         pairs = proposed(tile, by_row, by_column)
-        if len(pairs.i) > 32 * sum(tile.d2.shape) and tile.d2.dtype == torch.float32:
+        usual = sum(
+            taker.usual * n for takers, n in zip((by_row, by_column), tile.d2.shape, strict=True) for taker in takers
+        )
+        if len(pairs.i) > 8 * usual and tile.d2.dtype == torch.float32:
             pairs = proposed(tile.precise(), by_row, by_column)  # too many were too close to tell apart
         for taker in by_row:
             taker.take(pairs)
@@ -342,9 +350,9 @@ def count_within(x: Rows, y: Rows, squared_radii: np.ndarray, shape: tuple[int, 
     Arguments:
         squared_radii: `[n]`, the same for equal rows.
     """
-    taker = Within(x, y, {0: squared_radii[x.first]}, about_x=True)
+    taker = Within(x, y, {1: squared_radii[x.first]}, about_x=True)
     sweep(x, y, [taker], [], shape)
-    return taker.counts(x)[0].closed
+    return taker.counts(x)[1].closed
 
 
 def squared_distance(x: np.ndarray, y: np.ndarray, i: np.ndarray, j: np.ndarray, chunk: int = 2**18) -> np.ndarray:

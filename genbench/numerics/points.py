@@ -8,6 +8,7 @@ distances, which answers what either asks of the other.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,7 +27,7 @@ WIDTH, WIDTH_MET = 5, 2  # neighbours in the tables within a set and between two
 BALLS = (3, 5)  # neighbours that the radius of a ball usually reaches to
 
 HALVED = 8  # rows from which kernels are summed over halves
-KERNELS = (Cubic(), Gaussian(10.0))  # those of KID and CMMD, from the same products
+KERNELS = (Cubic(), Gaussian(10.0, of_directions=True))  # those of KID and CMMD, from the same products
 
 
 @dataclass
@@ -75,9 +76,9 @@ class Points:
 
     def shuffled(self, seed: int) -> np.ndarray:
         """The places of the rows in a random order that their contents alone decide, not how they came: `[n]`."""
-        x = np.ascontiguousarray(self.x)
-        order = np.argsort(x.view(f"V{x.itemsize * self.d}")[:, 0], kind="stable")
-        return order[np.random.RandomState(seed).permutation(len(x))]
+        salt = seed.to_bytes(16, "big")
+        drawn = [hashlib.blake2b(key, digest_size=8, salt=salt).digest() for key in self.rows.keys]
+        return np.argsort(np.frombuffer(b"".join(drawn), ">u8"), kind="stable")
 
     def part(self, places: np.ndarray) -> Points:
         return Points(self.x[places], self.device, self.tile)
