@@ -154,7 +154,7 @@ def exact_squares(X, Y):
     return neighbours.squared_distance(X.x, Y.x, *pairs).reshape(len(X), len(Y))
 
 
-@pytest.mark.parametrize("k", [1, 5, 50])
+@pytest.mark.parametrize("k", [1, 5])
 def test_where_float32_cannot_tell_distances_apart_float64_does(rng, monkeypatch, k):
     again = []
     precise = neighbours.Tile.precise

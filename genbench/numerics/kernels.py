@@ -36,9 +36,10 @@ class Gaussian:
 
     def __call__(self, products: Tensor, xx: Tensor, yy: Tensor, d: int) -> Tensor:
         if self.of_directions:
-            blank = (xx[:, None] == 0) & (yy == 0)
-            lengths = [torch.where(squares == 0, 1, squares).sqrt() for squares in (xx, yy)]
-            d2 = (products / lengths[0][:, None]).div_(lengths[1]).mul_(-2).add_(2).masked_fill_(blank, 0)
+            u, v = (torch.where(squares == 0, 1, squares).rsqrt() for squares in (xx, yy))
+            d2 = (products * (-2 * u[:, None])).mul_(v).add_(2)
+            if not (xx.all() and yy.all()):
+                d2.masked_fill_((xx[:, None] == 0) & (yy == 0), 0)
         else:
             d2 = (xx[:, None] + yy).sub_(products, alpha=2)
         return d2.clamp_(min=0).mul_(-0.5 / self.sigma**2).exp_()
