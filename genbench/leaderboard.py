@@ -24,28 +24,14 @@ SIGNS = {"exact": "=", "upper_bound": "≤", "lower_bound": "≥", "estimate": "
 UNITS = ("bits/dim", "bits/char", "nats", "1/s", "ms")  # named in a header; shares and counts speak for themselves
 ARROWS = {"lower": "↓", "higher": "↑", "none": ""}
 ORDER = [
-    "nll",
-    "nll-ais",
-    "ais-gap",
-    "nll-ode",
-    "nll-given-label",
-    "accuracy",
-    "modes",
-    "high-quality",
-    "modes-kl",
-    "fd",
-    "kd",
-    "is",
-    "precision",
-    "recall",
-    "classes",
-    "classes-kl",
-    "memorisation",
-    "copies",
-    "throughput",
-    "latency",
-    "parzen",
-]
+    "nll", "nll-ais", "ais-gap", "nll-ode", "nll-given-label", "accuracy", "modes", "high-quality", "modes-kl",
+    "fd", "fd-infinity", "kd", "cmmd", "mind", "sliced-wasserstein", "mifid", "fld", "fld-gap", "is",
+    "precision", "recall", "density", "coverage", "vendi", "classes", "classes-kl", "ndb", "jsd", "realism",
+    "memorisation", "authenticity", "data-copying", "copies", "near-duplicates", "self-duplicates",
+    "fd-per-class", "precision-per-class", "recall-per-class", "coverage-per-class", "class-agreement",
+    "mse", "psnr", "ssim", "rfd", "ppl", "throughput", "latency", "parzen",
+]  # fmt: skip
+MOST = 13  # metrics in one table
 
 
 def column_key(record: Record) -> str:
@@ -108,10 +94,17 @@ class Board:
 
         special = [c for c in self.columns if 2 * len(measured(c)) < len(self.models)]
         common = [c for c in self.columns if c not in special]
-        if not special or not common:
-            return [self]
-        some = set().union(*map(measured, special))
-        return [replace(self, columns=common), Board(self.dataset, [m for m in self.models if m in some], special)]
+        tables = [replace(self, columns=columns) for columns in split(common)]
+        for columns in split(special) if common else [special]:
+            some = set().union(*map(measured, columns)) if common else set(self.models)
+            tables.append(Board(self.dataset, [m for m in self.models if m in some], columns))
+        return [table for table in tables if table.columns]
+
+
+def split(columns: list[Column]) -> list[list[Column]]:
+    """In parts of nearly one length, of at most `MOST` columns."""
+    parts = -(-len(columns) // MOST)
+    return [columns[i * len(columns) // parts : (i + 1) * len(columns) // parts] for i in range(parts)]
 
 
 def boards(records: list[Record], sort: str | None = None, strict: bool = True) -> list[Board]:

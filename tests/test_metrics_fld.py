@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.stats import multivariate_normal
 
-from genbench.errors import GenbenchError, ModelError
+from genbench.errors import GenbenchError, ModelError, Unavailable
 from genbench.metrics import fld
 from genbench.numerics.points import Points
 
@@ -163,9 +163,15 @@ def test_few_samples_and_wide_features_give_a_number(n, d):
 
 def test_identical_points_give_a_number():
     same = np.ones((10, 3))
-    found = fld.compute(same, same, same)
+    found = fld.compute(2 * same, same, same)
     assert math.isfinite(found["fld"].value)
     assert found["fld_gap"].value == 0
+
+
+def test_test_examples_as_samples_have_no_value():
+    _, x, y = data()
+    with pytest.raises(Unavailable, match="samples are test examples"):
+        fld.compute(y[5:50], x, y)
 
 
 def test_bad_inputs_are_errors():

@@ -78,6 +78,7 @@ def test_factors_of_data_and_of_its_covariance_give_one_trace(rng):
     x, y = rng.standard_normal((15, 40)), rng.standard_normal((60, 40)) * 2
     x[:, 3] = 0.1  # a constant feature
     from_data = roots.nuclear_norm(roots.factor_of_data(x), roots.factor_of_data(y))
+    assert roots.root_trace_of_data(x, y) == pytest.approx(from_data, rel=1e-10)
     assert from_data == pytest.approx(
         roots.root_trace(np.cov(x.T), np.cov(y.T)), rel=1e-6
     )  # covariances lose half the digits

@@ -27,9 +27,7 @@ NOISE = 0.02  # of near copies
 
 def cases() -> list[Case]:
     equal, narrow, wide = Pair(4, 400, 600), Pair(4, 400, 600, sd=0.7), Pair(16, 400, 600)
-    found = []
-    for pair in (Pair(2, 400, 600), narrow, wide, Pair(4, 500, 500, shift=1.0, sd=0.8)):
-        found += [manifolds(pair), balls(pair)]
+    found = [manifolds(pair) for pair in (Pair(2, 400, 600), narrow, wide, Pair(4, 500, 500, shift=1.0, sd=0.8))]
     found += [by_class(Pair(4, 60, 120, sd=0.8)), by_class(Pair(8, 60, 120, shift=0.5))]
     for pair in (equal, narrow, wide):
         found += [authentic(pair), deepest(pair), leaning(pair)]
@@ -39,15 +37,8 @@ def cases() -> list[Case]:
     return found
 
 
-def manifolds(pair: Pair) -> Case:
-    def draw(rng: np.random.Generator) -> dict[str, Measure]:
-        return precision_recall.compute(pair.samples(rng), pair.data(rng))
-
-    return Case(("precision", "recall"), pair.what, pair.counts, draw, replicates=600)
-
-
-def balls(pair: Pair, k: int = 5) -> Case:
-    """Of equal distributions the expectations have closed forms (see `density_coverage`)."""
+def manifolds(pair: Pair, k: int = 5) -> Case:
+    """Density and coverage of equal distributions have closed forms (see `density_coverage`)."""
 
     def truth() -> dict[str, Truth]:
         if pair.shift or pair.sd != 1:
@@ -56,9 +47,10 @@ def balls(pair: Pair, k: int = 5) -> Case:
         return {"density": Truth(1.0), "coverage": Truth(1 - float(missed))}
 
     def draw(rng: np.random.Generator) -> dict[str, Measure]:
-        return density_coverage.compute(pair.samples(rng), pair.data(rng), k)
+        x, train = pair.samples(rng), pair.data(rng)
+        return precision_recall.compute(x, train) | density_coverage.compute(x, train, k)
 
-    return Case(("density", "coverage"), pair.what, pair.counts, draw, truth, 600)
+    return Case(("precision", "recall", "density", "coverage"), pair.what, pair.counts, draw, truth, 600)
 
 
 def by_class(pair: Pair, classes: int = 4) -> Case:

@@ -42,6 +42,15 @@ def point_sets(at_least: int, **named: np.ndarray | Points) -> list[Points]:
     return [x if isinstance(x, Points) else Points(x) for x in named.values()]
 
 
+def are_examples(x: Points, data: Points) -> bool:
+    """Whether every row of x is a row of the data, up to the rounding of float32 features: real data set beside models.
+
+    What a batch's size does to features is some 1e-7 of them; 1e-5 of the data's spread is far from any neighbour.
+    """
+    spread2 = float(data.x.var(0, dtype=np.float64).sum())  # mean squared distance from the mean
+    return bool((x.nearest(data)[0] <= 1e-10 * spread2).all())
+
+
 def enough(n: int, what: str, at_least: int) -> None:
     if n < at_least:
         raise GenbenchError(

@@ -27,7 +27,7 @@ from genbench.metrics._inputs import point_sets
 from genbench.numerics import roots
 from genbench.numerics.points import Points
 
-VERSION = 1
+VERSION = 2
 MIN_SAMPLES = 2
 NEEDS = ("sample_features", "train_features")
 OUTPUTS = {"fd": {"unit": "squared feature distance", "direction": "lower", "title": "Fréchet distance"}}
@@ -86,6 +86,8 @@ def influences(x: Points, y: Points) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _root_trace(x: Points, y: Points) -> float:
+    if max(len(x), len(y)) <= x.d:
+        return roots.root_trace_of_data(x.x, y.x)
     if _short(x, y):
         return roots.nuclear_norm(_factor(x), _factor(y))
     return roots.root_trace(x.moments.covariance, y.moments.covariance)

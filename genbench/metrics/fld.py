@@ -8,7 +8,7 @@ The baseline is the same with one half of the training data as the centres (no m
 samples) and the other half to fit on. Poor and missing samples raise FLD, and so do copies of training
 data: their Gaussians shrink onto what they copied and leave the test data out. The gap says how much of
 it is copying: the more negative, the more. The m numbers s_j were fitted on the training data, so it is a
-little below 0 for every model; compare with the value of the test set.
+little below 0 for every model. Samples that are test examples themselves have neither number.
 
 What the definition leaves open is as in the reference code. Features are centred and scaled by the
 test data's mean and standard deviation (ddof = 1). s_j starts at log((squared distance to the nearest
@@ -37,8 +37,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from genbench.errors import Unavailable
 from genbench.metrics import Measure, normal
-from genbench.metrics._inputs import enough, point_sets
+from genbench.metrics._inputs import are_examples, enough, point_sets
 from genbench.numerics.neighbours import squared_distance
 from genbench.numerics.points import Points
 
@@ -65,6 +66,8 @@ def compute(
         MIN_SAMPLES, sample_features=sample_features, train_features=train_features, test_features=test_features
     )
     enough(len(train), "train_features", 4)  # two halves of two
+    if are_examples(samples, test):
+        raise Unavailable("the samples are test examples: a mixture about them finds the test set too likely")
     mean, sd = test.remember("fld scale", lambda: _scale(test.x))
     g, x, y = ((points.x - mean) / sd for points in (samples, train, test))  # float64
     if len(g) > CENTRES:

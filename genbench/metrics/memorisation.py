@@ -40,7 +40,7 @@ import numpy as np
 
 from genbench.metrics import Measure
 from genbench.metrics._groups import wilson
-from genbench.metrics._inputs import point_sets
+from genbench.metrics._inputs import are_examples, point_sets
 from genbench.numerics.neighbours import Rows, count_within
 from genbench.numerics.points import Points
 
@@ -51,7 +51,6 @@ OUTPUTS = {"memorisation": {"unit": "share", "direction": "lower", "title": "mem
 REFERENCE = "nearest-neighbour label test, after Schilling, 1986"
 
 FLAG_LEANING, FLAG_LEANING_AND_CLOSE, FLAG_CLOSE = 0.5, 0.1, 0.05
-ROUNDING = 1e-5  # relative: what a batch's size may do to float32 features
 
 
 def compute(sample_features: Points, train_features: Points, test_features: Points) -> dict[str, Measure]:
@@ -60,7 +59,7 @@ def compute(sample_features: Points, train_features: Points, test_features: Poin
     )
     to_train, in_train = x.nearest(train)
     to_test, in_test = x.nearest(test, 2)  # [n, 2]
-    real = bool((to_test[:, 0] <= (ROUNDING * _spread(test.x)) ** 2).all())
+    real = are_examples(x, test)
     column = 1 if real else 0
     nearest_test, in_test = to_test[:, column], in_test[:, column]
     y = _nearer_to_train(x.x, train.x, test.x, to_train[:, 0], nearest_test, own=int(real))
@@ -115,8 +114,3 @@ def _nearer_to_train(
 def _flagged(leaning: float, close: float) -> bool:
     """By the lower ends of the two intervals."""
     return leaning > FLAG_LEANING or (leaning > FLAG_LEANING_AND_CLOSE and close > FLAG_CLOSE)
-
-
-def _spread(x: np.ndarray) -> float:
-    """Root-mean-square distance from the mean."""
-    return math.sqrt(float(x.var(0, dtype=np.float64).sum()))

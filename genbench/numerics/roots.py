@@ -7,7 +7,7 @@ singular values. Three ways to it:
     eigen       F = V sqrt(w), eigenvalues within rounding of zero left out. Where Cholesky fails or
                 L' S2 L is singular to rounding: there the root of a rounding error of 1e-16 would
                 count as 1e-8.
-    data        F' = the centred data over sqrt(n-1), by its singular values, where n <= d.
+    data        F' = the centred data over sqrt(n-1), where n <= d.
 
 The optimal map from N(0, S1) to N(0, S2) is T12 = F1^-T (F1' S2 F1)^(1/2) F1^-1; its quadratic form
 x' T12 x is what one row x adds to the trace, which makes it the influence function's hard part.
@@ -79,6 +79,12 @@ def root_trace(S1: np.ndarray, S2: np.ndarray) -> float:
     return nuclear_norm(factor_of_covariance(S1), factor_of_covariance(S2))
 
 
+def root_trace_of_data(x: np.ndarray, y: np.ndarray) -> float:
+    """The same of the covariances of rows `[n, d]` and `[m, d]`, which are their own factors; cheap where n, m < d."""
+    A, B = (_centred(rows) for rows in (x, y))
+    return float(svd(A @ B.T, compute_uv=False).sum())
+
+
 def nuclear_norm(a: Factor, b: Factor) -> float:
     """The sum of the singular values of F1' F2; 0 where one has no mass at all."""
     if not (len(a.sd) and len(b.sd)):
@@ -94,11 +100,15 @@ def factor_of_covariance(S: np.ndarray) -> Factor:
 
 def factor_of_data(x: np.ndarray) -> Factor:
     """Of the covariance of the rows of `x` `[n, d]`, without forming it: exact to rounding at any rank."""
-    A = x.astype(np.float64)
-    A = (A - A.mean(0)) / np.sqrt(len(A) - 1)
-    _, s, Vt = svd(A, full_matrices=False)
-    keep = s > max(A.shape) * EPS * s[0]
+    _, s, Vt = svd(_centred(x), full_matrices=False)
+    keep = s > max(x.shape) * EPS * s[0]
     return Factor(Vt[keep].T, s[keep])
+
+
+def _centred(x: np.ndarray) -> np.ndarray:
+    """A with A'A the covariance."""
+    A = x.astype(np.float64)
+    return (A - A.mean(0)) / np.sqrt(len(A) - 1)
 
 
 def transport(S1: np.ndarray, S2: np.ndarray) -> Transport:

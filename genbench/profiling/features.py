@@ -160,7 +160,7 @@ FRECHET_TRACE_LOW_RANK = Kernel(
     "the same with fewer rows than dimensions; the peers' covariances are ready",
     inputs=few_rows,
     ways=(
-        Way("genbench", lambda x, y, S1, S2: roots.nuclear_norm(roots.factor_of_data(x), roots.factor_of_data(y))),
+        Way("genbench", lambda x, y, S1, S2: roots.root_trace_of_data(x, y)),
         Way("scipy sqrtm", lambda x, y, S1, S2: sqrtm_trace(S1, S2)),
         Way("torch-fidelity", lambda x, y, S1, S2: fidelity_trace(S1, S2), packages=("torch-fidelity",)),
     ),
