@@ -22,17 +22,18 @@ def values(records, metric):
     return {r.model["name"]: r.value for r in records if r.metric["name"] == metric and r.status == "ok"}
 
 
-@pytest.mark.parametrize("name", ["digits", "ring8", "tinyshakespeare"])
+@pytest.mark.parametrize("name", ["digits", "digits-samples", "ring8", "tinyshakespeare"])
 def test_a_board_shows_the_checkpoints_that_ship(name):
     records = read_runs([BOARDS / name])
     measured = {r.model["sha256"] for r in records if r.model["adapter"] == "checkpoint"}
-    assert measured == {sha256_file(path) for path in map(type(HERE), shipped(name))}
+    assert measured == {sha256_file(path) for path in map(type(HERE), shipped(name.partition("-")[0]))}
     assert {r.status for r in records} <= {"ok", "skipped"}
 
 
-@pytest.mark.parametrize("name", ["digits", "ring8"])
+@pytest.mark.parametrize("name", ["digits", "digits-samples", "ring8"])
 def test_a_board_was_measured_on_the_data_as_they_are(name):
-    assert {r.dataset["sha256"] for r in read_runs([BOARDS / name])} == {datasets.load(name).sha256}
+    data = datasets.load(name.partition("-")[0])
+    assert {r.dataset["sha256"] for r in read_runs([BOARDS / name])} == {data.sha256}
 
 
 def test_the_models_have_learnt(digits):
@@ -46,6 +47,16 @@ def test_memorisation_flags_the_resampler_and_nothing_else(digits):
     flagged = {(r.model["name"], r.metric["name"]) for r in digits if r.details.get("flagged")}
     assert flagged == {("resampler", "memorisation[pixels]"), ("resampler", "memorisation[digits-cnn]")}
     assert values(digits, "copies")["resampler"] == 1.0
+
+
+def test_copying_metrics_tell_the_resampler_from_models():
+    found = read_runs([BOARDS / "digits-samples"])
+    for metric, sign in (("authenticity[digits-cnn]", -1), ("data-copying[digits-cnn]", -1)):
+        of = {name: sign * value for name, value in values(found, metric).items()}
+        assert of.pop("resampler") > max(of.values())
+    near = values(found, "near-duplicates[digits-cnn]")
+    assert near.pop("resampler") == 1.0
+    assert max(near.values()) < 0.05
 
 
 def test_real_images_stand_on_top(digits):
