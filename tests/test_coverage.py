@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from genbench import catalog
-from genbench.coverage import Case, Truth, distances, likelihoods, shares, simulate
+from genbench.coverage import OF_DISTANCES, Case, Truth, distances, likelihoods, shares, simulate
 from genbench.coverage.__main__ import chosen, main, shown, table
 from genbench.errors import GenbenchError
 from genbench.metrics import mean, normal
@@ -38,6 +38,7 @@ def test_every_output_that_has_an_interval_has_a_case():
     simulated = {output for case in CASES for output in case.outputs}
     assert outputs - NO_INTERVAL - BY_MEAN <= simulated
     assert simulated <= outputs | {"any share"}
+    assert outputs >= OF_DISTANCES
 
 
 @pytest.mark.parametrize("name", sorted(NO_INTERVAL))
@@ -50,7 +51,7 @@ def test_outputs_without_a_case_say_that_they_have_no_interval(name):
 def test_a_case_is_in_its_band(case):
     """By its lower end, less three standard errors of 200 replicates: 6.4 % below 90, 5.4 % below 93."""
     (row,) = simulate(case, 200)
-    low = case.band[0] / 100
+    low = row.band[0] / 100
     assert row.intervals == 200
     assert row.coverage / 100 > low - 3 * math.sqrt(low * (1 - low) / 200)
 

@@ -28,7 +28,7 @@ def table(rows: list[Row]) -> str:
 def shown(row: Row) -> str:
     """The coverage and its error; in bold where it is outside the band."""
     text = f"{row.coverage:.1f} ±{row.error:.1f}" + (f", {row.without} without" if row.without else "")
-    return f"**{text}, {row.outside} {row.case.band[0]}-{row.case.band[1]}**" if row.outside else text
+    return f"**{text}, {row.outside} {row.band[0]}-{row.band[1]}**" if row.outside else text
 
 
 def chosen(only: str | None) -> dict[str, list[Case]]:

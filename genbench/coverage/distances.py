@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from genbench.coverage import DISTANCES, FIXED, Case, Truth
+from genbench.coverage import FIXED, Case, Truth
 from genbench.metrics import (
     Measure,
     bins,
@@ -110,7 +110,7 @@ def of_pair(
     def draw(rng: np.random.Generator) -> dict[str, Measure]:
         return compute(pair.samples(rng), pair.data(rng))
 
-    return Case(outputs, pair.what + note, pair.counts, draw, truth, replicates, DISTANCES)
+    return Case(outputs, pair.what + note, pair.counts, draw, truth, replicates)
 
 
 def fd_of_training_sets(pair: Pair) -> dict[str, Truth]:
@@ -164,7 +164,7 @@ def sliced(pair: Pair) -> Case:
         return sliced_wasserstein.compute(pair.samples(rng), pair.data(rng), directions=200, seed=seed)
 
     what = f"{pair.what}, 200 fresh directions"
-    return Case(("mind", "sliced_wasserstein"), what, pair.counts, draw, dict, 400, DISTANCES)
+    return Case(("mind", "sliced_wasserstein"), what, pair.counts, draw, dict, 400)
 
 
 def fitted_likelihood(pair: Pair) -> Case:
@@ -175,12 +175,12 @@ def fitted_likelihood(pair: Pair) -> Case:
         return fld.compute(pair.samples(rng), train, pair.data(rng, 300))
 
     what = f"{pair.what}, given the training data"
-    return Case(("fld", "fld_gap"), what, f"{pair.counts}, 300", draw, dict, 400, DISTANCES)
+    return Case(("fld", "fld_gap"), what, f"{pair.counts}, 300", draw, dict, 400)
 
 
 def binned(pair: Pair, count: int = 50) -> Case:
     """JSD in given bins, of fresh samples and training data."""
-    return Case(("jsd",), f"{pair.what}, given {count} bins", pair.counts, in_bins(pair, count), dict, 1000, DISTANCES)
+    return Case(("jsd",), f"{pair.what}, given {count} bins", pair.counts, in_bins(pair, count))
 
 
 def in_bins(pair: Pair, count: int) -> Callable[[np.random.Generator], dict[str, Measure]]:
@@ -202,7 +202,7 @@ def reconstructed(shrunk: float, noise: float, n: int = 300, d: int = 8) -> Case
         return rfd.compute(Points(shrunk * y + noise * rng.standard_normal((n, d))), Points(y))
 
     what = f"Gaussians, shrunk to {shrunk} with noise of {noise}, d = {d}"
-    return Case(("rfd",), what, str(n), draw, dict, 1000, DISTANCES)
+    return Case(("rfd",), what, str(n), draw)
 
 
 def diversity(n: int, d: int) -> Case:
@@ -212,7 +212,7 @@ def diversity(n: int, d: int) -> Case:
     def draw(rng: np.random.Generator) -> dict[str, Measure]:
         return vendi.compute(Points(1 + spread * rng.standard_normal((n, d))))
 
-    return Case(("vendi",), f"Gaussian, sd 0.5 to 2, d = {d}", str(n), draw, dict, 400, DISTANCES)
+    return Case(("vendi",), f"Gaussian, sd 0.5 to 2, d = {d}", str(n), draw, dict, 400)
 
 
 def recognised(n: int, strength: float, classes: int = 10) -> Case:
@@ -223,4 +223,4 @@ def recognised(n: int, strength: float, classes: int = 10) -> Case:
         return inception_score.compute(rng.standard_normal((n, classes)) + strength * np.eye(classes)[label])
 
     what = f"{classes} classes, logits {strength} apart with sd 1"
-    return Case(("is",), what, str(n), draw, dict, 2000, DISTANCES)
+    return Case(("is",), what, str(n), draw, dict, 2000)

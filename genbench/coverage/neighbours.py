@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from genbench.coverage import DISTANCES, FIXED, Case, Truth
+from genbench.coverage import FIXED, Case, Truth
 from genbench.coverage.distances import Pair
 from genbench.metrics import (
     Measure,
@@ -111,7 +111,7 @@ def copying(pair: Pair, copied: float, n_test: int = 300) -> Case:
         return data_copying.compute(with_copies(pair, train, copied, rng), train, pair.data(rng, n_test))
 
     what = f"{described(pair, copied)}, {GIVEN}"
-    return Case(("data_copying",), what, f"{pair.counts}, {n_test}", draw, band=DISTANCES)
+    return Case(("data_copying",), what, f"{pair.counts}, {n_test}", draw)
 
 
 def duplicates(pair: Pair, copied: float, n_test: int = 300) -> Case:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.stats import binom, chi2
 
-from genbench.coverage import DISTANCES, FIXED, Case, Truth
+from genbench.coverage import FIXED, Case, Truth
 from genbench.coverage.distances import Pair, in_bins
 from genbench.metrics import (
     Measure,
@@ -90,7 +90,7 @@ def mixture(wider: float, n: int = 500) -> Case:
 
 def modes_of(weights: np.ndarray, n: int) -> Case:
     what = f"25 modes, shares {weights.min():.3f} to {weights.max():.3f}"
-    return Case(("modes_kl",), what, str(n), _about_modes(weights, n, 1.0), dict, 2000, DISTANCES)
+    return Case(("modes_kl",), what, str(n), _about_modes(weights, n, 1.0), dict, 2000)
 
 
 def _about_modes(weights: np.ndarray, n: int, wider: float) -> Callable[[np.random.Generator], dict[str, Measure]]:
@@ -114,7 +114,7 @@ def classes_of(p: np.ndarray, n: int) -> Case:
         return {"classes_kl": Truth(expected_kl(p, np.full(c, 1 / c), n))}
 
     what = f"{c} classes, shares {p.min():.3f} to {p.max():.3f}, given uniform training data"
-    return Case(("classes_kl",), what, str(n), draw, truth, 2000, DISTANCES)
+    return Case(("classes_kl",), what, str(n), draw, truth, 2000)
 
 
 def expected_kl(p: np.ndarray, q: np.ndarray, n: int) -> float:

@@ -77,6 +77,7 @@ class Kernel:
         check: the largest lengths at which the reference can be paid for; errors are measured there.
         cost: {axis: the expected exponent of the cost in its length}, for the sweep.
         start: the size from which a sweep multiplies one axis at a time.
+        most_runs: timed runs at most, where one takes a minute.
     """
 
     name: str
@@ -90,6 +91,7 @@ class Kernel:
     check: Size = field(default_factory=dict)
     cost: Mapping[str, float] = field(default_factory=dict)
     start: Size = field(default_factory=dict)
+    most_runs: int = 5
 
     def way(self, name: str) -> Way:
         return next(way for way in self.ways if way.name == name)

@@ -72,7 +72,8 @@ def row(kernel_name: str, way_name: str, size: Size, device: str, threads: int, 
         return way.run(*inputs)
 
     first, memory = timer.first_run(run, device, threads)
-    times = timer.times(run, device, threads, OWN_RUNS if way.own else PEER_RUNS, 0.05 if quick else 0.5, first)
+    runs = min(kernel.most_runs, OWN_RUNS if way.own else PEER_RUNS)
+    times = timer.times(run, device, threads, runs, 0.05 if quick else 0.5, first)
     return Row(
         kernel=kernel.name,
         implementation=way.name,

@@ -27,6 +27,7 @@ SIZES: dict[str, list[tuple[str, Size]]] = {
     "kid-subsets": [("small", {"n": 1000, "d": 64}), ("full", {"n": 10_000, "d": 2048})],
     "inception-score": [("small", {"n": 1000}), ("full", {"n": 10_000})],
     "vendi": [("small", {"n": 1000, "d": 64}), ("full", {"n": 10_000, "d": 2048})],
+    "fd-prdc": [("small", {"n": 1000, "d": 64}), ("full", {"n": 10_000, "d": 2048})],
     "all-metrics": [("small", {"n": 1000, "d": 64}), ("full", {"n": 10_000, "d": 2048})],
 }
 CASES = [
@@ -55,4 +56,5 @@ def test_kernel(benchmark, name, size, way_name):
     error = error_of(kernel, way, kernel.checked_at(size), "cpu", threads)
     benchmark.extra_info.update(threads=threads, peak_extra_memory_bytes=memory, relative_error=error, **size)
     given = inputs(name, tuple(size.items()))
-    benchmark.pedantic(way.run, args=given, rounds=OWN_RUNS if way.own else PEER_RUNS, warmup_rounds=1)
+    rounds = min(kernel.most_runs, OWN_RUNS if way.own else PEER_RUNS)
+    benchmark.pedantic(way.run, args=given, rounds=rounds, warmup_rounds=min(1, rounds - 1))
