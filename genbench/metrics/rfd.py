@@ -19,12 +19,12 @@ import math
 import numpy as np
 
 from genbench.metrics import Measure, normal
-from genbench.metrics._halves import variance
+from genbench.metrics._halves import corrected
 from genbench.metrics._inputs import point_sets
 from genbench.metrics.fd import influences, terms
 from genbench.numerics.points import Points
 
-VERSION = 1
+VERSION = 2
 NEEDS = ("reconstruction_features", "test_features")
 OUTPUTS = {
     "rfd": {"unit": "squared feature distance", "direction": "lower", "title": "Fréchet distance of reconstructions"}
@@ -43,7 +43,9 @@ def compute(reconstruction_features: np.ndarray | Points, test_features: np.ndar
         why = "none: halves of fewer than 4 rows have no covariance"
         return {"rfd": Measure(value, "estimate", None, None, why, details=details)}
     method = "normal at this count, by the influence of pairs with its quadratic part corrected from halves"
-    return {"rfd": normal(value, math.sqrt(variance(paired_variance, x, y)), method=method, details=details)}
+    parts = [paired_variance(x.part(places), half) for places, half in y.halves]  # an image keeps its reconstruction
+    variance = corrected(paired_variance(x, y), parts)
+    return {"rfd": normal(value, math.sqrt(variance), method=method, details=details)}
 
 
 def paired_variance(x: Points, y: Points) -> float:

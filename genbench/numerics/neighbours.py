@@ -366,6 +366,11 @@ def squared_distance(x: np.ndarray, y: np.ndarray, i: np.ndarray, j: np.ndarray,
         # The order of summation depends on the length of a row alone.
         d2[p] = np.einsum("ij,ij->i", difference, difference)
 
-    with ThreadPoolExecutor(torch.get_num_threads()) as threads:
-        list(threads.map(fill, range(0, len(i), step)))
+    starts = range(0, len(i), step)
+    if len(starts) < 4:  # not worth a thread
+        for s in starts:
+            fill(s)
+    else:
+        with ThreadPoolExecutor(torch.get_num_threads()) as threads:
+            list(threads.map(fill, starts))
     return d2
