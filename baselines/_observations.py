@@ -10,8 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from baselines._layers import log_normal, sample_categorical
 from genbench.space import Space
+
+from ._layers import log_normal, sample_categorical
 
 
 class Observation(nn.Module, ABC):

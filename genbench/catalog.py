@@ -1,6 +1,6 @@
 """The catalog finds baselines, datasets, metrics, extractors and suites by where they are.
 
-A member is a file: `baselines/*.py`, `genbench/datasets/*.py`, `genbench/metrics/*.py`,
+A member is a file: `baselines/FAMILY/*.py`, `genbench/datasets/*.py`, `genbench/metrics/*.py`,
 `genbench/features/*.py`, `genbench/suites/*.toml`; a leading underscore hides a file. Outside
 members come from entry points (`genbench.baselines`, ...) and from `use_plugin`. Listing imports
 nothing: the first line of the docstring and the constants are read from the source.
@@ -15,6 +15,7 @@ import importlib.util
 import inspect
 import sys
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import entry_points
@@ -22,6 +23,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+import genbench.baselines
 from genbench.errors import GenbenchError, unknown
 from genbench.space import Space
 
@@ -29,8 +31,9 @@ if TYPE_CHECKING:
     import torch
 
 HERE = Path(__file__).parent
+BASELINES = Path(genbench.baselines.__path__[0])  # with the checkpoints that ship, by dataset
 PACKAGES = {
-    "baselines": "baselines",
+    "baselines": "genbench.baselines",
     "datasets": "genbench.datasets",
     "metrics": "genbench.metrics",
     "extractors": "genbench.features",
@@ -62,15 +65,15 @@ class Entry:
         """The literal constants at the top level of the source (FAMILY, OUTPUTS, ...), and `__doc__`."""
         if self.path is None or self.path.suffix != ".py":
             return {}
-        tree = ast.parse(self.path.read_text(encoding="utf-8"))
-        found: dict[str, Any] = {"__doc__": ast.get_docstring(tree) or ""}
-        for node in tree.body:
-            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-                try:
-                    found[node.targets[0].id] = ast.literal_eval(node.value)
-                except ValueError:
-                    continue
-        return found
+        return literals(self.path)
+
+    @property
+    def family(self) -> str:
+        """A baseline's: what its file says, else what the folder that it lies in says."""
+        if "FAMILY" in self.constants or self.path is None:
+            return self.constants.get("FAMILY", "other")
+        package = self.path.with_name("__init__.py")
+        return literals(package).get("FAMILY", "other") if package.is_file() else "other"
 
     @cached_property
     def parameters(self) -> dict[str, Any]:
@@ -97,6 +100,19 @@ class Entry:
         if self.kind == "suites" and self.path is not None:
             return self.path.read_text(encoding="utf-8").split("\n", 1)[0].lstrip("# ")
         return self.constants.get("__doc__", "").split("\n", 1)[0]
+
+
+def literals(path: Path) -> dict[str, Any]:
+    """The literal constants at the top level of a source file, and `__doc__`; runs none of it."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found: dict[str, Any] = {"__doc__": ast.get_docstring(tree) or ""}
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            try:
+                found[node.targets[0].id] = ast.literal_eval(node.value)
+            except ValueError:
+                continue
+    return found
 
 
 _plugins: list[Path] = []
@@ -148,13 +164,10 @@ def entries(kind: str) -> dict[str, Entry]:
     """Every member of a kind by name, built-ins first; they win a clash of names."""
     if kind == "suites":
         return {p.stem: Entry(p.stem, kind, None, p, "genbench") for p in sorted((HERE / "suites").glob("*.toml"))}
-    package = PACKAGES[kind]
-    folder = Path(importlib.util.find_spec(package).origin).parent  # type: ignore[union-attr, arg-type]
     found = {}
-    for path in sorted(folder.glob("*.py")):
-        if not path.stem.startswith("_"):
-            name = path.stem.replace("_", "-")
-            found[name] = Entry(name, kind, f"{package}.{path.stem}", path, "genbench")
+    for path, module in sources(kind):
+        name = path.stem.replace("_", "-")
+        found[name] = Entry(name, kind, module, path, "genbench")
     for point in entry_points(group=f"genbench.{kind}"):
         try:
             spec = importlib.util.find_spec(point.module)
@@ -167,6 +180,15 @@ def entries(kind: str) -> dict[str, Entry]:
         if kind_of(path) == kind:
             add(found, Entry(path.stem.replace("_", "-"), kind, None, path, str(path)))
     return found
+
+
+def sources(kind: str) -> Iterator[tuple[Path, str]]:
+    """Every built-in member's source file and module, in the order of their names; baselines lie in family folders."""
+    package = PACKAGES[kind]
+    folder, pattern = (BASELINES, "*/*.py") if kind == "baselines" else (HERE / package.rpartition(".")[2], "*.py")
+    for path in sorted(folder.glob(pattern), key=lambda path: path.name):
+        if not path.name.startswith("_"):
+            yield path, ".".join([package, *path.relative_to(folder).with_suffix("").parts])
 
 
 def add(found: dict[str, Entry], entry: Entry) -> None:

@@ -107,8 +107,8 @@ def run_list(args: argparse.Namespace) -> int:
 def extra_columns(entry: catalog.Entry) -> list[str]:
     """A baseline's family, a metric's outputs, an outside member's origin."""
     shown = []
-    if "FAMILY" in entry.constants:
-        shown.append(entry.constants["FAMILY"])
+    if entry.kind == "baselines":
+        shown.append(entry.family)
     if "OUTPUTS" in entry.constants:
         shown.append(", ".join(o.replace("_", "-") for o in entry.constants["OUTPUTS"]))
     return [*shown, *([entry.origin] if entry.origin != "genbench" else [])]
@@ -121,7 +121,7 @@ def add_describe(p: Parser) -> None:
 
 def run_describe(args: argparse.Namespace) -> int:
     if args.name.endswith(".safetensors"):
-        from genbench.checkpoint import read_card
+        from genbench.models.checkpoint import read_card
 
         print(json.dumps(json.loads(read_card(Path(args.name)).to_json()), indent=1))
         return 0
@@ -136,7 +136,9 @@ def run_describe(args: argparse.Namespace) -> int:
         print(entry.path.read_text(encoding="utf-8"))
         return 0
     print(entry.constants.get("__doc__", ""))
-    for constant in ("FAMILY", "VERSION", "NEEDS", "OUTPUTS", "REFERENCE"):
+    if entry.kind == "baselines":
+        print(f"\nfamily: {entry.family}")
+    for constant in ("VERSION", "NEEDS", "OUTPUTS", "REFERENCE"):
         if constant in entry.constants:
             print(f"\n{constant.lower()}: {entry.constants[constant]}")
     if entry.kind == "metrics" and entry.parameters:
@@ -163,9 +165,9 @@ def add_train(p: Parser) -> None:
 
 def run_train(args: argparse.Namespace) -> int:
     from genbench import datasets
-    from genbench.evaluate import pick_device
-    from genbench.sources import literal
-    from genbench.train import preset_of, train
+    from genbench.models.sources import literal
+    from genbench.models.training import preset_of, train
+    from genbench.run.evaluate import pick_device
 
     settings = {}
     for pair in args.set:
@@ -213,11 +215,12 @@ def add_evaluate(p: Parser) -> None:
 
 
 def run_evaluate(args: argparse.Namespace) -> int:
-    from genbench import datasets, leaderboard
-    from genbench.evaluate import evaluate, missing
-    from genbench.plan import plan
-    from genbench.records import Run
-    from genbench.sources import parse
+    from genbench import datasets
+    from genbench.boards import leaderboard
+    from genbench.models.sources import parse
+    from genbench.run.evaluate import evaluate, missing
+    from genbench.run.plan import plan
+    from genbench.run.records import Run
 
     if args.offline:
         os.environ["GENBENCH_OFFLINE"] = "1"
@@ -254,7 +257,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
 
 def weights_of(given: list[str], extractor: str) -> dict[str, Path]:
     """{extractor: file} of `[NAME=]FILE` arguments; without a name it is the suite's extractor."""
-    from genbench.plan import hyphenated
+    from genbench.run.plan import hyphenated
 
     found = {}
     for spec in given:
@@ -268,7 +271,7 @@ def weights_of(given: list[str], extractor: str) -> dict[str, Path]:
 
 def suite_of(args: argparse.Namespace) -> Any:
     """The suite, with what the flags say in its place."""
-    from genbench.plan import Suite
+    from genbench.run.plan import Suite
 
     suites = catalog.entries("suites")
     name = args.suite or (args.dataset if args.dataset in suites else "digits")
@@ -303,7 +306,7 @@ def fitted_to(suite: Any, sources: list[Any]) -> Any:
 
 def shipped(dataset: str) -> list[str]:
     """The checkpoints that ship with the package for a dataset."""
-    return [str(p) for p in sorted((catalog.HERE.parent / "baselines" / "checkpoints" / dataset).glob("*.safetensors"))]
+    return [str(p) for p in sorted((catalog.BASELINES / "checkpoints" / dataset).glob("*.safetensors"))]
 
 
 def add_audit(p: Parser) -> None:
@@ -328,10 +331,12 @@ def add_audit(p: Parser) -> None:
 
 
 def run_audit(args: argparse.Namespace) -> int:
-    from genbench import audit, datasets, pictures
-    from genbench.evaluate import evaluate
-    from genbench.plan import Suite
-    from genbench.records import Run
+    from genbench import datasets
+    from genbench.boards import pictures
+    from genbench.run.evaluate import evaluate
+    from genbench.run.plan import Suite
+    from genbench.run.records import Run
+    from genbench.studies import audit
 
     if args.offline:
         os.environ["GENBENCH_OFFLINE"] = "1"
@@ -371,7 +376,7 @@ def add_status(p: Parser) -> None:
 def run_status(args: argparse.Namespace) -> int:
     from tabulate import tabulate
 
-    from genbench.records import open_run
+    from genbench.run.records import open_run
 
     run = open_run(args.run)
     planned = run.manifest().get("plan", {})
@@ -403,9 +408,9 @@ def add_leaderboard(p: Parser) -> None:
 
 
 def run_leaderboard(args: argparse.Namespace) -> int:
-    from genbench import leaderboard
-    from genbench.checkpoint import write_atomically
-    from genbench.records import Run, read_runs
+    from genbench.boards import leaderboard
+    from genbench.models.checkpoint import write_atomically
+    from genbench.run.records import Run, read_runs
 
     found = leaderboard.boards(read_runs(args.runs), args.sort)
     if args.format == "md":
@@ -443,7 +448,7 @@ def add_compare(p: Parser) -> None:
 def run_compare(args: argparse.Namespace) -> int:
     if args.base.endswith(".json") and args.new.endswith(".json"):
         return compare_profiles(args)
-    from genbench.compare import as_dicts, compare, table, tripped
+    from genbench.boards.compare import as_dicts, compare, table, tripped
 
     found = compare(args.base, args.new)
     if not found:
@@ -460,7 +465,7 @@ def run_compare(args: argparse.Namespace) -> int:
 
 
 def compare_profiles(args: argparse.Namespace) -> int:
-    from genbench.profiling.compare import as_dicts, compare, table, tripped
+    from genbench.studies.profiling.compare import as_dicts, compare, table, tripped
 
     found = compare(Path(args.base), Path(args.new))
     if not found:
@@ -488,8 +493,8 @@ def run_profile(args: argparse.Namespace) -> int:
     from tabulate import tabulate
 
     from genbench.environment import threads
-    from genbench.evaluate import pick_device
-    from genbench.profiling import fit, kernel, measure, report, results
+    from genbench.run.evaluate import pick_device
+    from genbench.studies.profiling import fit, kernel, measure, report, results
 
     known = kernel.kernels()
     chosen = kernel.select(args.kernels, known)
@@ -518,7 +523,7 @@ def add_new(p: Parser) -> None:
 
 
 def run_new(args: argparse.Namespace) -> int:
-    from genbench.scaffold import write_baseline
+    from genbench.models.scaffold import write_baseline
 
     path = write_baseline(args.name, Path.cwd())
     name = path.stem.replace("_", "-")
@@ -531,7 +536,7 @@ def add_check(p: Parser) -> None:
 
 
 def run_check(args: argparse.Namespace) -> int:
-    from genbench.conformance import check
+    from genbench.models.conformance import check
 
     name = args.what
     if name.endswith(".py"):
@@ -554,7 +559,7 @@ def add_env(p: Parser) -> None:
 
 def run_env(args: argparse.Namespace) -> int:
     from genbench.environment import environment
-    from genbench.evaluate import pick_device
+    from genbench.run.evaluate import pick_device
 
     found = environment(pick_device("auto"))
     if args.json:

@@ -10,7 +10,7 @@ import pytest
 
 from genbench import datasets
 from genbench.cli import main
-from genbench.train import Preset, train
+from genbench.models.training import Preset, train
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

@@ -14,8 +14,8 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from genbench import __version__, datasets
-from genbench.checkpoint import read_card
 from genbench.cli import COMMANDS
+from genbench.models.checkpoint import read_card
 
 FAST = ("--metrics", "nll,copies", "--samples", "40", "--limit", "40")
 
@@ -227,7 +227,7 @@ def test_a_full_disk_loses_nothing(pixels_checkpoint, finished_run, tmp_path):
         import resource, signal, sys
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # write() then fails, as on a full disk
         from genbench.cli import main
-        import genbench.records as records
+        import genbench.run.records as records
         put, count = records.Run.put, []
         def full_after_two(run, record):
             count.append(1)

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 import genbench
-from genbench.catalog import HERE
-from genbench.checkpoint import read_card
+from genbench.catalog import BASELINES, HERE
 from genbench.cli import shipped
+from genbench.models.checkpoint import read_card
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+SHIPPED = (".py", ".toml", ".safetensors")
 CHECKPOINTS = [Path(p) for dataset in ("digits", "ring8", "tinyshakespeare") for p in shipped(dataset)]
 
 
@@ -29,9 +30,10 @@ def test_the_wheel_holds_weights_and_suites(tmp_path):
     done = subprocess.run([*command, "-w", str(tmp_path), str(REPOSITORY)], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     inside = set(zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist())
-    wanted = [p for p in [*HERE.rglob("*"), *(HERE.parent / "baselines").rglob("*")] if p.is_file()]
-    wanted = [p for p in wanted if p.suffix in (".py", ".toml", ".safetensors")]
-    assert {p.relative_to(HERE.parent).as_posix() for p in wanted} <= inside
+    ours = {f"genbench/{p.relative_to(HERE)}" for p in HERE.rglob("*") if p.suffix in SHIPPED}
+    baselines = {f"genbench/baselines/{p.relative_to(BASELINES)}" for p in BASELINES.rglob("*") if p.suffix in SHIPPED}
+    assert ours | baselines <= inside
+    assert {name.partition("/")[0] for name in inside if not name.startswith("genbench-")} == {"genbench"}
 
 
 @pytest.mark.parametrize("path", CHECKPOINTS, ids=lambda p: f"{p.parent.name}/{p.stem}")

@@ -17,8 +17,8 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from genbench.checkpoint import write_atomically
 from genbench.errors import GenbenchError
+from genbench.models.checkpoint import write_atomically
 
 TIMEOUT = 30.0  # seconds without a byte
 

@@ -16,11 +16,11 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from genbench import checkpoint
 from genbench.errors import GenbenchError
 from genbench.features import Extractor, Features
 from genbench.features._precision import float32
-from genbench.sampling import to_tensor
+from genbench.models import checkpoint
+from genbench.models.sampling import to_tensor
 from genbench.space import Space
 
 if TYPE_CHECKING:

@@ -92,7 +92,7 @@ def fill(network: Network, path: Path, device: str) -> nn.Module:
     Raises:
         GenbenchError: the file holds no weights, or those of another network.
     """
-    from genbench._torchvision import make_importable
+    from genbench.features._torchvision import make_importable
 
     make_importable()
     from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY

@@ -20,9 +20,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from genbench.checkpoint import sha256_file
 from genbench.datasets._download import TIMEOUT, CorruptError, cache_root, offline
 from genbench.errors import GenbenchError
+from genbench.models.checkpoint import sha256_file
 
 BLOCK = 1 << 20  # bytes
 

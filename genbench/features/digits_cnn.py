@@ -13,8 +13,8 @@ from torch import nn
 
 from genbench.features import Extractor
 from genbench.features._cnn import Classifier, extractor_of, refusal
+from genbench.models.training import Preset
 from genbench.space import Space
-from genbench.train import Preset
 
 SPACE = Space((1, 8, 8), levels=17)
 WEIGHTS = Path(__file__).with_suffix(".safetensors")

@@ -16,9 +16,9 @@ import torch
 
 from genbench.errors import ModelError, Unavailable
 from genbench.likelihood.enumerated import can_enumerate, enumerated
-from genbench.likelihood.importance import Bound, importance_weighted
-from genbench.protocol import HasElbo, HasLogProb, HasLogWeights, capabilities
-from genbench.sampling import seeded, to_tensor
+from genbench.likelihood.iwae import Bound, importance_weighted
+from genbench.models.capabilities import HasElbo, HasLogProb, HasLogWeights, capabilities
+from genbench.models.sampling import seeded, to_tensor
 
 Progress = Callable[[int], None]
 

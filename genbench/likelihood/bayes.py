@@ -19,8 +19,8 @@ from scipy.special import logsumexp
 
 from genbench.errors import ModelError, Unavailable
 from genbench.metrics import Measure, share
-from genbench.protocol import n_classes
-from genbench.sampling import to_tensor
+from genbench.models.capabilities import n_classes
+from genbench.models.sampling import to_tensor
 
 
 @torch.no_grad()

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from genbench.models.sampling import to_tensor
 from genbench.numerics.logmeanexp import LogMeanExp
-from genbench.sampling import to_tensor
 from genbench.space import Space
 
 LARGEST = 2**12  # codes: each is decoded once, and scored against every example

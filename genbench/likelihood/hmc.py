@@ -27,7 +27,7 @@ import torch
 from torch import Generator, Tensor
 
 from genbench.errors import ModelError
-from genbench.protocol import Decoder
+from genbench.models.capabilities import Decoder
 
 ACCEPTANCE = 0.65
 JITTER = 0.2  # lengths vary by a factor of 0.8 to 1.2

@@ -23,8 +23,8 @@ import torch
 from torch import Generator, Tensor
 
 from genbench.likelihood.hmc import FIRST_STEP, Posterior, nudged, transition
+from genbench.models.sampling import seeded, to_tensor
 from genbench.numerics.normal import log_normal, log_normal_mass, normalised
-from genbench.sampling import seeded, to_tensor
 from genbench.space import Space
 
 RATIO = 2**-0.25  # of a sigma to the one before, on the way to the best

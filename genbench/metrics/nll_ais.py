@@ -15,7 +15,7 @@ from genbench.metrics import Measure, mean
 from genbench.space import Space
 
 if TYPE_CHECKING:
-    from genbench.likelihood.annealing import Annealing
+    from genbench.likelihood.decoder import Annealing
 
 VERSION = 1
 NEEDS = ("annealing", "space")

@@ -8,7 +8,7 @@ from genbench.metrics import Measure, mean
 from genbench.space import Space
 
 if TYPE_CHECKING:
-    from genbench.likelihood.flow_ode import FlowLikelihood
+    from genbench.likelihood.probability_flow import FlowLikelihood
 
 VERSION = 1
 NEEDS = ("flow_log_likelihood", "space")

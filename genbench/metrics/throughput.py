@@ -9,7 +9,7 @@ import numpy as np
 from genbench.metrics import Measure
 
 if TYPE_CHECKING:
-    from genbench.timing import Timings
+    from genbench.models.timing import Timings
 
 VERSION = 1
 NEEDS = ("timings",)

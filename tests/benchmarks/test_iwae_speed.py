@@ -18,10 +18,10 @@ import torch
 import torch.nn.functional as F
 from torch.distributions import Normal
 
-from baselines import vae
+from genbench.baselines.latent_variable import vae
 from genbench.likelihood import chunk_seed, log_likelihood
-from genbench.likelihood.importance import CHUNK
-from genbench.sampling import to_tensor
+from genbench.likelihood.iwae import CHUNK
+from genbench.models.sampling import to_tensor
 from genbench.space import Space
 
 SPACE = Space((1, 28, 28), levels=2)

@@ -11,9 +11,9 @@ from functools import lru_cache
 import pytest
 import torch
 
-from genbench.profiling.features import kernels
-from genbench.profiling.kernel import Size, shown
-from genbench.profiling.measure import OWN_RUNS, PEER_RUNS, error_of, extra_memory, fresh
+from genbench.studies.profiling.features import kernels
+from genbench.studies.profiling.kernel import Size, shown
+from genbench.studies.profiling.measure import OWN_RUNS, PEER_RUNS, error_of, extra_memory, fresh
 
 KERNELS = {kernel.name: kernel for kernel in kernels()}
 SIZES: dict[str, list[tuple[str, Size]]] = {

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from genbench.checkpoint import load
 from genbench.cli import shipped
-from genbench.sampling import seeded
+from genbench.models.checkpoint import load
+from genbench.models.sampling import seeded
 
 MODELS = {
     "gated-pixelcnn": ("digits", 100),

@@ -1,0 +1,3 @@
+"""Adversarial models: a generator trained against a critic, without a likelihood."""
+
+FAMILY = "gan"

@@ -1,0 +1,3 @@
+"""Autoregressive models: the chain rule, p(x) = prod_i p(x_i | x_<i), one value after another."""
+
+FAMILY = "autoregressive"

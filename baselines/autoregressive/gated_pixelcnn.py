@@ -1,0 +1,300 @@
+"""Gated PixelCNN: an exact autoregressive likelihood by masked convolutions, without the blind spot.
+
+    p(x) = prod_{i,j,c} p(x_ijc | the rows above, the pixels to the left, the channels before c)
+
+Two stacks of features. The vertical one, v, sees every row above and no part of its own; the
+horizontal one, h, sees its row up to the pixel, and v. Together they see all of the past: one
+stack of masked k x k filters would miss a wedge of pixels to the upper right (the blind spot).
+Features come in groups, one for each channel, so that R is seen by G and B, and G by B.
+
+References:
+    Conditional Image Generation with PixelCNN Decoders (van den Oord et al., 2016), section 2,
+    equations 2 and 4, figure 2.
+    Pixel Recurrent Neural Networks (van den Oord, Kalchbrenner, Kavukcuoglu, 2016), section 3.4: the masks.
+"""
+
+import itertools
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor, nn
+
+from genbench.models.training import Preset
+from genbench.space import Space
+
+from .._layers import categorical_log_likelihood, normalised, sample_categorical
+
+
+def groups(n: int, channels: int) -> Tensor:
+    """The image channel that each of n features belongs to, in equal shares -> [n]."""
+    return torch.arange(n) * channels // n
+
+
+class MaskedConv2d(nn.Conv2d):
+    """A convolution over one row, up to and including the pixel, with no padding.
+
+    Earlier pixels are seen whole. Of the pixel itself, feature o sees feature i only where
+    group(i) < group(o) (mask A, `strict`: the input is x) or group(i) <= group(o) (mask B).
+    """
+
+    mask: Tensor
+
+    def __init__(self, before: Tensor, after: Tensor, reach: int, strict: bool = False) -> None:
+        super().__init__(len(before), len(after), (1, reach + 1))
+        seen = before < after[:, None] if strict else before <= after[:, None]  # [out, in]
+        mask = torch.ones_like(self.weight)
+        mask[:, :, 0, reach] = seen.float()
+        self.register_buffer("mask", mask, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.weight * self.mask, self.bias)
+
+
+def gate(a: Tensor) -> Tensor:
+    """tanh(a_1) sigmoid(a_2), equation 2: [B, 2p, ...] -> [B, p, ...]."""
+    value, switch = a.chunk(2, dim=1)
+    return value.tanh() * switch.sigmoid()
+
+
+class GatedLayer(nn.Module):
+    """One layer of both stacks (figure 2), p features in each.
+
+    Both methods take input that is padded already, so that the cache can give them slices.
+    NOTE: the vertical stack is residual too; the paper found that it neither helps nor harms.
+    """
+
+    def __init__(self, width: int, reach: int, channels: int, classes: int, dropout: float) -> None:
+        super().__init__()
+        self.reach = reach
+        g = groups(width, channels)
+        self.vertical = nn.Conv2d(width, 2 * width, (reach + 1, 2 * reach + 1))
+        self.down = nn.Conv2d(2 * width, 2 * width, 1)
+        self.horizontal = MaskedConv2d(g, g.repeat(2), reach)
+        self.out = MaskedConv2d(g, g, 0)
+        self.condition = nn.Embedding(classes, 4 * width) if classes else None
+        self.dropout = nn.Dropout(dropout)
+
+    def bias(self, labels: Tensor | None, stack: int) -> Tensor | float:
+        """V^T h of equation 4, h one-hot; 0 in a model without classes."""
+        if self.condition is None:
+            return 0.0
+        return self.condition(labels).chunk(2, dim=1)[stack][:, :, None, None]
+
+    def rows(self, v: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The next v [B, p, n, W], and what h gets of it [B, 2p, n, W], from v [B, p, n + r, W + 2r]."""
+        r = self.reach
+        a = self.vertical(v)
+        above = v[:, :, r:, r : v.shape[-1] - r]
+        return above + self.dropout(gate(a + self.bias(labels, 0))), self.down(a)
+
+    def pixels(self, h: Tensor, down: Tensor, labels: Tensor | None) -> Tensor:
+        """The next h [B, p, n, m] from h [B, p, n, m + r] and the vertical features [B, 2p, n, m]."""
+        a = self.horizontal(h) + down + self.bias(labels, 1)
+        return h[..., self.reach :] + self.out(self.dropout(gate(a)))
+
+
+class GatedPixelCNN(nn.Module):
+    """log p(x) in one pass; samples value by value.
+
+    Arguments:
+        width: p, the features of each stack.
+        depth: the number of gated layers.
+        first, kernel: filter sizes (odd) of the first convolution and of the layers.
+        one_hot: read x as one-hot levels, not as a number: for codes, whose order means nothing.
+        classes: the number of classes to condition on, 0 for none.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        width: int,
+        depth: int,
+        first: int,
+        kernel: int,
+        dropout: float,
+        one_hot: bool,
+        classes: int,
+    ) -> None:
+        super().__init__()
+        if not space.is_image or space.levels is None:
+            raise ValueError("it models images [C, H, W] of integer levels")
+        C, H, W = space.shape
+        if width < C or first % 2 == 0 or kernel % 2 == 0 or first < 3:
+            raise ValueError(f"width must be at least {C}; first and kernel odd; first at least 3")
+        self.space, self.levels, self.n_classes = space, space.levels, classes
+        self.width, self.one_hot = width, one_hot
+        self.first, self.reach = first // 2, kernel // 2
+        self.inputs = C * space.levels if one_hot else C
+        g = groups(width, C)
+        self.vertical = nn.Conv2d(self.inputs, width, (self.first, first))
+        self.horizontal = MaskedConv2d(groups(self.inputs, C), g, self.first, strict=True)
+        # Where a pixel lies, for both stacks: digits are centred, and filters alone do not know the place.
+        self.row = nn.Parameter(torch.zeros(2 * width, H, 1))
+        self.column = nn.Parameter(torch.zeros(2 * width, 1, W))
+        layers = [GatedLayer(width, self.reach, C, classes, dropout) for _ in range(depth)]
+        self.layers: list[GatedLayer] = nn.ModuleList(layers)  # type: ignore[assignment]
+        self.hidden = MaskedConv2d(g, g, 0)
+        self.output = MaskedConv2d(g, groups(C * space.levels, C), 0)
+
+    def embed(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] int64 -> [B, inputs, H, W] float."""
+        if not self.one_hot:
+            return normalised(x, self.space)
+        return F.one_hot(x, self.levels).movedim(-1, 2).flatten(1, 2).float()
+
+    def place(self, stack: int) -> Tensor:
+        return (self.row + self.column).chunk(2)[stack]  # [p, H, W]
+
+    def head(self, h: Tensor) -> Tensor:
+        """[B, p, H, W] -> logits [B, L, C, H, W]."""
+        logits = self.output(self.hidden(h.relu()).relu())
+        return logits.unflatten(1, (self.space.shape[0], -1)).transpose(1, 2)
+
+    def logits(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """The logits of every value given all those before it: [B, C, H, W] -> [B, L, C, H, W]."""
+        e, s, r = self.embed(x), self.first, self.reach
+        v = self.vertical(F.pad(e, (s, s, s, 0))[:, :, :-1]) + self.place(0)
+        h = self.horizontal(F.pad(e, (s, 0))) + self.place(1)
+        for layer in self.layers:
+            v, down = layer.rows(F.pad(v, (r, r, r, 0)), labels)
+            h = layer.pixels(F.pad(h, (r, 0)), down, labels)
+        return self.head(h)
+
+    def log_prob(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """log p(x given y); without labels a conditional model's log 1/K sum_y p(x given y)."""
+        if labels is None and self.n_classes:
+            given = [self.log_prob(x, torch.full_like(x[:, 0, 0, 0], y)) for y in range(self.n_classes)]
+            return torch.logsumexp(torch.stack(given), dim=0) - math.log(self.n_classes)
+        return categorical_log_likelihood(self.logits(x, labels), x)
+
+    def loss(self, x: Tensor, generator: Generator, labels: Tensor | None = None) -> Tensor:
+        return -self.log_prob(x, labels).mean()
+
+    @torch.no_grad()
+    def fill(
+        self, x: Tensor, hidden: Tensor, labels: Tensor | None, generator: Generator, cached: bool = True
+    ) -> tuple[Tensor, Tensor]:
+        """Draws the hidden values in raster order; log p of all values along the way -> [B, C, H, W], [B].
+
+        Arguments:
+            hidden: boolean [B, C, H, W], true where a value is drawn, false where that of x stands.
+            cached: compute only what is new at each value; otherwise all, by a full pass.
+        """
+        cache = Cache(self, len(x), labels) if cached else None
+        x, log_p = x.masked_fill(hidden, 0), torch.zeros(len(x), device=x.device)
+        C, H, W = self.space.shape
+        for i, j, c in itertools.product(range(H), range(W), range(C)):
+            logits = cache.logits_at(x, i, j, c) if cache else self.logits(x, labels)[:, :, c, i, j]  # [B, L]
+            drawn = sample_categorical(logits, generator)
+            x[:, c, i, j] = torch.where(hidden[:, c, i, j], drawn, x[:, c, i, j])
+            log_p += logits.log_softmax(1).gather(1, x[:, c, i, j, None])[:, 0]
+        return x, log_p
+
+    def sample(self, n: int, generator: Generator, labels: Tensor | None = None) -> Tensor:
+        x, labels = self.blank(n, generator, labels)
+        return self.fill(x, torch.ones_like(x).bool(), labels, generator)[0]
+
+    def sample_naive(self, n: int, generator: Generator, labels: Tensor | None = None) -> Tensor:
+        """The same samples by a full pass for every value: what the cache is tested and timed against."""
+        x, labels = self.blank(n, generator, labels)
+        return self.fill(x, torch.ones_like(x).bool(), labels, generator, cached=False)[0]
+
+    def blank(self, n: int, generator: Generator, labels: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """n images of zeros, and their labels: those given, or y uniform where the model needs them."""
+        if labels is None and self.n_classes:
+            labels = torch.randint(self.n_classes, (n,), generator=generator, device=generator.device)
+        return torch.zeros(n, *self.space.shape, dtype=torch.int64, device=generator.device), labels
+
+    def complete(self, x: Tensor, mask: Tensor, generator: Generator, labels: Tensor | None = None) -> Tensor:
+        """x where mask is 1, draws elsewhere: [B, C, H, W] -> [B, C, H, W].
+
+        Exact, p(hidden given visible), where the visible values come first in raster order, such as
+        an upper half. A visible value after a hidden one is kept, but does not inform it.
+        """
+        hidden = ~mask.expand_as(x).bool()
+        x = x.masked_fill(hidden, 0)
+        if labels is None and self.n_classes:
+            labels = self.sample_label(x, ~hidden, generator)
+        return self.fill(x, hidden, labels, generator)[0]
+
+    @torch.no_grad()
+    def sample_label(self, x: Tensor, visible: Tensor, generator: Generator) -> Tensor:
+        """y from p(y given the visible values before the first hidden one) -> [B]."""
+        order = visible.permute(0, 2, 3, 1)  # raster order has channels last
+        leading = order.flatten(1).cumprod(1).view(order.shape).permute(0, 3, 1, 2)  # [B, C, H, W]
+        scores = []
+        for y in range(self.n_classes):
+            nats = F.cross_entropy(self.logits(x, torch.full_like(x[:, 0, 0, 0], y)), x, reduction="none")
+            scores.append(-(nats * leading).flatten(1).sum(1))
+        return sample_categorical(torch.stack(scores, dim=1), generator)
+
+
+class Cache:
+    """The features of images that are complete up to one value, asked for in raster order.
+
+    The methods of the full pass, on slices: the vertical stack once for each row, from the r rows
+    above in every layer, the horizontal stack once for each value, from the r pixels to the left.
+    """
+
+    def __init__(self, net: GatedPixelCNN, n: int, labels: Tensor | None) -> None:
+        _, H, W = net.space.shape
+        s, r, p = net.first, net.reach, net.width
+        zeros = net.row.new_zeros
+        self.net, self.labels = net, labels
+        self.e = zeros(n, net.inputs, H + s, W + 2 * s)
+        self.v = [zeros(n, p, H + r, W + 2 * r) for _ in net.layers]
+        self.h = [zeros(n, p, 1, W + r) for _ in net.layers]  # of one row; columns to the right are stale, and unseen
+        self.down: list[Tensor] = []
+
+    def enter_row(self, i: int) -> None:
+        """The vertical stack at row i, from the rows above."""
+        net, r = self.net, self.net.reach
+        v = net.vertical(self.e[:, :, i : i + net.first]) + net.place(0)[:, i : i + 1]
+        self.down = []
+        for layer, cache in zip(net.layers, self.v, strict=True):
+            cache[:, :, i + r, r : r + v.shape[-1]] = v[:, :, 0]
+            v, down = layer.rows(cache[:, :, i : i + r + 1], self.labels)
+            self.down.append(down)
+
+    def logits_at(self, x: Tensor, i: int, j: int, c: int) -> Tensor:
+        """Logits of value (c, i, j) given those before it: x [B, C, H, W] -> [B, L]."""
+        net, s, r = self.net, self.net.first, self.net.reach
+        if j == 0 and c == 0:
+            if i > 0:  # the last pixel of the row above is complete now
+                self.e[:, :, s + i - 1, s:-s] = net.embed(x[:, :, i - 1 : i])[:, :, 0]
+            self.enter_row(i)
+        start = max(j - 1, 0)
+        self.e[:, :, s + i, s + start : s + j + 1] = net.embed(x[:, :, i : i + 1, start : j + 1])[:, :, 0]
+        h = net.horizontal(self.e[:, :, s + i : s + i + 1, j : j + s + 1]) + net.place(1)[:, i : i + 1, j : j + 1]
+        for layer, cache, down in zip(net.layers, self.h, self.down, strict=True):
+            cache[..., j + r] = h[..., 0]
+            h = layer.pixels(cache[..., j : j + r + 1], down[..., j : j + 1], self.labels)
+        return net.head(h)[:, :, c, 0, 0]
+
+
+PRESETS = {
+    "digits": Preset(
+        {"width": 24, "depth": 6, "dropout": 0.4, "one_hot": True},
+        steps=1500,
+        batch_size=64,
+        lr=3e-3,
+        weight_decay=0.2,
+        clip=50.0,
+        ema=0.995,
+        validate_every=100,
+    ),
+}
+
+
+def build(
+    space: Space,
+    width: int = 32,
+    depth: int = 6,
+    first: int = 7,
+    kernel: int = 3,
+    dropout: float = 0.0,
+    one_hot: bool = False,
+    classes: int = 0,
+) -> GatedPixelCNN:
+    return GatedPixelCNN(space, width, depth, first, kernel, dropout, one_hot, classes)

@@ -1,0 +1,3 @@
+"""Diffusion: noise added step by step, and a network that takes it away."""
+
+FAMILY = "diffusion"

@@ -1,0 +1,3 @@
+"""Floors: models that need no learning; whoever cannot beat them has learned nothing."""
+
+FAMILY = "floor"

@@ -1,0 +1,3 @@
+"""Flows: an invertible map from data to noise, and the change of variables."""
+
+FAMILY = "flow"

@@ -1,0 +1,3 @@
+"""Latent-variable models: p(x) = int p(x | z) p(z) dz, trained on a bound."""
+
+FAMILY = "latent-variable"

@@ -1,0 +1,3 @@
+"""Mixtures: a weighted sum of simple densities."""
+
+FAMILY = "mixture"

@@ -1,0 +1,49 @@
+"""Long work in blocks: block i is made once, kept as soon as it is there, and a kill loses no other.
+
+A block's number and its rows are all that its content depends on, so that neither the number of workers nor an
+interruption changes a value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+
+Arrays = dict[str, np.ndarray]
+# keep(i, make): the arrays of block i, from make() or from where an earlier call put them.
+Keep = Callable[[int, Callable[[], Arrays]], Arrays]
+Progress = Callable[[float], None]
+
+
+def afresh(number: int, make: Callable[[], Arrays]) -> Arrays:
+    """Keeps nothing."""
+    return make()
+
+
+def silent(done: float) -> None:
+    """Tells nobody."""
+
+
+def in_blocks(
+    n: int, size: int, make: Callable[[int, slice], Arrays], keep: Keep = afresh, progress: Progress = silent
+) -> Arrays:
+    """The rows of all blocks one after another, `{name: [n, ...]}`.
+
+    Arguments:
+        size: rows in a block; the last may have fewer.
+        make: block i and its rows -> its arrays, each `[rows, ...]`.
+        progress: told the number of rows done.
+
+    Raises:
+        ValueError: there are no rows.
+    """
+    if n < 1:
+        raise ValueError("no rows to make")
+    blocks = []
+    for i, start in enumerate(range(0, n, size)):
+        rows = slice(start, min(n, start + size))
+        blocks.append(keep(i, partial(make, i, rows)))
+        progress(rows.stop)
+    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}

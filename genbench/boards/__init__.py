@@ -1,0 +1,1 @@
+"""Boards: records become pages. Nothing is measured here."""

@@ -1,0 +1,153 @@
+"""Pictures of samples: a grid of images with their nearest neighbours, a scatter of points, a page of text."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from genbench.datasets import Dataset
+from genbench.numerics.points import Points
+from genbench.run.records import Run, slug
+from genbench.space import Space
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from genbench.studies.audit import Finding
+
+GRID = (6, 10)  # rows, columns
+SHOWN = 10  # samples beside their neighbours
+TEXTS = 3
+REACH = 1000.0  # standard deviations: the end of an audit's scale, where any change from a constant stands
+
+
+def draw_all(run: Run, name: str, dataset: Dataset, samples: np.ndarray) -> None:
+    """Writes what there is to see of the samples `[n, *shape]` into the run's folder of pictures."""
+    path = run.pictures / slug(name)
+    if dataset.space.is_image:
+        run.write(path.with_name(path.name + ".png"), grid(samples[: GRID[0] * GRID[1]], dataset.space, GRID[1]))
+        shown = samples[:SHOWN]
+        near = neighbours(shown, dataset.train)
+        rows = np.concatenate([shown, near])
+        run.write(path.with_name(path.name + "-neighbours.png"), grid(rows, dataset.space, len(shown)))
+    elif dataset.space.dim == 2:
+        run.write(path.with_name(path.name + ".png"), scatter(samples, dataset, name))
+    elif dataset.vocabulary is not None:
+        lines = ["".join(dataset.vocabulary[i] for i in text) for text in samples[:TEXTS]]
+        run.write(path.with_name(path.name + ".txt"), "\n\n---\n\n".join(lines).encode())
+
+
+def neighbours(samples: np.ndarray, train: np.ndarray) -> np.ndarray:
+    """The nearest training example of every sample, in raw values."""
+    near, everything = (Points(x.reshape(len(x), -1).astype(np.float32)) for x in (samples, train))
+    _, index = near.nearest(everything)
+    return train[index[:, 0]]
+
+
+def grid(images: np.ndarray, space: Space, columns: int) -> bytes:
+    """PNG of images `[n, C, H, W]` in rows of `columns`, a thin line between them, enlarged to about 40 pixels each."""
+    from PIL import Image
+
+    c, h, w = space.shape
+    low, high = (0, space.levels - 1) if space.levels else (float(images.min()), float(images.max()))
+    scaled = (images.astype(np.float64) - low) / max(high - low, 1e-12) * 255
+    rows = -(-len(images) // columns)
+    canvas = np.full((c, rows * (h + 1) + 1, columns * (w + 1) + 1), 128.0)
+    for i, image in enumerate(scaled):
+        y, x = i // columns * (h + 1) + 1, i % columns * (w + 1) + 1
+        canvas[:, y : y + h, x : x + w] = image
+    pixels = canvas.round().astype(np.uint8)
+    picture = Image.fromarray(pixels[0] if c == 1 else np.moveaxis(pixels[:3], 0, -1))
+    scale = max(1, round(40 / h))
+    out = io.BytesIO()
+    picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST).save(out, "PNG")
+    return out.getvalue()
+
+
+def scatter(points: np.ndarray, dataset: Dataset, title: str) -> bytes:
+    """PNG of points `[n, 2]`, on the axes of the data."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(3.2, 3.2), dpi=100, layout="constrained")
+    axes = figure.add_subplot()
+    axes.scatter(points[:, 0], points[:, 1], s=2, alpha=0.4, linewidths=0, color="#1f5fa8")
+    if dataset.modes is not None:
+        centres = dataset.modes[0]
+        axes.scatter(centres[:, 0], centres[:, 1], s=18, marker="+", linewidths=0.8, color="#c0392b", label="mode")
+        axes.legend(loc="upper right", fontsize=7, framealpha=0.9)
+    reach = 1.25 * np.abs(dataset.test).max()
+    outside = int((np.abs(points) > reach).any(1).sum())
+    axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xlabel="$x_1$", ylabel="$x_2$")
+    axes.set_title(f"{title}, n = {len(points):,}" + (f" ({outside} outside)" if outside else ""), fontsize=8)
+    axes.tick_params(labelsize=7)
+    out = io.BytesIO()
+    figure.savefig(out, format="png", metadata={"Software": None})
+    return out.getvalue()
+
+
+def audit(found: list[Finding]) -> bytes:
+    """PNG of an audit: a column for every fault, a row for the metrics that compare samples with the same things.
+
+    The height is the change from the mean of real draws, in their standard deviations; upwards is worse.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+    from genbench.studies.faults import FAULTS
+
+    columns = {
+        fault: strengths
+        for fault in FAULTS
+        if (strengths := sorted({s for f in found if f.fault == fault for s in (*f.values, *f.silent)}))
+    }
+    rows: dict[tuple[str, str], list[str]] = {}
+    for f in found:
+        names = rows.setdefault((f.family, f.direction), [])
+        names += [f.metric] * (f.metric not in names)
+    figure = Figure(figsize=(1.5 * len(columns) + 2.4, 1.6 * len(rows) + 0.7), dpi=90, layout="constrained")
+    axes = figure.subplots(len(rows), len(columns), sharex="col", sharey=True, squeeze=False)
+    for (family, direction), names, across in zip(rows, rows.values(), axes, strict=True):
+        for (fault, strengths), ax in zip(columns.items(), across, strict=True):
+            ax.axhspan(-2, 2, color="#dddddd", zorder=0, linewidth=0)
+            for f in found:
+                if (f.family, f.direction, f.fault) == (family, direction, fault):
+                    curve(ax, f, strengths, style(names.index(f.metric)))
+        across[0].set_ylabel("no better side" if direction == "none" else f"{direction} is better", fontsize=7)
+        lines = [Line2D([], [], label=name, **style(k)) for k, name in enumerate(names)]
+        across[-1].legend(
+            handles=lines, title=family, title_fontsize=7, fontsize=6, alignment="left",
+            loc="upper left", bbox_to_anchor=(1, 1.05), frameon=False,
+        )  # fmt: skip
+    for ax in axes.flat:
+        ax.set_yscale("symlog", linthresh=3)
+        ax.set(ylim=(-1.5 * REACH, 1.5 * REACH), yticks=[-100, -10, 0, 10, 100])
+        ax.tick_params(labelsize=6)
+    for fault, top, bottom in zip(columns, axes[0], axes[-1], strict=True):
+        top.set_title(fault, fontsize=8)
+        top.set_xticks(range(1 + len(columns[fault])), ["0", *(f"{s:g}" for s in columns[fault])])
+        bottom.set_xlabel(FAULTS[fault].unit.replace(" from", "\nfrom"), fontsize=6)
+    figure.supylabel("worse than real data by, in standard deviations of its draws (grey: 2)", fontsize=7)
+    out = io.BytesIO()
+    figure.savefig(out, format="png", metadata={"Software": None})
+    return out.getvalue()
+
+
+def style(k: int) -> dict[str, Any]:
+    """Colour and marker of the k-th line of a row."""
+    return {"color": f"C{k % 10}", "marker": "os^vDP"[k % 6], "markersize": 3, "linewidth": 1}
+
+
+def curve(ax: Axes, f: Finding, strengths: list[float], line: dict[str, Any]) -> None:
+    """The mean at every strength that has values, with the range of its draws; 0 stands first."""
+    real, sign = np.asarray(f.real), -1 if f.direction == "higher" else 1
+    y = np.zeros((3, 1 + len(f.values)))  # mean, lowest and highest
+    for i, draws in enumerate(f.values.values(), 1):
+        with np.errstate(divide="ignore", invalid="ignore"):  # a constant has no spread: 0 / 0 is no change
+            change = np.nan_to_num(sign * (np.asarray(draws) - real.mean()) / real.std(ddof=1), nan=0.0)
+        change = change.clip(-REACH, REACH)
+        low, high = change.min(), change.max()
+        y[:, i] = np.clip(change.mean(), low, high), low, high  # a mean of equal numbers may differ in rounding
+    x = [0, *(1 + strengths.index(s) for s in f.values)]
+    ax.errorbar(x, y[0], yerr=[y[0] - y[1], y[2] - y[0]], elinewidth=0.5, **line)

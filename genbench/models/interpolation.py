@@ -1,0 +1,112 @@
+"""How fast a generator's picture changes, as an extractor sees it, along a path between two latents.
+
+    |f(G(path(t + eps))) - f(G(path(t)))|^2 / eps^2,    z0, z1 ~ p(z),    t ~ U(0, 1)
+
+f are the features of the picture before it is rounded to levels: rounded, nearly no picture changes in a
+step of 1e-4, and a few change by a whole level. G and f work in float64: in float32 the difference of two
+pictures that differ by 1e-4 has three digits.
+
+References:
+    A style-based generator architecture for generative adversarial networks (Karras, Laine, Aila, 2019), section 4.1.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from genbench.errors import GenbenchError, ModelError, Unavailable
+from genbench.features import Extractor
+from genbench.models.capabilities import Renderer, capabilities
+from genbench.models.sampling import seeded
+
+COLLINEAR = 1e-7  # sine of the angle below which a great circle is not defined
+
+
+@torch.no_grad()
+def path_lengths(
+    model: Any,
+    extractor: Extractor,
+    n: int,
+    seed: int,
+    block_size: int,
+    step: float = 1e-4,
+    path: str = "slerp",
+    device: torch.device | str = "cpu",
+    progress: Callable[[int], None] = lambda done: None,
+) -> np.ndarray:
+    """The squared speed at one place of each of n paths, `[n]` float64; path j depends on seed and block alone.
+
+    Arguments:
+        step: eps, as a share of the whole path.
+        path: "slerp" or "lerp".
+
+    Raises:
+        Unavailable: no real-valued latents, or a model or an extractor that cannot do it in float64.
+    """
+    if path not in PATHS:
+        raise GenbenchError(f"no path '{path}' between latents", f"Choose one of {', '.join(PATHS)}.")
+    if not 0 < step < 1:
+        raise GenbenchError(f"a step of {step} on a path", "Give a share of the path between 0 and 1, such as 1e-4.")
+    if not isinstance(model, Renderer):
+        provided = ", ".join(capabilities(model)) or "fixed samples"
+        raise Unavailable(f"a path needs sample_prior and expected; the model provides: {provided}")
+    if extractor.between is None:
+        raise Unavailable(f"extractor '{extractor.name}' sees whole levels only: a small step changes none of them")
+    model = copy.deepcopy(model).double() if isinstance(model, torch.nn.Module) else model
+    blocks = []
+    for i in range(-(-n // block_size)):
+        generator = seeded("path", seed, i, device=device)
+        z0, z1 = (model.sample_prior(block_size, generator) for _ in range(2))
+        if not z0.is_floating_point():
+            raise Unavailable("the latents are whole numbers: there is no path between two of them")
+        t = torch.rand(block_size, generator=generator, device=device, dtype=torch.float64)
+        ends = [PATHS[path](z0.double(), z1.double(), at) for at in (t, t + step)]
+        before, after = (extractor.between(pictures(model, z)) for z in ends)
+        blocks.append(((after - before) / step).square().sum(1).cpu().numpy())
+        progress(min(n, (i + 1) * block_size))
+    return np.concatenate(blocks)[:n]
+
+
+def pictures(model: Renderer, z: Tensor) -> Tensor:
+    """E[x | z], checked: `[n, ...]` -> `[n, *shape]` float64."""
+    x = model.expected(z)
+    if x.shape != (len(z), *model.space.shape):
+        raise ModelError(f"expected: expected {[len(z), *model.space.shape]}, got {list(x.shape)}")
+    if x.dtype != torch.float64:
+        raise Unavailable(f"the model gives {x.dtype} for float64 latents: a small step is lost in its rounding")
+    return x
+
+
+def lerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
+    """A straight line from a (t = 0) to b (t = 1): `[n, ...]`, `[n, ...]`, `[n]` -> `[n, ...]`."""
+    return torch.lerp(a, b, _along(t, a))
+
+
+def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
+    """(sin((1 - t) w) a + sin(t w) b) / sin w, w the angle between a and b: a great circle where |a| = |b|.
+
+    A straight line where the two are collinear, or one of them is 0. Shapes as in `lerp`.
+
+    References:
+        Animating rotation with quaternion curves (Shoemake, 1985), section 3.3.
+    """
+    A, B = a.flatten(1), b.flatten(1)
+    norms = A.norm(dim=1) * B.norm(dim=1)
+    w = ((A * B).sum(1) / norms).clamp(-1, 1).acos()  # NaN for a latent of 0
+    sine = w.sin()
+    curved = (_along(((1 - t) * w).sin() / sine, a) * a) + (_along((t * w).sin() / sine, a) * b)
+    return torch.where(_along(sine > COLLINEAR, a), curved, lerp(a, b, t))
+
+
+def _along(t: Tensor, z: Tensor) -> Tensor:
+    """`[n]` -> `[n, 1, ...]`, with as many dimensions as z."""
+    return t.view(-1, *[1] * (z.dim() - 1))
+
+
+PATHS = {"slerp": slerp, "lerp": lerp}

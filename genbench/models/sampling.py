@@ -1,0 +1,97 @@
+"""Samples by blocks: block i is always `model.sample(block_size, generator seeded by (seed, i))`.
+
+So a sample depends neither on how many samples were asked for, nor on how the work was shared.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from genbench.errors import ModelError
+from genbench.models.capabilities import Reconstructor, Sampler
+from genbench.space import Space
+
+
+def derive(*keys: object) -> int:
+    """A 63-bit seed from any keys, the same on every machine and in every process."""
+    digest = hashlib.sha256(repr(keys).encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def seeded(*keys: object, device: torch.device | str = "cpu") -> torch.Generator:
+    """A torch generator on `device`, seeded by `keys`."""
+    return torch.Generator(device=device).manual_seed(derive(*keys))
+
+
+def to_tensor(x: np.ndarray, space: Space, device: torch.device | str = "cpu") -> torch.Tensor:
+    """An array of the space as a model takes it: int64 or float32, on `device`."""
+    dtype = torch.float32 if space.levels is None else torch.int64
+    return torch.from_numpy(np.ascontiguousarray(x)).to(device=device, dtype=dtype)
+
+
+def to_array(x: torch.Tensor, space: Space, who: str) -> np.ndarray:
+    """A model's tensor as an array of the space; ModelError if it is not in the space."""
+    if not isinstance(x, torch.Tensor):
+        raise ModelError(f"{who}: expected a tensor, got {type(x).__name__}")
+    return space.checked(x.detach().cpu().numpy(), who)
+
+
+@torch.no_grad()
+def draw(
+    model: Sampler,
+    n: int,
+    seed: int,
+    block_size: int,
+    device: torch.device | str = "cpu",
+    progress: Callable[[int], None] = lambda done: None,
+    labels: np.ndarray | None = None,
+) -> np.ndarray:
+    """n samples of the model, `[n, *shape]`, in the space's dtype.
+
+    Arguments:
+        labels: of a class-conditional model, the class asked of every sample `[n]`; in the rest of the last
+            block they begin again.
+
+    Raises:
+        ModelError: a block has the wrong shape, dtype or range, or is not finite.
+    """
+    blocks, count = [], -(-n // block_size)
+    asked = None if labels is None else torch.from_numpy(np.resize(labels, count * block_size)).to(device)
+    for i in range(count):
+        given = {} if asked is None else {"labels": asked[i * block_size : (i + 1) * block_size]}
+        x = model.sample(block_size, seeded(seed, i, device=device), **given)
+        block = to_array(x, model.space, "sample")
+        if len(block) != block_size:
+            raise ModelError(f"sample: asked for {block_size} samples, got {len(block)}")
+        blocks.append(block)
+        progress(min(n, (i + 1) * block_size))
+    return np.concatenate(blocks)[:n]
+
+
+@torch.no_grad()
+def reconstruct(
+    model: Reconstructor,
+    x: np.ndarray,
+    batch_size: int,
+    device: torch.device | str = "cpu",
+    progress: Callable[[int], None] = lambda done: None,
+) -> np.ndarray:
+    """What an autoencoder gives back of x `[n, *shape]`: real numbers in the raw range of its space, `[n, *shape]`.
+
+    Raises:
+        ModelError: the wrong shape, or values that are no real numbers.
+    """
+    real = Space(model.space.shape)
+    parts = []
+    for i in range(0, len(x), batch_size):
+        batch = to_tensor(x[i : i + batch_size], model.space, device)
+        part = to_array(model.reconstruct(batch), real, "reconstruct")
+        if len(part) != len(batch):
+            raise ModelError(f"reconstruct: given {len(batch)} examples, got {len(part)}")
+        parts.append(part)
+        progress(i + len(part))
+    return np.concatenate(parts)

@@ -1,0 +1,1 @@
+"""A run: planned cells become records."""

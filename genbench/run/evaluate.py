@@ -1,0 +1,269 @@
+"""The pipeline: checkpoint -> model -> samples, log-likelihoods -> features -> metrics -> records.
+
+`plan.py` says which cells there are and gives each its identity. `evaluate` measures the cells that
+are missing, model by model, and writes a record for each as soon as it is known. `stages.py` holds
+what the metrics of one model share. Whatever a model does, the rest goes on.
+"""
+
+from __future__ import annotations
+
+import re
+import resource
+import sys
+import time
+import traceback
+import warnings
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from tqdm import tqdm
+
+from genbench import catalog
+from genbench.environment import environment
+from genbench.errors import GenbenchError, Unavailable
+from genbench.features import Extractor
+from genbench.metrics import Measure
+from genbench.models.sources import Source, public_path
+from genbench.run.artifacts import Stages, extractor_of
+from genbench.run.plan import Cell, Plan
+from genbench.run.records import DONE, Record, Run
+
+
+@dataclass
+class Outcome:
+    """How many cells a call measured, failed, skipped as not applicable, and found done."""
+
+    measured: int = 0
+    failed: int = 0
+    skipped: int = 0
+    kept: int = 0
+
+
+def missing(run: Run, cells: list[Cell], rerun: str) -> list[Cell]:
+    """The cells to measure: `only-missing` (no record that is ok or skipped), `failed`, `always`, `never`."""
+
+    def wanted(cell: Cell) -> bool:
+        if rerun in ("always", "never"):
+            return rerun == "always"
+        record = run.get(cell.id)
+        if record is None:
+            return rerun == "only-missing"
+        return record.status not in DONE
+
+    return [cell for cell in cells if wanted(cell)]
+
+
+def evaluate(
+    todo: Plan,
+    run: Run,
+    device: str = "auto",
+    batch_size: int = 500,
+    rerun: str = "only-missing",
+    fail_fast: bool = False,
+    command: str = "",
+    pictures: bool = True,
+) -> Outcome:
+    """Measures the missing cells of every model and writes a record for each, at once when it is known.
+
+    Arguments:
+        pictures: of every model's samples, into the run's folder.
+
+    Raises:
+        GenbenchError: the run's folder cannot be written.
+        KeyboardInterrupt: finished records are kept; the same call goes on from there.
+    """
+    outcome = Outcome()
+    shared: dict[tuple[str, str | None], Any] = {}
+    work = {source.name: missing(run, todo.cells(source), rerun) for source in todo.sources}
+    total = sum(len(cells) for cells in work.values())
+    outcome.kept = sum(len(todo.cells(source)) for source in todo.sources) - total
+    if total == 0:
+        return outcome
+    device = pick_device(device)
+    for source in todo.sources:
+        if work[source.name]:
+            preflight(source, todo, device)
+    for name in {cell.job.extractor for cells in work.values() for cell in cells if cell.job.extractor}:
+        try_extractor(name, todo, device, shared)
+    run_id = f"{todo.dataset.name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    env = environment(device)
+    run.write_manifest(manifest(todo, run_id, env, command))
+    with tqdm(total=total, unit="cell", file=sys.stderr, disable=not sys.stderr.isatty(), leave=False) as bar:
+        for source in todo.sources:
+            stages = Stages(todo, source, run, device, batch_size, rerun == "always", shared)
+            stages.tell = bar.set_postfix_str
+            for job in todo.jobs:
+                cells = [cell for cell in work[source.name] if cell.job is job]
+                if not cells:
+                    continue
+                bar.set_description(f"{source.name}: {job.label(job.metric)}")
+                for record in measure(stages, cells, run_id, env):
+                    run.put(record)
+                    outcome.measured += record.status == "ok"
+                    outcome.skipped += record.status == "skipped"
+                    outcome.failed += record.status == "error"
+                    bar.update()
+                    if record.status == "error" and fail_fast:
+                        return outcome
+            if pictures and stages.has("samples"):
+                picture(stages)
+    return outcome
+
+
+def preflight(source: Source, todo: Plan, device: str) -> None:
+    """Opens a source once before the long work, so that a file that does not fit is an error of usage, not of a cell.
+
+    What a model's own code raises is left to be recorded by its cells.
+    """
+    try:
+        model = source.open(todo.dataset, device)
+    except GenbenchError:
+        raise
+    except Exception:
+        return
+    n = todo.protocol.n_samples
+    if source.adapter == "samples" and len(model.fixed) < n:
+        raise GenbenchError(
+            f"{source.what} has {len(model.fixed)} samples, the protocol takes {n}",
+            f"Measure all models with fewer: --samples {len(model.fixed)}.",
+        )
+
+
+def try_extractor(name: str, todo: Plan, device: str, shared: dict) -> None:
+    """Shows an extractor one image before the long work, so that weights that do not fit are an error of usage.
+
+    What a function in code raises by itself is left to be recorded by the cells that need it.
+    """
+    extractor = extractor_of(todo, name, device, shared)
+    try:
+        extractor(todo.dataset.train[:1])
+    except GenbenchError:
+        raise
+    except Exception:
+        return
+
+
+def pick_device(device: str) -> str:
+    """`auto` is the GPU where there is one."""
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise GenbenchError(f"no device '{device}' here: {str(error).splitlines()[0]}", "Use --device cpu.") from error
+    return device
+
+
+def picture(stages: Stages) -> None:
+    """Pictures of the samples and of their nearest neighbours; failing to draw fails no number."""
+    from genbench.boards import pictures
+
+    try:
+        pictures.draw_all(stages.run, stages.source.name, stages.dataset, stages.get("samples", None))
+    except GenbenchError:
+        raise
+    except Exception as error:
+        warnings.warn(f"no picture of {stages.source.name}: {error}", stacklevel=2)
+
+
+def measure(stages: Stages, cells: list[Cell], run_id: str, env: dict[str, Any]) -> list[Record]:
+    """The records of one metric for one model, whatever happens to it."""
+    job, source = cells[0].job, cells[0].source
+    started, stages.phases = datetime.now(UTC), {}
+    status, error, found, phase = "ok", None, {}, "model"
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            needs = {need: stages.get(need, job.extractor) for need in job.needs}
+            clock, phase = time.perf_counter(), "metric"
+            found = catalog.load("metrics", job.metric).compute(**needs, **job.params)
+            stages.phases["compute"] = time.perf_counter() - clock
+        except Unavailable as reason:
+            status, error = "skipped", describe_error(reason, phase)
+        except Exception as reason:
+            status, error = "error", describe_error(reason, phase)
+    noted = [str(w.message) for w in caught if issubclass(w.category, UserWarning | RuntimeWarning)]
+    frame = Record(
+        cell_id="",
+        run_id=run_id,
+        status=status,
+        model=source.describe(),
+        dataset={
+            "name": stages.dataset.name,
+            "split": "test",
+            "sha256": stages.dataset.sha256,
+            "n": len(stages.test()),
+            "space": stages.dataset.space.to_dict(),
+            "per": stages.dataset.value,
+        },
+        metric={},
+        protocol={},
+        complete=stages.protocol.limit is None or stages.protocol.limit >= len(stages.dataset.test),
+        arrays=stages.arrays_of(job.needs, job.extractor),
+        timing={
+            "phases_s": {name: round(s, 6) for name, s in stages.phases.items()},
+            "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        },
+        env=env,
+        started=started.isoformat(timespec="milliseconds"),
+        ended=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        error=error,
+        warnings=noted,
+    )
+    extractor = stages.extractor(job.extractor) if job.extractor else None
+    return [fill(frame, cell, found.get(cell.output), extractor) for cell in cells]
+
+
+def fill(frame: Record, cell: Cell, measure: Measure | None, extractor: Extractor | None) -> Record:
+    """The record of one cell."""
+    output = cell.job.entry.constants["OUTPUTS"][cell.output]
+    unit = output["unit"].replace("/dim", f"/{frame.dataset['per']}")
+    record = replace(
+        frame,
+        cell_id=cell.id,
+        metric={
+            "name": cell.job.label(cell.output),
+            "version": cell.identity["metric"]["version"],
+            "direction": output["direction"],
+            "unit": unit,
+            "title": output["title"],
+            "params": cell.job.params,
+            "extractor": public_path(cell.job.extractor) if cell.job.extractor else None,
+            "extractor_sha256": cell.identity["extractor"],
+            "preprocessing": extractor.preprocessing if extractor else None,
+            "weights_sha256": extractor.weights if extractor else None,
+        },
+        protocol=cell.identity["protocol"],
+    )
+    if measure is None:
+        return record
+    values = {f: getattr(measure, f) for f in ("value", "kind", "stderr", "ci95", "ci_method", "n_nonfinite")}
+    return replace(record, **values, details=measure.details, warnings=[*frame.warnings, *measure.warnings])
+
+
+def describe_error(error: Exception, phase: str) -> dict[str, str]:
+    message = f"{error.problem} {error.remedy}" if isinstance(error, GenbenchError) else str(error)
+    lines = [] if isinstance(error, Unavailable) else traceback.format_exception(error)
+    # A record is published: of a file, its folder and name say enough.
+    short = re.sub(r'File "[^"]*?([^/"]+/[^/"]+)"', r'File "\1"', "".join(lines))
+    return {"type": type(error).__name__, "message": message, "phase": phase, "traceback": short}
+
+
+def manifest(todo: Plan, run_id: str, env: dict[str, Any], command: str) -> dict[str, Any]:
+    """What a run is: written before its first record."""
+    return {
+        "run_id": run_id,
+        "command": command,
+        "env": env,
+        "dataset": {"name": todo.dataset.name, "sha256": todo.dataset.sha256, "licence": todo.dataset.licence},
+        "protocol": asdict(todo.protocol),
+        "extractors": {public_path(name): sha256 for name, sha256 in todo.extractors.items()},
+        "plan": {
+            cell.id: {"model": source.name, "metric": cell.job.label(cell.output)}
+            for source in todo.sources
+            for cell in todo.cells(source)
+        },
+    }

@@ -1,0 +1,193 @@
+"""A record is one measured number with everything needed to believe and to repeat it; a run is a folder of records.
+
+RUN/manifest.json           written first: environment, command, protocol, the cells that are planned
+RUN/cells/<cell_id>.json    one record each, written whole or not at all
+RUN/arrays/<key>.npz        samples, features and log-likelihoods, by content key
+RUN/pictures/               samples of every model
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+import re
+import zipfile
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from genbench.errors import GenbenchError
+from genbench.models.checkpoint import write_atomically
+
+SCHEMA_VERSION = 1
+PROTOCOL_VERSION = 1
+DONE = ("ok", "skipped")
+
+
+def canonical(content: Any) -> str:
+    """JSON with sorted keys and no spaces: equal content, equal text."""
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def content_key(content: Any) -> str:
+    """The first 16 hex digits of sha256 over canonical JSON."""
+    return hashlib.sha256(canonical(content).encode()).hexdigest()[:16]
+
+
+def slug(name: str) -> str:
+    """Letters, digits, `.`, `_` and `-` of a model's name, for its pictures.
+
+    Example:
+        >>> slug("real test data")
+        'real-test-data'
+    """
+    return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "model"
+
+
+@dataclass
+class Record:
+    """One cell: one output of one metric for one model.
+
+    Arguments:
+        status: ok, error (the model or metric raised), skipped (the metric does not apply).
+        value: the number in `metric["unit"]`; None where it is not finite or not there.
+        kind: exact, upper_bound, lower_bound or estimate.
+        complete: False if a limit cut the data short.
+        arrays: {stage: content key} of the arrays behind the value, in the run's `arrays/`.
+    """
+
+    cell_id: str
+    run_id: str
+    status: str
+    model: dict[str, Any]
+    dataset: dict[str, Any]
+    metric: dict[str, Any]
+    protocol: dict[str, Any]
+    value: float | None = None
+    kind: str | None = None
+    stderr: float | None = None
+    ci95: tuple[float, float] | None = None
+    ci_method: str = ""
+    n_nonfinite: int = 0
+    complete: bool = True
+    details: dict[str, Any] = field(default_factory=dict)
+    arrays: dict[str, str] = field(default_factory=dict)
+    timing: dict[str, Any] = field(default_factory=dict)
+    env: dict[str, Any] = field(default_factory=dict)
+    started: str = ""
+    ended: str = ""
+    error: dict[str, str] | None = None
+    warnings: list[str] = field(default_factory=list)
+    schema_version: int = SCHEMA_VERSION
+
+    def to_json(self) -> str:
+        """JSON in which NaN and infinities are null, each with a warning that names the field."""
+        warnings = list(self.warnings)
+        body = finite({**asdict(self), "warnings": None}, "", warnings)
+        return json.dumps({**body, "warnings": warnings}, indent=1, sort_keys=True, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Record:
+        return cls(**json.loads(text))
+
+
+def finite(content: Any, where: str, warnings: list[str]) -> Any:
+    """`content` as plain JSON types, with non-finite numbers as None and a warning for each."""
+    if isinstance(content, dict):
+        return {str(k): finite(v, f"{where}.{k}".lstrip("."), warnings) for k, v in content.items()}
+    if isinstance(content, list | tuple):
+        return [finite(v, f"{where}[{i}]", warnings) for i, v in enumerate(content)]
+    if isinstance(content, np.generic):
+        content = content.item()
+    if isinstance(content, float) and not math.isfinite(content):
+        warnings.append(f"{where} is {content}")
+        return None
+    return content
+
+
+class Run:
+    """A folder of records. Opening it makes it; every write is atomic.
+
+    Raises:
+        GenbenchError: the folder cannot be made or written to.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.cells = folder / "cells"
+        self.arrays = folder / "arrays"
+        self.pictures = folder / "pictures"
+
+    def write(self, path: Path, data: bytes) -> None:
+        try:
+            write_atomically(path, data)
+        except OSError as error:
+            raise GenbenchError(
+                f"cannot write {path}: {error.strerror or error}",
+                "Free some space or choose another folder with -o; finished records are kept, and a rerun goes on.",
+            ) from error
+
+    def write_manifest(self, manifest: dict[str, Any]) -> None:
+        """Writes the manifest; cells planned by earlier calls into the same folder stay planned."""
+        plan = {**self.manifest().get("plan", {}), **manifest["plan"]}
+        text = json.dumps({**manifest, "plan": plan}, indent=1, sort_keys=True)
+        self.write(self.folder / "manifest.json", text.encode() + b"\n")
+
+    def manifest(self) -> dict[str, Any]:
+        path = self.folder / "manifest.json"
+        return json.loads(path.read_text()) if path.is_file() else {}
+
+    def put(self, record: Record) -> None:
+        self.write(self.cells / f"{record.cell_id}.json", record.to_json().encode())
+
+    def get(self, cell_id: str) -> Record | None:
+        """The record of a cell, None if there is none or its file does not parse."""
+        try:
+            return Record.from_json((self.cells / f"{cell_id}.json").read_text())
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def records(self) -> list[Record]:
+        """Every record that parses, in the order of their file names."""
+        found = (self.get(path.stem) for path in sorted(self.cells.glob("*.json")))
+        return [record for record in found if record is not None]
+
+    def put_arrays(self, key: str, arrays: dict[str, np.ndarray]) -> None:
+        buffer = io.BytesIO()
+        np.savez(buffer, allow_pickle=False, **arrays)
+        self.write(self.arrays / f"{key}.npz", buffer.getvalue())
+
+    def get_arrays(self, key: str) -> dict[str, np.ndarray] | None:
+        """The arrays under a content key, None if they are not there or not whole."""
+        try:
+            with np.load(self.arrays / f"{key}.npz", allow_pickle=False) as file:
+                return dict(file)
+        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+            return None
+
+
+def open_run(path: Path) -> Run:
+    """An existing run.
+
+    Raises:
+        GenbenchError: the folder has no records.
+    """
+    run = Run(path)
+    if not run.cells.is_dir() and not run.manifest():
+        raise GenbenchError(f"no run at {path}", "`genbench evaluate -o FOLDER` makes one.")
+    return run
+
+
+def read_runs(paths: Iterable[Path]) -> list[Record]:
+    """The records of several runs; of one cell measured twice, the later."""
+    found: dict[str, Record] = {}
+    for path in paths:
+        for record in open_run(path).records():
+            if record.cell_id not in found or found[record.cell_id].ended <= record.ended:
+                found[record.cell_id] = record
+    return list(found.values())

@@ -1,0 +1,80 @@
+"""A profile as tables. Needs no torch."""
+
+from __future__ import annotations
+
+from tabulate import tabulate
+
+from genbench.studies.profiling.kernel import shown
+from genbench.studies.profiling.results import TOLERATED, Growth, Machine, Profile, Row
+
+UNKNOWN = "-"
+
+
+def table(profile: Profile) -> str:
+    """The rows under their ceilings, aligned markdown."""
+    headers = ["kernel", "implementation", "shape", "dtype", "device, threads", "median [20 %, 80 %]", "GFLOP/s"]
+    headers += ["GB/s", "bound", "% of roofline", "extra memory", "relative error", "times faster than"]
+    align = ("left", "left", "left", "left", "left", "right", "right", "right", "left", *["right"] * 4)
+    rows = [cells(row, profile) for row in profile.rows]
+    parts = [tabulate(rows, headers, tablefmt="pipe", colalign=align, disable_numparse=True), ceilings(profile.machine)]
+    notes = {f"{row.kernel}, {row.implementation}: {row.note}" for row in profile.rows if row.note}
+    lines = [*sorted(notes), *(f"left out: {reason}" for reason in profile.left_out)]
+    parts += ["\n".join(f"- {line}" for line in lines)] if lines else []
+    parts += [growth_table(profile.growth)] if profile.growth else []
+    return "\n\n".join(parts) + "\n"
+
+
+def cells(row: Row, profile: Profile) -> list[str]:
+    low, high = row.spread
+    time = f"{duration(row.median)} [{duration(low)}, {duration(high)}]"
+    gflops, gbytes, bound, percent = [UNKNOWN] * 4
+    if row.work is not None:
+        assert row.work.flops is not None
+        found = row.roofline(profile.machine)
+        assert found is not None
+        gflops, gbytes = (f"{amount / row.median / 1e9:.3g}" for amount in (row.work.flops, row.work.bytes))
+        percent, bound = f"{found[0]:.2g}" if found[0] < 10 else f"{found[0]:.0f}", found[1]
+        percent += " (error)" * (found[0] > TOLERATED)
+    memory = UNKNOWN if row.memory is None else f"{row.memory / 1e6:.0f} MB"
+    error = UNKNOWN if row.error is None else f"{row.error:.1g}"
+    error += f" at {shown(row.error_at)}" if row.error_at else ""
+    peer = profile.peer_of(row)
+    ratio = f"{peer.median / row.median:.3g} ({peer.implementation})" if peer else UNKNOWN
+    where = f"{row.device}, {row.threads}"
+    shape = shown(row.size)
+    kind = [row.kernel, row.implementation, shape, row.dtype, where]
+    return [*kind, time, gflops, gbytes, bound, percent, memory, error, ratio]
+
+
+def ceilings(machine: Machine) -> str:
+    """The measured peaks in one line."""
+    peaks = ", ".join(f"{rate / 1e9:.0f} GFLOP/s {dtype}" for dtype, rate in machine.peak.items())
+    smallest, largest = min(machine.bandwidth), max(machine.bandwidth)
+    rates = ", ".join(
+        f"{machine.bandwidth[size] / 1e9:.0f} GB/s of {size / 2**20:.3g} MiB" for size in (largest, smallest)
+    )
+    return f"Measured on {machine.device} with {machine.threads} threads: {peaks}; {rates}."
+
+
+def growth_table(growth: list[Growth]) -> str:
+    """How costs grow, measured beside expected."""
+    rows = [
+        [g.kernel, g.axis, f"{g.lengths[0]} to {g.lengths[-1]}", rest(g), f"{g.exponent:.2f} ± {g.stderr:.2f}",
+         f"{g.expected:g}"]
+        for g in growth
+    ]  # fmt: skip
+    headers = ["kernel", "axis", "lengths", "others", "exponent ± standard error", "of the leading term"]
+    align = ("left", "left", "left", "left", "right", "right")
+    return tabulate(rows, headers, tablefmt="pipe", colalign=align, disable_numparse=True)
+
+
+def rest(g: Growth) -> str:
+    return shown({axis: length for axis, length in g.size.items() if axis != g.axis}) or UNKNOWN
+
+
+def duration(seconds: float) -> str:
+    """Three digits and a unit."""
+    for unit, scale in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+        if seconds >= scale:
+            return f"{seconds / scale:.3g} {unit}"
+    return f"{seconds / 1e-9:.3g} ns"

@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from genbench.baselines.floors import independent_pixels, resampler
+from genbench.errors import GenbenchError
+from genbench.models.sampling import seeded
+from genbench.space import Space
+
+
+def test_categorical_is_the_rule_of_succession():
+    model = independent_pixels.build(Space((2,), levels=3))
+    model.fit(torch.tensor([[0, 2], [0, 2], [1, 2]]))
+    expected = torch.tensor([[3, 2, 1], [1, 1, 4]]) / 6  # (counts + 1) / (3 examples + 3 levels)
+    torch.testing.assert_close(model.log_p.exp(), expected)
+    x = torch.tensor([[0, 2], [2, 0]])
+    torch.testing.assert_close(model.log_prob(x).exp(), torch.tensor([3 * 4 / 36, 1 * 1 / 36]))
+
+
+def test_categorical_sums_to_one_over_all_observations():
+    model = independent_pixels.build(Space((1, 2, 2), levels=3))
+    model.fit(torch.randint(3, (20, 1, 2, 2), generator=seeded("counts")))
+    everything = torch.cartesian_prod(*[torch.arange(3)] * 4).view(-1, 1, 2, 2)
+    assert float(model.log_prob(everything).double().exp().sum()) == pytest.approx(1, abs=1e-6)
+
+
+def test_categorical_samples_have_the_scored_frequencies():
+    model = independent_pixels.build(Space((2,), levels=3))
+    model.fit(torch.tensor([[0, 2], [0, 2], [1, 2]]))
+    n = 20_000
+    x = model.sample(n, seeded("samples"))
+    for d in range(2):
+        counts = np.bincount(x[:, d].numpy(), minlength=3)
+        p = model.log_p[d].double().exp().numpy()
+        assert stats.chisquare(counts, n * p / p.sum()).pvalue > 1e-4
+
+
+def test_gaussian_log_density_agrees_with_scipy():
+    x = np.random.default_rng(0).normal([1.0, -3.0], [0.1, 5.0], (50, 2)).astype(np.float32)
+    model = independent_pixels.build(Space((2,)))
+    model.fit(torch.from_numpy(x))
+    expected = stats.norm.logpdf(x, x.mean(0, dtype=float), x.std(0, dtype=float)).sum(1)
+    np.testing.assert_allclose(model.log_prob(torch.from_numpy(x)).numpy(), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_gaussian_samples_have_the_fitted_moments():
+    model = independent_pixels.build(Space((2,)))
+    model.fit(torch.tensor([[0.0, 10.0], [2.0, 30.0]]))  # means 1 and 20, standard deviations 1 and 10
+    n = 20_000
+    x = model.sample(n, seeded("samples"))
+    z = (x.mean(0) - torch.tensor([1.0, 20.0])) / torch.tensor([1.0, 10.0]) * n**0.5
+    assert float(z.abs().max()) < 4
+    ratio = x.var(0) / torch.tensor([1.0, 100.0])
+    assert float((ratio - 1).abs().max()) < 4 * (2 / n) ** 0.5
+
+
+def test_gaussian_refuses_a_constant_dimension():
+    with pytest.raises(GenbenchError, match="1 of 2 dimensions are constant"):
+        independent_pixels.build(Space((2,))).fit(torch.tensor([[0.0, 1.0], [1.0, 1.0]]))
+
+
+def test_resampler_gives_back_stored_examples_only_and_all_of_them():
+    space = Space((1, 2, 2), levels=17)
+    x = torch.arange(5).view(-1, 1, 1, 1).expand(-1, 1, 2, 2)
+    model = resampler.build(space, size=4)
+    model.fit(x)
+    samples = model.sample(400, seeded("samples"))  # one of four is missed with probability 4 * 0.75^400
+    assert samples.dtype == torch.int64
+    assert samples[:, 0, 0, 0].unique().tolist() == [0, 1, 2, 3]
+    assert (samples == samples[:, :, :1, :1]).all()
+
+
+@pytest.mark.parametrize(("levels", "dtype"), [(256, torch.uint8), (300, torch.int32), (None, torch.float32)])
+def test_resampler_stores_values_as_data_at_rest(levels, dtype):
+    assert resampler.build(Space((3,), levels=levels), size=2).examples.dtype == dtype
+
+
+def test_resampler_draws_with_replacement_and_uniformly():
+    model = resampler.build(Space((1,)), size=10)
+    model.fit(torch.arange(10.0).view(10, 1))
+    counts = torch.bincount(model.sample(10_000, seeded("samples")).flatten().long(), minlength=10)
+    assert stats.chisquare(counts.numpy()).pvalue > 1e-4
+
+
+def test_resampler_refuses_a_training_set_that_is_too_small():
+    with pytest.raises(GenbenchError, match="keeps 4 examples, and the training set has 3"):
+        resampler.build(Space((1,)), size=4).fit(torch.zeros(3, 1))

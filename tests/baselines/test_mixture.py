@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from scipy.special import log_ndtr, logsumexp
+
+from genbench.baselines._layers import log_normal_mass
+from genbench.baselines.mixtures import mixture
+from genbench.models.sampling import seeded
+from genbench.space import Space
+
+
+def random_mixture(space: Space, components: int = 3) -> mixture.GaussianMixture:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = mixture.build(space, components=components)
+        for p in model.parameters():
+            p.data += 0.3 * torch.randn_like(p)
+    return model
+
+
+def test_log_density_agrees_with_scipy():
+    model = random_mixture(Space((2,)))
+    x = np.random.default_rng(0).normal(size=(20, 2)).astype(np.float32)
+    mean, sd = model.mean.detach().double().numpy(), model.log_sd.detach().double().exp().numpy()
+    components = [stats.multivariate_normal(m, np.diag(s**2)).logpdf(x) for m, s in zip(mean, sd, strict=True)]
+    log_pi = model.logits.detach().double().log_softmax(0).numpy()
+    expected = logsumexp(np.stack(components, 1) + log_pi, axis=1)
+    # float32: a quadratic form of size q is off by a few q eps
+    np.testing.assert_allclose(model.log_prob(torch.from_numpy(x)).detach().numpy(), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_integers_sum_to_one():
+    model = random_mixture(Space((3,), levels=5))
+    everything = torch.cartesian_prod(*[torch.arange(5)] * 3)
+    assert float(model.log_prob(everything).double().exp().sum().detach()) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("levels", [2, 17, 256])
+@pytest.mark.parametrize("mean", [0.0, 0.97, -1.5, 5.0, -40.0])
+@pytest.mark.parametrize("log_sd", [-6.0, -4.0, -2.0, 0.0, 3.0])
+def test_discretised_masses_sum_to_one_however_far_the_mean(levels, mean, log_sd):
+    x = torch.arange(levels) * (2 / (levels - 1)) - 1
+    log_p = log_normal_mass(x, torch.tensor(mean), torch.tensor(log_sd), levels)
+    # An edge of a bin is rounded by 6e-8, which moves at most 6e-8 / (sd sqrt(2 pi)) of mass: 1e-5 at sd = e^-6.
+    assert float(log_p.double().exp().sum()) == pytest.approx(1, abs=2e-5)
+
+
+@pytest.mark.parametrize("mean", [0.3, 4.0, -9.0])
+def test_log_masses_in_the_tails_agree_with_scipy(mean):
+    levels, sd = 17, 0.05
+    edges = np.concatenate([[-np.inf], np.arange(-15, 16, 2) / 16, [np.inf]])  # bins end halfway between levels
+    z = (edges - mean) / sd
+    z = np.where(z[:-1] + z[1:] > 0, [-z[1:], -z[:-1]], [z[:-1], z[1:]])  # the lower tail of either side
+    low, high = log_ndtr(z[0]), log_ndtr(z[1])
+    expected = high + np.log1p(-np.exp(low - high))  # down to -2e4 nats
+    x = torch.arange(levels) * (2 / (levels - 1)) - 1
+    log_p = log_normal_mass(x, torch.tensor(mean), torch.tensor(sd).log(), levels)
+    np.testing.assert_allclose(log_p.numpy(), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("mean", [0.0, 3.0, -20.0])
+def test_gradient_of_the_log_mass_is_finite_where_the_mass_underflows(mean):
+    x = torch.arange(17) / 8 - 1.0
+    parameters = torch.full((17,), mean, requires_grad=True), torch.full((17,), -3.0, requires_grad=True)
+    for gradient in torch.autograd.grad(log_normal_mass(x, *parameters, 17).sum(), parameters):
+        assert torch.isfinite(gradient).all()
+
+
+def test_samples_have_the_scored_frequencies():
+    model = random_mixture(Space((2,), levels=4))
+    with torch.no_grad():
+        model.mean.mul_(0.3)  # every one of the 16 states common enough to be counted
+        model.log_sd.fill_(-0.3)
+    everything = torch.cartesian_prod(torch.arange(4), torch.arange(4))
+    p = model.log_prob(everything).detach().double().exp().numpy()
+    n = 20_000
+    x = model.sample(n, seeded("samples"))
+    counts = np.bincount((4 * x[:, 0] + x[:, 1]).numpy(), minlength=16)
+    assert (n * p > 5).all()  # the chi-square approximation holds
+    assert stats.chisquare(counts, n * p / p.sum()).pvalue > 1e-4

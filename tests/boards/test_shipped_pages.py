@@ -1,0 +1,74 @@
+"""The published boards: made from the shipped checkpoints, and sane."""
+
+import pytest
+
+from genbench import datasets
+from genbench.boards.leaderboard import boards
+from genbench.catalog import HERE
+from genbench.cli import shipped
+from genbench.models.checkpoint import sha256_file
+from genbench.run.records import read_runs
+
+BOARDS = HERE.parent / "leaderboards"
+pytestmark = pytest.mark.skipif(not BOARDS.is_dir(), reason="installed without the repository's leaderboards")
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return read_runs([BOARDS / "digits"])
+
+
+def values(records, metric):
+    return {r.model["name"]: r.value for r in records if r.metric["name"] == metric and r.status == "ok"}
+
+
+@pytest.mark.parametrize("name", ["digits", "digits-samples", "ring8", "tinyshakespeare"])
+def test_a_board_shows_the_checkpoints_that_ship(name):
+    records = read_runs([BOARDS / name])
+    measured = {r.model["sha256"] for r in records if r.model["adapter"] == "checkpoint"}
+    assert measured == {sha256_file(path) for path in map(type(HERE), shipped(name.partition("-")[0]))}
+    assert {r.status for r in records} <= {"ok", "skipped"}
+
+
+@pytest.mark.parametrize("name", ["digits", "digits-samples", "ring8"])
+def test_a_board_was_measured_on_the_data_as_they_are(name):
+    data = datasets.load(name.partition("-")[0])
+    assert {r.dataset["sha256"] for r in read_runs([BOARDS / name])} == {data.sha256}
+
+
+def test_the_models_have_learnt(digits):
+    nll = values(digits, "nll")
+    assert nll["gated-pixelcnn"] < nll["vae"]
+    for name in ("gated-pixelcnn", "vae"):
+        assert nll[name] < nll["independent-pixels"] - 0.3
+
+
+def test_memorisation_flags_the_resampler_and_nothing_else(digits):
+    flagged = {(r.model["name"], r.metric["name"]) for r in digits if r.details.get("flagged")}
+    assert flagged == {("resampler", "memorisation[pixels]"), ("resampler", "memorisation[digits-cnn]")}
+    assert values(digits, "copies")["resampler"] == 1.0
+
+
+def test_copying_metrics_tell_the_resampler_from_models():
+    found = read_runs([BOARDS / "digits-samples"])
+    for metric, sign in (("authenticity[digits-cnn]", -1), ("data-copying[digits-cnn]", -1)):
+        of = {name: sign * value for name, value in values(found, metric).items()}
+        assert of.pop("resampler") > max(of.values())
+    near = values(found, "near-duplicates[digits-cnn]")
+    assert near.pop("resampler") == 1.0
+    assert max(near.values()) < 0.05
+
+
+def test_real_images_stand_on_top(digits):
+    board = boards(digits, "fd")[0]
+    assert board.models[0] == "real test data"
+    fd = values(digits, "fd[digits-cnn]")
+    assert fd["real test data"] < fd["independent-pixels"] / 10
+
+
+def test_every_number_says_what_it_is(digits):
+    for record in digits:
+        if record.status == "ok":
+            assert record.kind in ("exact", "upper_bound", "lower_bound", "estimate")
+            assert record.ci95 is not None or record.ci_method.startswith("none")
+            assert record.metric["unit"]

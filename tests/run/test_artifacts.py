@@ -1,0 +1,57 @@
+"""The likelihoods that take long, through the evaluator: kinds, details, and one image as good as many."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from genbench import datasets
+from genbench.cli import shipped
+from genbench.models.sources import parse
+from genbench.run.evaluate import evaluate
+from genbench.run.plan import Protocol, Suite, plan
+from genbench.run.records import Run
+
+PROTOCOL = Protocol(n_samples=20, block_size=10, limit=4, rtol=1e-3)
+
+
+def records(tmp_path, name, metrics, protocol=PROTOCOL):
+    digits = datasets.load("digits")
+    path = next(p for p in shipped("digits") if p.endswith(f"/{name}.safetensors"))
+    run = Run(tmp_path / "run")
+    todo = plan(Suite("digits", metrics, protocol=protocol), digits, [parse(path, digits)])
+    assert evaluate(todo, run, "cpu").failed == 0
+    return run, {r.metric["name"]: r for r in run.records()}
+
+
+def test_the_flow_of_a_diffusion_model_is_an_estimate_near_its_bound(tmp_path):
+    run, found = records(tmp_path, "ddpm", ("nll", "nll-ode"))
+    ode, bound = found["nll-ode"], found["nll"]
+    assert (ode.kind, bound.kind) == ("estimate", "upper_bound")
+    assert ode.details["nfe_mean"] > 10
+    assert ode.value == pytest.approx(bound.value, abs=0.2)  # four images, one probe each
+    alone = Run(tmp_path / "alone")
+    digits = datasets.load("digits")
+    path = next(p for p in shipped("digits") if p.endswith("/ddpm.safetensors"))
+    todo = plan(Suite("digits", ("nll-ode",), protocol=replace(PROTOCOL, limit=1)), digits, [parse(path, digits)])
+    evaluate(todo, alone, "cpu")
+    one = alone.records()[0].value
+    many = run.get_arrays(ode.arrays["flow_log_likelihood"])["values"]
+    assert one == pytest.approx(-many[0] / (64 * np.log(2)), abs=1e-3)
+
+
+def test_a_conditional_model_classifies_and_its_parts_add_up(tmp_path):
+    protocol = replace(PROTOCOL, limit=40)
+    run, found = records(tmp_path, "conditional-gated-pixelcnn", ("nll", "accuracy", "nll-given-label"), protocol)
+    assert found["accuracy"].value > 0.9
+    assert found["nll-given-label"].value < found["nll"].value < found["nll-given-label"].value + np.log2(10) / 64
+    by_class = run.get_arrays(found["accuracy"].arrays["class_log_likelihoods"])["values"]
+    marginal = np.logaddexp.reduce(by_class, axis=1) - np.log(10)
+    assert -marginal.mean() / (64 * np.log(2)) == pytest.approx(found["nll"].value, rel=1e-6)
+
+
+def test_parzen_is_never_without_its_warning(tmp_path):
+    _, found = records(tmp_path, "independent-pixels", ("parzen",))
+    assert found["parzen"].kind == "estimate"
+    assert found["parzen"].metric["direction"] == "none"
+    assert any("must not rank models" in warning for warning in found["parzen"].warnings)
