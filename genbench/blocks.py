@@ -6,7 +6,7 @@ interruption changes a value.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
@@ -15,6 +15,8 @@ Arrays = dict[str, np.ndarray]
 # keep(i, make): the arrays of block i, from make() or from where an earlier call put them.
 Keep = Callable[[int, Callable[[], Arrays]], Arrays]
 Progress = Callable[[float], None]
+
+ROWS = 500  # in a block of what has no noise, and so no block size in its protocol
 
 
 def afresh(number: int, make: Callable[[], Arrays]) -> Arrays:
@@ -37,7 +39,7 @@ def in_blocks(
         progress: told the number of rows done.
 
     Raises:
-        ValueError: there are no rows.
+        ValueError: there are no rows, or the blocks do not fit together.
     """
     if n < 1:
         raise ValueError("no rows to make")
@@ -46,4 +48,12 @@ def in_blocks(
         rows = slice(start, min(n, start + size))
         blocks.append(keep(i, partial(make, i, rows)))
         progress(rows.stop)
+    if any(block.keys() != blocks[0].keys() for block in blocks):
+        raise ValueError("blocks differ in what they hold")
     return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+
+
+def batches(rows: slice, size: int) -> Iterator[slice]:
+    """The rows in turns of at most `size`."""
+    for start in range(rows.start, rows.stop, size):
+        yield slice(start, min(rows.stop, start + size))

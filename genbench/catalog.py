@@ -1,8 +1,8 @@
-"""The catalog finds baselines, datasets, metrics, extractors and suites by where they are.
+"""The catalog finds baselines, datasets, metrics, extractors, adapters and suites by where they are.
 
 A member is a file: `baselines/FAMILY/*.py`, `genbench/datasets/*.py`, `genbench/metrics/*.py`,
-`genbench/features/*.py`, `genbench/suites/*.toml`; a leading underscore hides a file. Outside
-members come from entry points (`genbench.baselines`, ...) and from `use_plugin`. Listing imports
+`genbench/features/*.py`, `genbench/models/adapters/*.py`, `genbench/suites/*.toml`; a leading underscore hides a
+file. Outside members come from entry points (`genbench.baselines`, ...) and from `use_plugin`. Listing imports
 nothing: the first line of the docstring and the constants are read from the source.
 """
 
@@ -37,10 +37,17 @@ PACKAGES = {
     "datasets": "genbench.datasets",
     "metrics": "genbench.metrics",
     "extractors": "genbench.features",
+    "adapters": "genbench.models.adapters",
 }
 KINDS = (*PACKAGES, "suites")
 # What a plugin file defines says what it is.
-MARKS = {"extractors": "extractor", "metrics": "compute", "datasets": "load", "baselines": "build"}
+MARKS = {
+    "adapters": "handles",
+    "extractors": "extractor",
+    "metrics": "compute",
+    "datasets": "load",
+    "baselines": "build",
+}
 
 
 @dataclass(frozen=True)
@@ -185,7 +192,7 @@ def entries(kind: str) -> dict[str, Entry]:
 def sources(kind: str) -> Iterator[tuple[Path, str]]:
     """Every built-in member's source file and module, in the order of their names; baselines lie in family folders."""
     package = PACKAGES[kind]
-    folder, pattern = (BASELINES, "*/*.py") if kind == "baselines" else (HERE / package.rpartition(".")[2], "*.py")
+    folder, pattern = (BASELINES, "*/*.py") if kind == "baselines" else (HERE.joinpath(*package.split(".")[1:]), "*.py")
     for path in sorted(folder.glob(pattern), key=lambda path: path.name):
         if not path.name.startswith("_"):
             yield path, ".".join([package, *path.relative_to(folder).with_suffix("").parts])

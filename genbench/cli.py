@@ -165,7 +165,7 @@ def add_train(p: Parser) -> None:
 
 def run_train(args: argparse.Namespace) -> int:
     from genbench import datasets
-    from genbench.models.sources import literal
+    from genbench.models.adapters import literal
     from genbench.models.training import preset_of, train
     from genbench.run.evaluate import pick_device
 
@@ -217,14 +217,17 @@ def add_evaluate(p: Parser) -> None:
 def run_evaluate(args: argparse.Namespace) -> int:
     from genbench import datasets
     from genbench.boards import leaderboard
-    from genbench.models.sources import parse
+    from genbench.models.adapters import parse
     from genbench.run.evaluate import evaluate, missing
     from genbench.run.plan import plan
+    from genbench.run.protocol import suite_for
     from genbench.run.records import Run
 
     if args.offline:
         os.environ["GENBENCH_OFFLINE"] = "1"
-    suite = suite_of(args)
+    metrics = args.metrics.split(",") if args.metrics else None
+    protocol = {"n_samples": args.samples, "seed": args.seed, "k": args.k, "limit": args.limit}
+    suite = suite_for(args.suite, args.dataset, metrics, args.extractor, **protocol)
     dataset = datasets.load(suite.dataset, args.data_root)
     specs = args.models or shipped(dataset.name)
     if not specs:
@@ -267,27 +270,6 @@ def weights_of(given: list[str], extractor: str) -> dict[str, Path]:
         else:
             found[hyphenated(extractor)] = Path(spec)
     return found
-
-
-def suite_of(args: argparse.Namespace) -> Any:
-    """The suite, with what the flags say in its place."""
-    from genbench.run.plan import Suite
-
-    suites = catalog.entries("suites")
-    name = args.suite or (args.dataset if args.dataset in suites else "digits")
-    if name.endswith(".toml"):
-        path = Path(name)
-        if not path.is_file():
-            raise GenbenchError(f"no suite at {path}", "`genbench list suites` shows those that ship.")
-    else:
-        path = catalog.find("suites", name).path  # type: ignore[assignment]
-    suite = Suite.read(path)
-    if args.dataset and args.dataset != suite.dataset:
-        suite = replace(suite, dataset=args.dataset, extractor="pixels")
-    given = {"n_samples": args.samples, "seed": args.seed, "k": args.k, "limit": args.limit}
-    protocol = replace(suite.protocol, **{name: value for name, value in given.items() if value is not None})
-    metrics = tuple(args.metrics.split(",")) if args.metrics else suite.metrics
-    return replace(suite, protocol=protocol, metrics=metrics, extractor=args.extractor or suite.extractor)
 
 
 def fitted_to(suite: Any, sources: list[Any]) -> Any:
@@ -334,7 +316,7 @@ def run_audit(args: argparse.Namespace) -> int:
     from genbench import datasets
     from genbench.boards import pictures
     from genbench.run.evaluate import evaluate
-    from genbench.run.plan import Suite
+    from genbench.run.protocol import Suite
     from genbench.run.records import Run
     from genbench.studies import audit
 
@@ -409,7 +391,7 @@ def add_leaderboard(p: Parser) -> None:
 
 def run_leaderboard(args: argparse.Namespace) -> int:
     from genbench.boards import leaderboard
-    from genbench.models.checkpoint import write_atomically
+    from genbench.files import write_atomically
     from genbench.run.records import Run, read_runs
 
     found = leaderboard.boards(read_runs(args.runs), args.sort)

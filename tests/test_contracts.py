@@ -6,7 +6,9 @@ import pytest
 from genbench import catalog, datasets
 from genbench.errors import GenbenchError
 from genbench.models.conformance import check
-from genbench.run.plan import STAGES, Suite, jobs
+from genbench.run.artifacts import ARTIFACTS
+from genbench.run.plan import jobs
+from genbench.run.protocol import Suite
 from genbench.space import Space
 
 
@@ -28,7 +30,7 @@ def test_metric_has_a_card_that_can_be_read_without_importing_it(name):
     entry = catalog.find("metrics", name)
     assert isinstance(entry.constants["VERSION"], int)
     assert isinstance(entry.constants["REFERENCE"], str)
-    assert set(entry.constants["NEEDS"]) <= set(STAGES)
+    assert set(entry.constants["NEEDS"]) <= set(ARTIFACTS)
     for output in entry.constants["OUTPUTS"].values():
         assert output["direction"] in ("lower", "higher", "none")
         assert set(output) == {"unit", "direction", "title"}

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genbench.errors import GenbenchError
-from genbench.models.checkpoint import write_atomically
+from genbench.files import write_atomically
 
 TIMEOUT = 30.0  # seconds without a byte
 

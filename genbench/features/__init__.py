@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from genbench.blocks import ROWS, Arrays, Keep, Progress, afresh, batches, in_blocks, silent
 from genbench.errors import GenbenchError
 from genbench.space import Space
 
@@ -46,25 +47,30 @@ class Extractor:
     between: Callable[[Tensor], Tensor] | None = None
 
     def __call__(
-        self, x: np.ndarray, batch_size: int = 500, progress: Callable[[int], None] = lambda done: None
+        self, x: np.ndarray, batch_size: int = ROWS, keep: Keep = afresh, progress: Progress = silent
     ) -> Features:
         """Features of all images, `batch_size` at a time; the batch size changes rounding only.
 
         Arguments:
-            progress: called with the number of images done.
+            keep: how finished blocks are remembered, see `genbench.blocks`.
+            progress: told the number of images done.
 
         Raises:
             GenbenchError: no images, or what comes out is not one finite row for each of them.
         """
         if len(x) == 0:
             raise GenbenchError(f"extractor '{self.name}' got no images", "Give it at least one.")
-        parts = []
-        for i in range(0, len(x), batch_size):
-            parts.append(self.extract(x[i : i + batch_size]))
-            progress(min(i + batch_size, len(x)))
-        logits = [part for _, part in parts if part is not None]
-        features = self.joined("features", [part for part, _ in parts], len(x))
-        return features, self.joined("logits", logits, len(x)) if logits else None
+
+        def make(number: int, rows: slice) -> Arrays:
+            parts = [self.extract(x[some]) for some in batches(rows, batch_size)]
+            n = rows.stop - rows.start
+            found = {"features": self.joined("features", [part for part, _ in parts], n)}
+            if logits := [part for _, part in parts if part is not None]:
+                found["logits"] = self.joined("logits", logits, n)
+            return found
+
+        found = in_blocks(len(x), ROWS, make, keep, progress)
+        return found["features"], found.get("logits")
 
     def joined(self, what: str, parts: list[np.ndarray], n: int) -> np.ndarray:
         """The batches as one matrix `[n, d]`, checked."""

@@ -16,7 +16,7 @@ import numpy as np
 
 from genbench.errors import GenbenchError
 from genbench.features import Extractor, Features, identity, no_weights
-from genbench.models.sources import code_object, hash_code
+from genbench.models.adapters.code import code_object, hash_code
 
 
 def extractor(spec: str, weights: Path | None = None) -> Extractor:

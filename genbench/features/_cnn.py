@@ -19,6 +19,7 @@ from torch import Generator, Tensor, nn
 from genbench.errors import GenbenchError
 from genbench.features import Extractor, Features
 from genbench.features._precision import float32
+from genbench.files import sha256_file
 from genbench.models import checkpoint
 from genbench.models.sampling import to_tensor
 from genbench.space import Space
@@ -110,7 +111,7 @@ def extractor_of(name: str, path: Path, space: Space, device: str) -> Extractor:
     height, width = space.shape[1:]
     top = space.levels - 1
     rule = f"{height}x{width}, no resize; levels 0..{top} divided by {top}"
-    sha256 = checkpoint.sha256_file(path)
+    sha256 = sha256_file(path)
     return Extractor(name, sha256, rule, extract, sha256, between)
 
 

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from genbench.datasets._download import TIMEOUT, CorruptError, cache_root, offline
 from genbench.errors import GenbenchError
-from genbench.models.checkpoint import sha256_file
+from genbench.files import sha256_file
 
 BLOCK = 1 << 20  # bytes
 

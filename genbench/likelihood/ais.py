@@ -8,7 +8,7 @@ transition that leaves f_{beta_t} invariant, has the log-weight
 so log-mean-exp of w over chains is in expectation a *lower* bound on log p(x). The same path walked backwards from an
 exact draw of the posterior, which is at hand when x was simulated from the model together with its z, has
 E 1/w = 1/p(x), so minus log-mean-exp of log 1/w is an *upper* bound. Both are tight as T grows, and their gap on
-simulated data bounds the error of either there (`bidirectional.py`); on real data there is no exact draw
+simulated data bounds the error of either there (`bdmc.py`); on real data there is no exact draw
 and only the lower bound.
 
 Step lengths are adapted in a first round with a seed of its own. The measured round starts afresh
@@ -26,7 +26,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import count
 from typing import Any
 
@@ -34,14 +34,14 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from genbench.blocks import Arrays, Keep, Progress, afresh, in_blocks, silent
 from genbench.errors import Unavailable
 from genbench.likelihood.hmc import BURN_IN, HMC, Kernel, Point, Posterior, adapt
-from genbench.models.capabilities import Decoder, capabilities
+from genbench.likelihood.result import LogLikelihood
+from genbench.models.capabilities import Decoder, refusal
 from genbench.models.sampling import seeded, to_tensor
 from genbench.numerics.logmeanexp import LogMeanExp
 
-Arrays = dict[str, np.ndarray]
-Keep = Callable[[int, Callable[[], Arrays]], Arrays]
 SCHEDULES = ("sigmoid", "linear")
 DELTA = 4.0  # of the sigmoid schedule
 
@@ -168,31 +168,8 @@ class Block:
         return LogMeanExp.of(w.T.cpu().numpy()), accepted.mean(1).cpu().numpy()
 
 
-@dataclass(frozen=True)
-class Annealed:
-    """Stochastic lower bounds on log p of every example, in nats; the kind is "lower_bound".
-
-    Arguments:
-        values: `[N]` float64.
-        mc_stderr: `[N]`, from the spread of the weights over chains; NaN for one chain.
-        ess: `[N]`, effective sample size of the weights, 1..chains.
-        acceptance: `[N]`, mean over the chains and temperatures of the measured round.
-        step_lengths: `[N, S]`, on each segment of the path.
-        details: the settings, with quantiles of acceptance, and of the step lengths on the first and last segment.
-    """
-
-    values: np.ndarray
-    mc_stderr: np.ndarray
-    ess: np.ndarray
-    acceptance: np.ndarray
-    step_lengths: np.ndarray
-    method: str
-    details: dict[str, Any]
-    kind: str = "lower_bound"
-
-
 @torch.no_grad()
-def annealed(
+def ais(
     model: Decoder,
     x: np.ndarray,
     settings: Settings,
@@ -200,40 +177,48 @@ def annealed(
     block_size: int,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
-    progress: Callable[[float], None] = lambda done: None,
-    keep: Keep = lambda number, make: make(),
-) -> Annealed:
-    """Lower bounds on log p of every example of `x` `[N, *shape]`, N >= 1.
+    keep: Keep = afresh,
+    progress: Progress = silent,
+) -> LogLikelihood:
+    """Stochastic lower bounds on log p of every example of `x` `[N, *shape]`, N >= 1, in nats.
+
+    `mc_stderr` is from the spread of the weights over chains (NaN for one chain), `ess` is 1..chains. In `rows` are
+    `acceptance` `[N]`, the mean over the chains and temperatures of the measured round, and `step_lengths` `[N, S]`,
+    on each segment of the path; in `details` the settings, and quantiles of both.
 
     Arguments:
         seed, block_size: the noise of examples i * block_size ... is seeded by (seed, i). All their chains run at once.
         dtype: of z and of real-valued x, which has to be that of the model's weights. Weights add up in float64.
+        keep: how finished blocks are remembered, see `genbench.blocks`.
         progress: takes the number of examples done so far, fractional within a block.
-        keep: how finished blocks are remembered: keep(i, make) gives the arrays of block i, from make() or from where
-            it put them before. With `Stages.stored`, under a content key of settings, seed, block size and i,
-            an interrupted evaluation goes on at the first block that is missing.
 
     Raises:
         Unavailable: the model is no decoder.
         ModelError: a method of the decoder gives the wrong shape.
     """
     if not isinstance(model, Decoder):
-        provided = ", ".join(capabilities(model)) or "fixed samples"
-        raise Unavailable(f"annealing needs log_prior, log_likelihood and sample_prior; the model provides: {provided}")
-    blocks = []
-    for i, start in enumerate(range(0, len(x), block_size)):
-        part = to_tensor(x[start : start + block_size], model.space, device)
-        tick = ticker(progress, start, len(part), ticks(settings))
-        one = Block(model, part if model.space.levels else part.to(dtype), settings, seed, i, dtype, tick)
-        blocks.append(keep(i, partial(measure, one)))
-        progress(start + len(part))
-    joined = {name: np.concatenate([b[name] for b in blocks]) for name in blocks[0]}
-    method = f"annealed importance sampling, {settings.temperatures} temperatures, {settings.chains} chains"
-    return Annealed(method=method, details=described(settings, joined), **joined)  # type: ignore[arg-type]
+        raise refusal("annealing needs log_prior, log_likelihood and sample_prior", model)
+
+    def make(number: int, rows: slice) -> Arrays:
+        part = to_tensor(x[rows], model.space, device)
+        tick = ticker(progress, rows.start, len(part), ticks(settings))
+        return measure(
+            Block(model, part if model.space.levels else part.to(dtype), settings, seed, number, dtype, tick)
+        )
+
+    found = in_blocks(len(x), block_size, make, keep, progress)
+    chains = {name: found.pop(name) for name in ("acceptance", "step_lengths")}
+    return LogLikelihood.of(
+        found,
+        kind="lower_bound",
+        method=f"annealed importance sampling, {settings.temperatures} temperatures, {settings.chains} chains",
+        rows=chains,
+        details=described(settings, chains),
+    )
 
 
 def measure(block: Block) -> Arrays:
-    """What `Annealed` holds of one block."""
+    """What `ais` finds of one block."""
     state, acceptance = block.lower()
     return {
         "values": state.log_mean,
@@ -264,7 +249,7 @@ def ticks(settings: Settings, walks: int = 1) -> int:
     return BURN_IN + settings.adaptation - 1 + walks * (settings.temperatures - 1)
 
 
-def ticker(progress: Callable[[float], None], start: int, size: int, total: int) -> Callable[[], None]:
+def ticker(progress: Progress, start: int, size: int, total: int) -> Callable[[], None]:
     """Tells `progress`, on each call, the share that is done of `size` examples after the first `start`."""
     calls = count(1)
     return lambda: progress(start + size * next(calls) / total)

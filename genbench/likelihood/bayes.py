@@ -10,14 +10,16 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from scipy.special import logsumexp
 
-from genbench.errors import ModelError, Unavailable
+from genbench.blocks import ROWS, Arrays, Keep, Progress, afresh, batches, in_blocks, silent
+from genbench.errors import Unavailable
+from genbench.likelihood.exact import checked
+from genbench.likelihood.result import LogLikelihood
 from genbench.metrics import Measure, share
 from genbench.models.capabilities import n_classes
 from genbench.models.sampling import to_tensor
@@ -29,7 +31,8 @@ def class_log_likelihoods(
     x: np.ndarray,
     batch_size: int,
     device: torch.device | str = "cpu",
-    progress: Callable[[int], None] = lambda done: None,
+    keep: Keep = afresh,
+    progress: Progress = silent,
 ) -> np.ndarray:
     """log p(x|y) of every example of `x` `[N, *shape]` under every class: `[N, C]` float64, nats.
 
@@ -40,16 +43,17 @@ def class_log_likelihoods(
     classes = n_classes(model)
     if classes < 1 or not callable(getattr(model, "log_prob", None)):
         raise Unavailable("Bayes' rule needs a class-conditional model with log_prob(x, labels)")
-    rows = []
-    for i in range(0, len(x), batch_size):
-        batch = to_tensor(x[i : i + batch_size], model.space, device)
-        columns = [model.log_prob(batch, labels=torch.full((len(batch),), y, device=device)) for y in range(classes)]
-        for log_p in columns:
-            if tuple(log_p.shape) != (len(batch),):
-                raise ModelError(f"log_prob: expected [{len(batch)}], got {list(log_p.shape)}")
-        rows.append(torch.stack(columns, 1).double().cpu().numpy())
-        progress(min(len(x), i + batch_size))
-    return np.concatenate(rows)
+
+    def given(batch: torch.Tensor) -> np.ndarray:
+        """Of a batch under every class: `[B, C]`."""
+        labels = [torch.full((len(batch),), y, device=device) for y in range(classes)]
+        return np.stack([checked(model.log_prob(batch, labels=y), len(batch)) for y in labels], 1)
+
+    def make(number: int, rows: slice) -> Arrays:
+        some = batches(rows, batch_size)
+        return {"values": np.concatenate([given(to_tensor(x[part], model.space, device)) for part in some])}
+
+    return in_blocks(len(x), ROWS, make, keep, progress)["values"]
 
 
 def log_marginal(log_p: np.ndarray) -> np.ndarray:
@@ -61,6 +65,11 @@ def log_posterior(log_p: np.ndarray) -> np.ndarray:
     """log p(y|x): `[N, C]` -> `[N, C]`; NaN where no class gives x, for nothing is known there."""
     with np.errstate(invalid="ignore"):  # -inf less -inf
         return log_p - logsumexp(log_p, axis=1, keepdims=True)
+
+
+def given_label(log_p: np.ndarray, labels: np.ndarray) -> LogLikelihood:
+    """log p(x|y) at the true label, of models whose log-probability of a class is exact: `[N, C]`, `[N]`."""
+    return LogLikelihood(conditional(log_p, labels), "exact", "log_prob given the label")
 
 
 def conditional(log_p: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -14,14 +14,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import torch
 
-from genbench.errors import Unavailable
-from genbench.likelihood.ais import Arrays, Block, Keep, Settings, ticker, ticks
-from genbench.models.capabilities import Simulator, capabilities
+from genbench.blocks import Arrays, Keep, Progress, afresh, in_blocks, silent
+from genbench.likelihood.ais import Block, Settings, ticker, ticks
+from genbench.models.capabilities import Simulator, refusal
 from genbench.models.sampling import seeded
 
 
@@ -59,28 +58,24 @@ def bdmc(
     block_size: int,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
-    progress: Callable[[float], None] = lambda done: None,
-    keep: Keep = lambda number, make: make(),
+    keep: Keep = afresh,
+    progress: Progress = silent,
 ) -> Bidirectional:
-    """Lower and upper bounds on log p of n examples simulated from the model; the arguments are those of `annealed`.
+    """Lower and upper bounds on log p of n examples simulated from the model; the arguments are those of `ais`.
 
     Raises:
         Unavailable: the model is no decoder, or cannot draw from p(x|z).
         ModelError: a method of the decoder gives the wrong shape.
     """
     if not isinstance(model, Simulator):
-        provided = ", ".join(capabilities(model)) or "fixed samples"
-        raise Unavailable(
-            "bidirectional Monte Carlo needs log_prior, log_likelihood, sample_prior and observe; "
-            f"the model provides: {provided}"
-        )
-    blocks = []
-    for i, start in enumerate(range(0, n, block_size)):
-        size = min(block_size, n - start)
-        tick = ticker(progress, start, size, ticks(settings, walks=2))
-        blocks.append(keep(i, partial(sandwich, model, size, settings, seed, i, device, dtype, tick)))
-        progress(start + size)
-    return Bidirectional(**{name: np.concatenate([b[name] for b in blocks]) for name in blocks[0]})
+        raise refusal("bidirectional Monte Carlo needs log_prior, log_likelihood, sample_prior and observe", model)
+
+    def make(number: int, rows: slice) -> Arrays:
+        size = rows.stop - rows.start
+        tick = ticker(progress, rows.start, size, ticks(settings, walks=2))
+        return sandwich(model, size, settings, seed, number, device, dtype, tick)
+
+    return Bidirectional(**in_blocks(n, block_size, make, keep, progress))
 
 
 def sandwich(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 
+from genbench.blocks import ROWS, Arrays, Keep, Progress, afresh, batches, in_blocks, silent
+from genbench.likelihood.result import LogLikelihood
 from genbench.models.sampling import to_tensor
 from genbench.numerics.logmeanexp import LogMeanExp
 from genbench.space import Space
@@ -29,24 +30,30 @@ def enumerated(
     x: np.ndarray,
     batch_size: int,
     device: torch.device | str = "cpu",
-    progress: Callable[[int], None] = lambda done: None,
-) -> np.ndarray:
-    """log p of every example of `x` `[N, *shape]`, exact: `[N]` float64."""
+    keep: Keep = afresh,
+    progress: Progress = silent,
+) -> LogLikelihood:
+    """log p of every example of `x` `[N, *shape]`, exact."""
     space = model.latent_space
     states = np.array(list(itertools.product(range(space.levels), repeat=space.dim)))
     codes = to_tensor(states.reshape(-1, *space.shape), space, device)  # [C, ...]
     log_prior = model.log_prior(codes)  # [C]
-    values = []
-    for i in range(0, len(x), batch_size):
-        batch = to_tensor(x[i : i + batch_size], model.space, device)
-        states_of_sum = None
+
+    def score(batch: torch.Tensor) -> np.ndarray:
+        """log sum over the codes for each example of a batch: `[B]`."""
+        mean = None
         for part in torch.arange(len(codes), device=device).split(CHUNK):
             pairs = codes[part].repeat_interleave(len(batch), 0)  # [c B, ...]
             log_p = model.log_likelihood(batch.repeat(len(part), *[1] * (batch.dim() - 1)), pairs)
             joint = log_prior[part, None] + log_p.view(len(part), len(batch))  # [c, B]
             state = LogMeanExp.of(joint.double().cpu().numpy())
-            states_of_sum = state if states_of_sum is None else states_of_sum.merge(state)
-        assert states_of_sum is not None
-        values.append(states_of_sum.log_mean + np.log(len(codes)))  # a sum, not a mean
-        progress(min(len(x), i + batch_size))
-    return np.concatenate(values)
+            mean = state if mean is None else mean.merge(state)
+        assert mean is not None
+        return mean.log_mean + np.log(len(codes))  # a sum, not a mean
+
+    def make(number: int, rows: slice) -> Arrays:
+        some = batches(rows, batch_size)
+        return {"values": np.concatenate([score(to_tensor(x[part], model.space, device)) for part in some])}
+
+    rows = in_blocks(len(x), ROWS, make, keep, progress)
+    return LogLikelihood.of(rows, "exact", "sum over all codes")

@@ -18,20 +18,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import reduce
+from functools import partial, reduce
 
 import numpy as np
 import torch
 
+from genbench.blocks import Arrays, Keep, Progress, afresh, in_blocks, silent
 from genbench.errors import ModelError
 from genbench.likelihood.jackknife import jackknife, jackknife_groups
+from genbench.likelihood.result import LogLikelihood
 from genbench.models.capabilities import HasLogWeights, HasPosterior
+from genbench.models.sampling import seeded, to_tensor
 from genbench.numerics.logmeanexp import LogMeanExp
 
 # Weights drawn at once. Fixed, so that neither memory nor device decides which noise a weight gets.
 CHUNK = 50
 GROUPS = 100  # of the jackknife, at most: its memory does not grow with K either
 CURVE = (1, 5, 50, 500, 5000, 50_000)
+LOW_ESS, LOW_SHARE = 10, 0.05  # so many examples with so few effective samples make a warning
 
 
 @dataclass
@@ -93,6 +97,57 @@ class Bound:
         """The estimated bias of L_K, -c / (2 K): `[B]`, in nats, at most 0; 0 where no weight has mass."""
         k = self.state.n
         return -(k / np.nan_to_num(self.state.ess, nan=k) - 1) / (2 * k)
+
+    def arrays(self) -> Arrays:
+        """What a `LogLikelihood` holds of these examples."""
+        found = {
+            "values": self.state.log_mean,
+            "mc_stderr": np.sqrt(self.state.variance),
+            "ess": self.state.ess,
+            "bias": self.bias,
+            "curve": np.stack(list(self.curve.values()), axis=1),
+        }
+        return found if self.jackknife is None else {**found, "jackknife": self.jackknife}
+
+
+@torch.no_grad()
+def iwae(
+    model: HasLogWeights,
+    x: np.ndarray,
+    k: int,
+    seed: int,
+    block_size: int,
+    device: torch.device | str = "cpu",
+    keep: Keep = afresh,
+    progress: Progress = silent,
+) -> LogLikelihood:
+    """The bound on log p of every example of `x` `[N, *shape]` from K log-weights of each.
+
+    Arguments:
+        seed, block_size: the noise of examples i * block_size ... is seeded by (seed, i).
+
+    Raises:
+        ModelError: the weights are not `[k, B]`.
+    """
+
+    def make(number: int, rows: slice) -> Arrays:
+        block = to_tensor(x[rows], model.space, device)
+        return importance_weighted(model, block, k, partial(chunk_seed, seed, number, device)).arrays()
+
+    rows = in_blocks(len(x), block_size, make, keep, progress)
+    low = float((rows["ess"] < LOW_ESS).mean())
+    loose = f"effective sample size below {LOW_ESS} for {low:.0%} of the examples: the bound is loose"
+    return LogLikelihood.of(
+        rows,
+        kind="lower_bound",
+        method=f"log-mean-exp of {k} weights",
+        curve_k=np.array([size for size in CURVE if size <= k]),
+        warnings=(loose,) if low > LOW_SHARE else (),
+    )
+
+
+def chunk_seed(seed: int, block: int, device: torch.device | str, chunk: int) -> torch.Generator:
+    return seeded(seed, "weights", block, chunk, device=device)
 
 
 def importance_weighted(

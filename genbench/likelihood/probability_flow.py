@@ -27,18 +27,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from genbench.blocks import ROWS, Arrays, Keep, Progress, afresh, batches, in_blocks, silent
 from genbench.errors import ModelError, Unavailable
+from genbench.likelihood.result import LogLikelihood
 from genbench.models.sampling import seeded, to_tensor
 from genbench.numerics.ode import Slope, root_mean_square, solve
 from genbench.space import Space
 
-KIND = "estimate"
 ENTRIES = ("uniform", "diffusion")
 LOG_2PI = math.log(2 * math.pi)
 
@@ -108,26 +109,8 @@ class NoisePrediction:
         return (alpha * x0 + sigma * noise).to(x0), self.decoder(x0, noise) - log_q
 
 
-@dataclass(frozen=True)
-class FlowLikelihood:
-    """log p of every example over the raw values of its space; the kind is "estimate".
-
-    Arguments:
-        values: `[N]` float64, nats; NaN where the solver gave up.
-        evaluations: `[N]` int64, evaluations of the velocity.
-        mc_stderr: `[N]`, of Hutchinson's trace alone, from the spread over two or more probes; else None.
-        details: nfe_mean, nfe_max, rtol, atol, probes (0: the exact trace), eps, entry, n_lost.
-    """
-
-    values: np.ndarray
-    evaluations: np.ndarray
-    mc_stderr: np.ndarray | None
-    details: dict[str, Any]
-    kind: str = KIND
-
-
 @torch.no_grad()
-def flow_log_likelihood(
+def probability_flow(
     model: HasVelocity,
     x: np.ndarray,
     seed: int,
@@ -139,17 +122,21 @@ def flow_log_likelihood(
     batch_size: int = 100,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
-    progress: Callable[[int], None] = lambda done: None,
-) -> FlowLikelihood:
-    """log p of every example of `x` `[N, *shape]`, in nats.
+    keep: Keep = afresh,
+    progress: Progress = silent,
+) -> LogLikelihood:
+    """An estimate of log p of every example of `x` `[N, *shape]`, in nats; NaN where the solver gave up.
 
     An example's value depends on its number and on the seed, and neither on `batch_size` nor on its batch mates.
+    `mc_stderr` is that of Hutchinson's trace alone, from the spread over two or more probes. In `rows` are the
+    `evaluations` of the velocity `[N]`; in `details` nfe_mean, nfe_max, rtol, atol, probes, eps, entry and n_lost.
 
     Arguments:
         first: the number of the first example: example i has the noise of (seed, first + i).
         probes: of Hutchinson's trace; 0 for the exact trace, which costs D backward passes for every evaluation.
         entry: "uniform" or "diffusion", see above; real numbers go straight into the flow with "uniform".
         dtype: in which the velocity is evaluated; the state is float64.
+        keep: how finished blocks are remembered, see `genbench.blocks`.
 
     Raises:
         Unavailable: entry "diffusion" for a model without it.
@@ -157,19 +144,24 @@ def flow_log_likelihood(
     """
     if entry not in ENTRIES or probes < 0 or min(rtol, atol) <= 0:
         raise ValueError(f"cannot integrate with entry={entry!r}, probes={probes}, rtol={rtol}, atol={atol}")
-    values, errors, evaluations = [], [], []
-    for i in range(0, len(x), batch_size):
-        batch = to_tensor(x[i : i + batch_size], model.space, device)
-        noise = [seeded(seed, "flow", first + i + j, device=device) for j in range(len(batch))]
+
+    def integrate(some: slice) -> Arrays:
+        batch = to_tensor(x[some], model.space, device)
+        noise = [seeded(seed, "flow", first + i, device=device) for i in range(some.start, some.stop)]
         y, log_weight = entered(model, batch, noise, entry, dtype)
         signs = [rademacher(probes, model.space.dim, generator) for generator in noise]
         log_p, steps = log_density(model, y, torch.stack(signs, 1).to(dtype), rtol, atol)  # [columns, B]
-        values.append((log_weight + log_p.mean(0)).cpu().numpy())
+        found = {"values": (log_weight + log_p.mean(0)).cpu().numpy(), "evaluations": steps.cpu().numpy()}
         if probes > 1:
-            errors.append((log_p.std(0) / math.sqrt(probes)).cpu().numpy())
-        evaluations.append(steps.cpu().numpy())
-        progress(min(len(x), i + batch_size))
-    log_p_x, nfe = np.concatenate(values), np.concatenate(evaluations)
+            found["mc_stderr"] = (log_p.std(0) / math.sqrt(probes)).cpu().numpy()
+        return found
+
+    def make(number: int, rows: slice) -> Arrays:
+        parts = [integrate(some) for some in batches(rows, batch_size)]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    found = in_blocks(len(x), ROWS, make, keep, progress)
+    nfe = found.pop("evaluations")
     details = {
         "nfe_mean": float(nfe.mean()),
         "nfe_max": int(nfe.max()),
@@ -178,9 +170,9 @@ def flow_log_likelihood(
         "probes": probes,
         "eps": model.eps,
         "entry": entry,
-        "n_lost": int(np.isnan(log_p_x).sum()),
+        "n_lost": int(np.isnan(found["values"]).sum()),
     }
-    return FlowLikelihood(log_p_x, nfe, np.concatenate(errors) if errors else None, details)
+    return LogLikelihood.of(found, "estimate", "probability-flow ODE", rows={"evaluations": nfe}, details=details)
 
 
 def rademacher(n: int, dim: int, generator: Generator) -> Tensor:

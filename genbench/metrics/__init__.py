@@ -3,13 +3,8 @@
 Every file here defines
 
     VERSION     an int, raised whenever a value can change
-    NEEDS       the inputs of `compute`, by the names of the stages in `stages.py`:
-                samples, train, validation, test [n, *shape]; sample_features, train_features, test_features [n, d];
-                sample_logits [n, c]; train_labels, test_labels [n]; modes (centres [m, d], sd);
-                class_features [n, d], class_logits [n, c], class_labels [n], of samples of classes asked for;
-                reconstructions [n, *shape], reconstruction_features [n, d], of the test set; path_lengths [n];
-                log_likelihood; class_log_likelihoods [n, c];
-                flow_log_likelihood; annealing; timings; space
+    NEEDS       the inputs of `compute`, by the names of the artifacts in `run/artifacts.py`, where each has a line on
+                what it holds (`genbench list artifacts` prints them)
     OUTPUTS     {name: {"unit": ..., "direction": "lower" | "higher" | "none", "title": ...}}
     REFERENCE   authors, year
     MIN_SAMPLES the fewest samples it can do with, where that is more than one

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from genbench.likelihood.bayes import accuracy, conditional
-from genbench.metrics import Measure, mean
+from genbench.likelihood.bayes import accuracy, given_label
+from genbench.metrics import Measure
+from genbench.metrics._likelihood import bits_per_dim
 from genbench.space import Space
 
 VERSION = 1
@@ -24,6 +25,7 @@ REFERENCE = "Ng, Jordan 2001"
 
 def compute(class_log_likelihoods: np.ndarray, test_labels: np.ndarray, space: Space) -> dict[str, Measure]:
     """From log p(x|y) of every example under every class, `[N, C]`, and the labels `[N]`."""
-    nats = -conditional(class_log_likelihoods, test_labels)
-    given = mean(space.bits_per_dim(1.0) * nats, kind="exact", details={"nats": float(nats.mean()), "n": len(nats)})
-    return {"accuracy": accuracy(class_log_likelihoods, test_labels), "nll_given_label": given}
+    return {
+        "accuracy": accuracy(class_log_likelihoods, test_labels),
+        "nll_given_label": bits_per_dim(given_label(class_log_likelihoods, test_labels), space),
+    }

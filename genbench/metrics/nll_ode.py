@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from genbench.metrics import Measure, mean
+from genbench.metrics import Measure
+from genbench.metrics._likelihood import bits_per_dim
 from genbench.space import Space
 
 if TYPE_CHECKING:
-    from genbench.likelihood.probability_flow import FlowLikelihood
+    from genbench.likelihood import LogLikelihood
 
 VERSION = 1
-NEEDS = ("flow_log_likelihood", "space")
+NEEDS = ("probability_flow", "space")
 OUTPUTS = {"nll_ode": {"unit": "bits/dim", "direction": "lower", "title": "NLL by the probability-flow ODE"}}
 REFERENCE = "Song et al. 2021"
 
 
-def compute(flow_log_likelihood: FlowLikelihood, space: Space) -> dict[str, Measure]:
+def compute(probability_flow: LogLikelihood, space: Space) -> dict[str, Measure]:
     """-mean log p(x) / (D ln 2); `details` has the solver's tolerance and its number of evaluations."""
-    nats = -flow_log_likelihood.values
-    details = {**flow_log_likelihood.details, "nats": float(nats.mean()), "n": len(nats)}
-    return {"nll_ode": mean(space.bits_per_dim(1.0) * nats, details=details)}
+    return {"nll_ode": bits_per_dim(probability_flow, space)}

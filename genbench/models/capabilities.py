@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from genbench.errors import Unavailable
 from genbench.space import Space
 
 if TYPE_CHECKING:
@@ -157,6 +158,11 @@ def capabilities(model: object) -> list[str]:
         ['sample']
     """
     return [name for name in METHODS if callable(getattr(model, name, None))]
+
+
+def refusal(needs: str, model: object) -> Unavailable:
+    """Why a model cannot be measured: what that needs, a sentence, and what the model has instead."""
+    return Unavailable(f"{needs}; the model provides: {', '.join(capabilities(model)) or 'fixed samples'}")
 
 
 def n_classes(model: object) -> int:

@@ -7,16 +7,14 @@ Reading a card does not import torch.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import struct
-import tempfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genbench.errors import GenbenchError
+from genbench.files import write_atomically
 from genbench.space import Space
 
 if TYPE_CHECKING:
@@ -52,27 +50,6 @@ class Card:
     def from_json(cls, text: str) -> Card:
         d = json.loads(text)
         return cls(**{**d, "space": Space.from_dict(d["space"])})
-
-
-def sha256_file(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """All of `data` or nothing: a temporary file in the same folder, fsynced, renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
 def save(path: Path, model: torch.nn.Module, card: Card) -> None:

@@ -13,16 +13,16 @@ References:
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from genbench.blocks import Arrays, Keep, Progress, afresh, in_blocks, silent
 from genbench.errors import GenbenchError, ModelError, Unavailable
 from genbench.features import Extractor
-from genbench.models.capabilities import Renderer, capabilities
+from genbench.models.capabilities import Renderer, refusal
 from genbench.models.sampling import seeded
 
 COLLINEAR = 1e-7  # sine of the angle below which a great circle is not defined
@@ -38,7 +38,8 @@ def path_lengths(
     step: float = 1e-4,
     path: str = "slerp",
     device: torch.device | str = "cpu",
-    progress: Callable[[int], None] = lambda done: None,
+    keep: Keep = afresh,
+    progress: Progress = silent,
 ) -> np.ndarray:
     """The squared speed at one place of each of n paths, `[n]` float64; path j depends on seed and block alone.
 
@@ -54,23 +55,24 @@ def path_lengths(
     if not 0 < step < 1:
         raise GenbenchError(f"a step of {step} on a path", "Give a share of the path between 0 and 1, such as 1e-4.")
     if not isinstance(model, Renderer):
-        provided = ", ".join(capabilities(model)) or "fixed samples"
-        raise Unavailable(f"a path needs sample_prior and expected; the model provides: {provided}")
+        raise refusal("a path needs sample_prior and expected", model)
     if extractor.between is None:
         raise Unavailable(f"extractor '{extractor.name}' sees whole levels only: a small step changes none of them")
+    between = extractor.between
     model = copy.deepcopy(model).double() if isinstance(model, torch.nn.Module) else model
-    blocks = []
-    for i in range(-(-n // block_size)):
-        generator = seeded("path", seed, i, device=device)
+
+    def make(number: int, rows: slice) -> Arrays:
+        generator = seeded("path", seed, number, device=device)
         z0, z1 = (model.sample_prior(block_size, generator) for _ in range(2))
         if not z0.is_floating_point():
             raise Unavailable("the latents are whole numbers: there is no path between two of them")
         t = torch.rand(block_size, generator=generator, device=device, dtype=torch.float64)
         ends = [PATHS[path](z0.double(), z1.double(), at) for at in (t, t + step)]
-        before, after = (extractor.between(pictures(model, z)) for z in ends)
-        blocks.append(((after - before) / step).square().sum(1).cpu().numpy())
-        progress(min(n, (i + 1) * block_size))
-    return np.concatenate(blocks)[:n]
+        before, after = (between(pictures(model, z)) for z in ends)
+        speeds = ((after - before) / step).square().sum(1).cpu().numpy()
+        return {"lengths": speeds[: rows.stop - rows.start]}
+
+    return in_blocks(n, block_size, make, keep, progress)["lengths"]
 
 
 def pictures(model: Renderer, z: Tensor) -> Tensor:

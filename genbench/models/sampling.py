@@ -6,11 +6,11 @@ So a sample depends neither on how many samples were asked for, nor on how the w
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 
 import numpy as np
 import torch
 
+from genbench.blocks import ROWS, Arrays, Keep, Progress, afresh, batches, in_blocks, silent
 from genbench.errors import ModelError
 from genbench.models.capabilities import Reconstructor, Sampler
 from genbench.space import Space
@@ -47,29 +47,32 @@ def draw(
     seed: int,
     block_size: int,
     device: torch.device | str = "cpu",
-    progress: Callable[[int], None] = lambda done: None,
     labels: np.ndarray | None = None,
+    keep: Keep = afresh,
+    progress: Progress = silent,
 ) -> np.ndarray:
     """n samples of the model, `[n, *shape]`, in the space's dtype.
 
     Arguments:
         labels: of a class-conditional model, the class asked of every sample `[n]`; in the rest of the last
             block they begin again.
+        keep: how finished blocks are remembered, see `genbench.blocks`.
 
     Raises:
         ModelError: a block has the wrong shape, dtype or range, or is not finite.
     """
-    blocks, count = [], -(-n // block_size)
-    asked = None if labels is None else torch.from_numpy(np.resize(labels, count * block_size)).to(device)
-    for i in range(count):
-        given = {} if asked is None else {"labels": asked[i * block_size : (i + 1) * block_size]}
-        x = model.sample(block_size, seeded(seed, i, device=device), **given)
+    whole = -(-n // block_size) * block_size
+    asked = None if labels is None else torch.from_numpy(np.resize(labels, whole)).to(device)
+
+    def make(number: int, rows: slice) -> Arrays:
+        given = {} if asked is None else {"labels": asked[rows.start : rows.start + block_size]}
+        x = model.sample(block_size, seeded(seed, number, device=device), **given)
         block = to_array(x, model.space, "sample")
         if len(block) != block_size:
             raise ModelError(f"sample: asked for {block_size} samples, got {len(block)}")
-        blocks.append(block)
-        progress(min(n, (i + 1) * block_size))
-    return np.concatenate(blocks)[:n]
+        return {"samples": block[: rows.stop - rows.start]}
+
+    return in_blocks(n, block_size, make, keep, progress)["samples"]
 
 
 @torch.no_grad()
@@ -78,7 +81,8 @@ def reconstruct(
     x: np.ndarray,
     batch_size: int,
     device: torch.device | str = "cpu",
-    progress: Callable[[int], None] = lambda done: None,
+    keep: Keep = afresh,
+    progress: Progress = silent,
 ) -> np.ndarray:
     """What an autoencoder gives back of x `[n, *shape]`: real numbers in the raw range of its space, `[n, *shape]`.
 
@@ -86,12 +90,15 @@ def reconstruct(
         ModelError: the wrong shape, or values that are no real numbers.
     """
     real = Space(model.space.shape)
-    parts = []
-    for i in range(0, len(x), batch_size):
-        batch = to_tensor(x[i : i + batch_size], model.space, device)
-        part = to_array(model.reconstruct(batch), real, "reconstruct")
-        if len(part) != len(batch):
-            raise ModelError(f"reconstruct: given {len(batch)} examples, got {len(part)}")
-        parts.append(part)
-        progress(i + len(part))
-    return np.concatenate(parts)
+
+    def make(number: int, rows: slice) -> Arrays:
+        parts = []
+        for some in batches(rows, batch_size):
+            batch = to_tensor(x[some], model.space, device)
+            part = to_array(model.reconstruct(batch), real, "reconstruct")
+            if len(part) != len(batch):
+                raise ModelError(f"reconstruct: given {len(batch)} examples, got {len(part)}")
+            parts.append(part)
+        return {"x": np.concatenate(parts)}
+
+    return in_blocks(len(x), ROWS, make, keep, progress)["x"]

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from genbench.errors import GenbenchError
-from genbench.models.checkpoint import write_atomically
+from genbench.files import write_atomically
 
 BASELINE = '''"""{title}: one categorical distribution for each value, trained by gradient.
 

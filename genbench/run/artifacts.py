@@ -1,366 +1,552 @@
-"""The stages of one model that its metrics share: samples are drawn once, features extracted once.
+"""Artifacts: what metrics need of a model and of the data, each declared once.
 
     model -> samples, log-likelihoods -> features
 
-Each stage is computed when a metric first needs it, and kept in the run's arrays by a content key.
+A declaration says what an artifact asks (the data, the model's samples, or the model), which fields of the protocol
+decide it, and whether the extractor does; the function under it makes it, and keeps in the run what takes long, block
+by block. A metric names its needs, and each is made once for all metrics of a model. Plans, identities and audits
+are derived from the declarations: a new artifact is one function here.
 """
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from genbench import features
+from genbench.blocks import Arrays, Keep, Progress
+from genbench.datasets import Dataset
 from genbench.errors import Unavailable
-from genbench.features import Extractor, Features
+from genbench.features import Extractor
+from genbench.models.adapters import Source
 from genbench.models.capabilities import n_classes
-from genbench.models.sources import FixedSamples, Source, TrueData
-from genbench.run.plan import STAGES, Plan
+from genbench.models.fixed import FixedSamples, TrueData
+from genbench.run.protocol import Protocol
 from genbench.run.records import Run, content_key
+from genbench.space import Space
 
 if TYPE_CHECKING:
+    from genbench.likelihood import LogLikelihood
+    from genbench.likelihood.bdmc import Bidirectional
+    from genbench.likelihood.decoder import Annealable
+    from genbench.models.timing import Timings
     from genbench.numerics.points import Points
+    from genbench.run.plan import Plan
 
-FILES = {"sample_logits": "sample_features", "class_logits": "class_features"}  # stages that share a file
+DATA, SAMPLES, MODEL = "data", "samples", "model"  # what an artifact asks
+SAMPLED = ("n_samples", "seed", "block_size")
+ANNEALED = ("temperatures", "chains", "leapfrog", "schedule", "seed", "block_size")
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One declaration.
+
+    Arguments:
+        make: of a context, what a metric is given.
+        asks: "data" (the same for all models), "samples" (any model has them) or "model" (what it can do).
+        fields: of the protocol, all that decide it.
+        extracted: whether the extractor decides it too.
+    """
+
+    make: Callable[[Context], Any]
+    asks: str
+    fields: tuple[str, ...]
+    extracted: bool
+
+    @property
+    def summary(self) -> str:
+        return (self.make.__doc__ or "").partition("\n")[0]
+
+
+ARTIFACTS: dict[str, Artifact] = {}
+
+
+def artifact(asks: str, *fields: str, extracted: bool = False) -> Callable[[Callable], Callable]:
+    """Declares the function under it as the artifact of its name."""
+
+    def declare(make: Callable) -> Callable:
+        ARTIFACTS[make.__name__] = Artifact(make, asks, fields, extracted)
+        return make
+
+    return declare
 
 
 @dataclass(frozen=True)
 class Failed:
-    """In place of a stage's result."""
+    """In place of an artifact that could not be made."""
 
     error: Exception
 
 
-def extractor_of(todo: Plan, name: str, device: str, shared: dict) -> Extractor:
-    """An extractor of the plan, made once for all models."""
+def opened(name: str, plan: Plan, device: str, shared: dict) -> Extractor:
+    """An extractor of the plan, opened once for all models."""
     key = ("extractor", name)
     if key not in shared:
-        shared[key] = features.load(name, todo.dataset.space, todo.weights.get(name), device)
+        shared[key] = features.load(name, plan.dataset.space, plan.weights.get(name), device)
     return shared[key]
 
 
-class Stages:
-    """What the metrics of one model share: each stage is computed once, or read from the run's arrays.
+class Artifacts:
+    """The artifacts of one model: each is made when a metric first needs it, or read from the run.
 
-    `get(need, extractor)` calls the method named `need`.
+    Arguments:
+        run: whose folder keeps arrays by content key.
+        fresh: make every array anew, also those that the run has.
+        shared: of all models of a process: extractors, and artifacts of the data.
     """
 
     def __init__(
-        self, todo: Plan, source: Source, run: Run, device: str, batch_size: int, fresh: bool, shared: dict
+        self, plan: Plan, source: Source, run: Run, device: str, batch_size: int, fresh: bool, shared: dict
     ) -> None:
-        self.plan, self.source, self.run = todo, source, run
-        self.fresh = fresh  # make every array anew, also those that the run has
-        self.dataset, self.protocol = todo.dataset, todo.protocol
+        self.plan, self.source, self.run, self.fresh, self.shared = plan, source, run, fresh, shared
         self.device, self.batch_size = device, batch_size
         self.memo: dict[tuple[str, str | None], Any] = {}
-        self.shared = shared  # of all models: extractors, features of the data
-        self.phases: dict[str, float] = {}
-        self.keys: dict[tuple[str, str | None], str] = {}  # of arrays, by stage and extractor
-        self.tell: Callable[[str], None] = lambda text: None  # where progress inside a stage is shown
+        self.keys: dict[tuple[str, str | None], str] = {}  # of the arrays behind an artifact
+        self.phases: dict[str, float] = {}  # seconds in each artifact, without those that it needed
+        self.within = 0.0  # seconds in what the artifact being made has needed so far
+        self.tell: Callable[[str], None] = lambda text: None  # where progress inside an artifact is shown
 
     def get(self, need: str, extractor: str | None) -> Any:
-        """The stage's result. A stage that failed fails again at once: a model is not asked twice."""
-        key = (need, extractor if STAGES[need][1] else None)
-        memo = self.shared if need.startswith(("train_", "test_")) else self.memo
+        """The artifact. One that failed fails again at once: a model is not asked twice."""
+        declared = ARTIFACTS[need]
+        key = (need, extractor if declared.extracted else None)
+        memo = self.shared if declared.asks == DATA else self.memo
         if key not in memo:
-            started = time.perf_counter()
-            try:
-                memo[key] = getattr(self, need)(*([extractor] if STAGES[need][1] else []))
-            except Exception as error:
-                memo[key] = Failed(error)
-            self.phases[need] = time.perf_counter() - started
+            with self.timed(need):
+                try:
+                    memo[key] = declared.make(Context(self, *key))
+                except Exception as error:
+                    memo[key] = Failed(error)
         if isinstance(memo[key], Failed):
             raise memo[key].error
         return memo[key]
 
+    @contextmanager
+    def timed(self, need: str) -> Iterator[None]:
+        """Counts each second once, for the artifact that spent it."""
+        outside, self.within, started = self.within, 0.0, time.perf_counter()
+        try:
+            yield
+        finally:
+            spent = time.perf_counter() - started
+            self.phases[need] = self.phases.get(need, 0.0) + spent - self.within
+            self.within = outside + spent
+
     def has(self, need: str) -> bool:
-        """Whether a stage that depends on no extractor has been computed, and succeeded."""
+        """Whether an artifact that depends on no extractor has been made, and without failing."""
         return (need, None) in self.memo and not isinstance(self.memo[need, None], Failed)
 
     @cached_property
     def model(self) -> Any:
-        return self.source.open(self.dataset, self.device)
-
-    def stored(
-        self, fields: dict[str, Any], make: Callable[[], dict[str, np.ndarray]], of_data: bool = False
-    ) -> dict[str, np.ndarray]:
-        """Arrays by content key, of the model or of the data alone: from the run's folder, or made and kept there."""
-        model = None if of_data else self.source.identity
-        key = content_key({**fields, "model": model, "dataset": self.dataset.sha256})
-        if not of_data:
-            self.keys[fields["stage"], fields.get("extractor")] = key
-        arrays = None if self.fresh else self.run.get_arrays(key)
-        if arrays is None:
-            arrays = make()
-            self.run.put_arrays(key, arrays)
-        return arrays
-
-    def arrays_of(self, needs: tuple[str, ...], extractor: str | None) -> dict[str, str]:
-        """The keys of the arrays behind the needs of a metric."""
-        found = {}
-        for need in needs:
-            sha256 = self.plan.extractors[extractor] if extractor and STAGES[need][1] else None
-            if (FILES.get(need, need), sha256) in self.keys:
-                found[need] = self.keys[FILES.get(need, need), sha256]
-        return found
-
-    def progress(self, what: str, total: int) -> Callable[[float], None]:
-        """What a long stage calls with the number of examples done."""
-        return lambda done: self.tell(f"{what} {done:.0f}/{total}")
-
-    def part(self, stage: str) -> dict[str, Any]:
-        """The stage's part of the protocol."""
-        return {"stage": stage, **{name: getattr(self.protocol, name) for name in STAGES[stage][0]}}
-
-    def space(self) -> Any:
-        return self.dataset.space
-
-    def modes(self) -> tuple[np.ndarray, float]:
-        if self.dataset.modes is None:
-            raise Unavailable(f"dataset '{self.dataset.name}' has no known modes")
-        return self.dataset.modes
-
-    def train(self) -> np.ndarray:
-        return self.dataset.train
-
-    def validation(self) -> np.ndarray:
-        return self.dataset.validation
-
-    def test(self) -> np.ndarray:
-        return self.dataset.test[: self.protocol.limit]
-
-    def labels(self, split: str) -> np.ndarray:
-        if self.dataset.labels is None:
-            raise Unavailable(f"dataset '{self.dataset.name}' has no labels")
-        return self.dataset.labels[split]
-
-    def train_labels(self) -> np.ndarray:
-        return self.labels("train")
-
-    def test_labels(self) -> np.ndarray:
-        return self.labels("test")[: self.protocol.limit]
+        return self.source.open(self.plan.dataset, self.device)
 
     def extractor(self, name: str) -> Extractor:
-        return extractor_of(self.plan, name, self.device, self.shared)
+        return opened(name, self.plan, self.device, self.shared)
 
-    def extract(self, extractor: str, x: np.ndarray) -> Features:
-        return self.extractor(extractor)(x, self.batch_size, self.progress("images", len(x)))
+    def arrays_of(self, needs: tuple[str, ...], extractor: str | None) -> dict[str, str]:
+        """The keys of the arrays behind the needs of a metric, without those of the data alone."""
+        keys = {need: (need, extractor if ARTIFACTS[need].extracted else None) for need in needs}
+        return {need: self.keys[key] for need, key in keys.items() if key in self.keys}
 
-    def points(self, features: np.ndarray) -> Points:
+
+class Context:
+    """What one artifact is made of, and where it is kept."""
+
+    def __init__(self, artifacts: Artifacts, need: str, name: str | None) -> None:
+        self.artifacts, self.need, self.name = artifacts, need, name
+        self.device, self.batch_size = artifacts.device, artifacts.batch_size
+
+    @property
+    def dataset(self) -> Dataset:
+        return self.artifacts.plan.dataset
+
+    @property
+    def protocol(self) -> Protocol:
+        return self.artifacts.plan.protocol
+
+    @property
+    def model(self) -> Any:
+        return self.artifacts.model
+
+    @property
+    def extractor(self) -> Extractor:
+        assert self.name is not None, f"artifact '{self.need}' is not declared as extracted"
+        return self.artifacts.extractor(self.name)
+
+    def get(self, need: str) -> Any:
+        """Another artifact, of the same extractor if it depends on one."""
+        return self.artifacts.get(need, self.name)
+
+    def progress(self, what: str, total: int) -> Progress:
+        return lambda done: self.artifacts.tell(f"{what} {done:.0f}/{total}")
+
+    def kept(self, make: Callable[[Keep], Arrays], under: str | None = None) -> Arrays:
+        """Arrays by content key: from the run, or made, each block put into the run as soon as it is there.
+
+        Arguments:
+            make: given how blocks are kept, the arrays.
+            under: the artifact whose arrays they are, where several read the same.
+        """
+        need, of = under or self.need, self.artifacts
+        declared, plan = ARTIFACTS[need], of.plan
+        identity = {
+            "artifact": need,
+            "protocol": {name: getattr(plan.protocol, name) for name in declared.fields},
+            "extractor": plan.extractors[self.name] if declared.extracted and self.name else None,
+            "model": None if declared.asks == DATA else of.source.identity,
+            "dataset": plan.dataset.sha256,
+        }
+        key = content_key(identity)
+        if declared.asks != DATA:
+            of.keys[self.need, self.name] = key
+        arrays = None if of.fresh else of.run.get_arrays(key)
+        if arrays is None:
+            if of.fresh:
+                of.run.drop_blocks(key)
+            arrays = make(partial(of.run.kept_block, key))
+            of.run.put_arrays(key, arrays)
+            of.run.drop_blocks(key)
+        return arrays
+
+    def extract(self, images: Callable[[], np.ndarray], under: str | None = None) -> Arrays:
+        """Features, and logits if there are any, of images `[n, *shape]`, which are asked for if the run has none."""
+
+        def make(keep: Keep) -> Arrays:
+            x = images()
+            found, logits = self.extractor(x, self.batch_size, keep, self.progress("images", len(x)))
+            return {"features": found} if logits is None else {"features": found, "logits": logits}
+
+        return self.kept(make, under)
+
+    def points(self, rows: np.ndarray) -> Points:
         from genbench.numerics.points import Points  # brings torch, which a run with nothing to do can do without
 
-        return Points(features, self.device)
+        return Points(rows, self.device)
 
-    def train_features(self, extractor: str) -> Points:
-        return self.points(self.features_of_data("train_features", extractor, self.train()))
-
-    def test_features(self, extractor: str) -> Points:
-        return self.points(self.features_of_data("test_features", extractor, self.test()))
-
-    def features_of_data(self, stage: str, extractor: str, x: np.ndarray) -> np.ndarray:
-        """Kept with the run, since a large network takes hours for a training set; raw pixels are at hand."""
-        if extractor == "pixels":
-            return self.extract(extractor, x)[0]
-        fields = {**self.part(stage), "extractor": self.plan.extractors[extractor]}
-        return self.stored(fields, lambda: {"features": self.extract(extractor, x)[0]}, of_data=True)["features"]
-
-    def samples(self) -> np.ndarray:
-        if isinstance(self.model, FixedSamples):
-            return self.fixed_samples(self.model)
-        if not hasattr(self.model, "sample"):
-            raise Unavailable("the model has no sample")
-
-        def make() -> dict[str, np.ndarray]:
-            from genbench.models.sampling import draw
-
-            p = self.protocol
-            tell = self.progress("samples", p.n_samples)
-            return {"samples": draw(self.model, p.n_samples, p.seed, p.block_size, self.device, tell)}
-
-        return self.stored(self.part("samples"), make)["samples"]
-
-    def fixed_samples(self, model: FixedSamples) -> np.ndarray:
-        n = self.protocol.n_samples
-        if len(model.fixed) < n:
-            raise Unavailable(f"the protocol takes {n} samples, there are {len(model.fixed)}")
-        return model.fixed[:n]
-
-    def extracted(self, extractor: str, prefix: str = "sample_") -> dict[str, np.ndarray]:
-        """Features, and logits if there are any, of the samples, or of the `class_` samples."""
-
-        def make() -> dict[str, np.ndarray]:
-            x = self.get("samples" if prefix == "sample_" else "class_samples", None)
-            features, logits = self.extract(extractor, x)
-            return {"features": features} if logits is None else {"features": features, "logits": logits}
-
-        fields = {**self.part(f"{prefix}features"), "extractor": self.plan.extractors[extractor]}
-        return self.stored(fields, make)
-
-    def sample_features(self, extractor: str) -> Points:
-        return self.points(self.extracted(extractor)["features"])
-
-    def sample_logits(self, extractor: str) -> np.ndarray:
-        return self.logits(self.extracted(extractor), extractor)
-
-    def logits(self, arrays: dict[str, np.ndarray], extractor: str) -> np.ndarray:
+    def logits(self, arrays: Arrays) -> np.ndarray:
         if "logits" not in arrays:
-            raise Unavailable(f"extractor '{extractor}' is no classifier: it gives no logits")
+            raise Unavailable(f"extractor '{self.name}' is no classifier: it gives no logits")
         return arrays["logits"]
 
-    def class_labels(self) -> np.ndarray:
-        """The class asked of every sample: 0, 1, ... in turn, or what samples drawn elsewhere say."""
-        n = self.protocol.n_samples
-        if isinstance(self.model, FixedSamples):
-            if self.model.labels is None:
-                raise Unavailable("the samples have no labels: no class was asked of them")
-            return self.model.labels[:n]
-        known, classes = n_classes(self.model), int(self.labels("train").max()) + 1
-        if known != classes:
-            what = f"knows {known} classes, the dataset has {classes}" if known else "is not class-conditional"
-            raise Unavailable(f"the model {what}")
-        return np.arange(n) % known
 
-    def class_samples(self) -> np.ndarray:
-        """Samples of the classes in `class_labels`."""
-        labels = self.get("class_labels", None)
-        if isinstance(self.model, FixedSamples):
-            return self.get("samples", None)
+# --- The data
 
-        def make() -> dict[str, np.ndarray]:
-            from genbench.models.sampling import draw
 
-            p = self.protocol
-            tell = self.progress("class samples", p.n_samples)
-            return {"samples": draw(self.model, p.n_samples, p.seed, p.block_size, self.device, tell, labels)}
+@artifact(DATA)
+def space(c: Context) -> Space:
+    """The space of the observations."""
+    return c.dataset.space
 
-        return self.stored(self.part("class_samples"), make)["samples"]
 
-    def class_features(self, extractor: str) -> Points:
-        self.get("class_labels", None)
-        if isinstance(self.model, FixedSamples):
-            return self.get("sample_features", extractor)
-        return self.points(self.extracted(extractor, "class_")["features"])
+@artifact(DATA)
+def modes(c: Context) -> tuple[np.ndarray, float]:
+    """Centres of the data's modes `[m, d]`, and their standard deviation."""
+    if c.dataset.modes is None:
+        raise Unavailable(f"dataset '{c.dataset.name}' has no known modes")
+    return c.dataset.modes
 
-    def class_logits(self, extractor: str) -> np.ndarray:
-        self.get("class_labels", None)
-        if isinstance(self.model, FixedSamples):
-            return self.get("sample_logits", extractor)
-        return self.logits(self.extracted(extractor, "class_"), extractor)
 
-    def path_lengths(self, extractor: str) -> np.ndarray:
-        from genbench.models.interpolation import path_lengths
+@artifact(DATA)
+def train(c: Context) -> np.ndarray:
+    """The training examples `[n, *shape]`."""
+    return c.dataset.train
 
-        def make() -> dict[str, np.ndarray]:
-            p, seen = self.protocol, self.extractor(extractor)
-            tell = self.progress("paths", p.n_samples)
-            lengths = path_lengths(
-                self.model, seen, p.n_samples, p.seed, p.block_size, p.step, p.path, self.device, tell
-            )
-            return {"lengths": lengths}
 
-        fields = {**self.part("path_lengths"), "extractor": self.plan.extractors[extractor]}
-        return self.stored(fields, make)["lengths"]
+@artifact(DATA)
+def validation(c: Context) -> np.ndarray:
+    """The validation examples `[n, *shape]`."""
+    return c.dataset.validation
 
-    def reconstructions(self) -> np.ndarray:
-        """What the model gives back of every test example, real numbers in the raw range of the space."""
-        if not hasattr(self.model, "reconstruct"):
-            raise Unavailable("the model has no reconstruct")
 
-        def make() -> dict[str, np.ndarray]:
-            from genbench.models.sampling import reconstruct
+@artifact(DATA, "limit")
+def test(c: Context) -> np.ndarray:
+    """The test examples `[n, *shape]`."""
+    return c.dataset.test[: c.protocol.limit]
 
-            x = self.test()
-            return {"x": reconstruct(self.model, x, self.batch_size, self.device, self.progress("examples", len(x)))}
 
-        return self.stored(self.part("reconstructions"), make)["x"]
+def labels(dataset: Dataset, split: str) -> np.ndarray:
+    if dataset.labels is None:
+        raise Unavailable(f"dataset '{dataset.name}' has no labels")
+    return dataset.labels[split]
 
-    def reconstruction_features(self, extractor: str) -> Points:
-        """Of the reconstructions, rounded to the nearest level where the space has levels."""
 
-        def make() -> dict[str, np.ndarray]:
-            x, levels = self.get("reconstructions", None), self.dataset.space.levels
-            if levels is not None:
-                x = np.clip(np.rint(x), 0, levels - 1).astype(self.dataset.space.dtype)
-            return {"features": self.extract(extractor, x)[0]}
+@artifact(DATA)
+def train_labels(c: Context) -> np.ndarray:
+    """Classes of the training examples `[n]`."""
+    return labels(c.dataset, "train")
 
-        fields = {**self.part("reconstruction_features"), "extractor": self.plan.extractors[extractor]}
-        return self.points(self.stored(fields, make)["features"])
 
-    def log_likelihood(self) -> Any:
-        from genbench.likelihood import LogLikelihood, log_likelihood
+@artifact(DATA, "limit")
+def test_labels(c: Context) -> np.ndarray:
+    """Classes of the test examples `[n]`."""
+    return labels(c.dataset, "test")[: c.protocol.limit]
 
-        if isinstance(self.model, TrueData):
-            if self.model.log_density is None:
-                raise Unavailable("the true density of the data is not known")
-            return LogLikelihood(self.model.log_density(self.test()), "exact", "the data's own density")
-        p = self.protocol
 
-        def make() -> dict[str, np.ndarray]:
-            x = self.test()
-            tell = self.progress("examples", len(x))
-            found = log_likelihood(self.model, x, p.k, p.seed, p.block_size, self.batch_size, self.device, tell)
-            return {name: np.asarray(value) for name, value in asdict(found).items() if value is not None}
+def features_of_data(c: Context, split: str) -> Points:
+    """Kept with the run, since a large network takes hours for a training set; raw pixels are at hand."""
+    if c.name == "pixels":
+        return c.points(c.extractor(c.get(split), c.batch_size)[0])
+    return c.points(c.extract(lambda: c.get(split))["features"])
 
-        arrays = self.stored(self.part("log_likelihood"), make)
-        plain: dict[str, Any] = {name: str(arrays[name]) for name in ("kind", "method")}
-        if "round_trip" in arrays:
-            plain["round_trip"] = float(arrays["round_trip"])
-        return LogLikelihood(**{**arrays, **plain})
 
-    def class_log_likelihoods(self) -> np.ndarray:
-        from genbench.likelihood.bayes import class_log_likelihoods
+@artifact(DATA, extracted=True)
+def train_features(c: Context) -> Points:
+    """Features of the training examples `[n, d]`."""
+    return features_of_data(c, "train")
 
-        def make() -> dict[str, np.ndarray]:
-            return {"values": class_log_likelihoods(self.model, self.test(), self.batch_size, self.device)}
 
-        return self.stored(self.part("class_log_likelihoods"), make)["values"]
+@artifact(DATA, "limit", extracted=True)
+def test_features(c: Context) -> Points:
+    """Features of the test examples `[n, d]`."""
+    return features_of_data(c, "test")
 
-    def flow_log_likelihood(self) -> Any:
-        from genbench.likelihood.probability_flow import FlowLikelihood, flow_log_likelihood
 
-        if not hasattr(self.model, "probability_flow"):
-            raise Unavailable("the model is no diffusion: it has no probability_flow")
-        p = self.protocol
+# --- Samples
 
-        def make() -> dict[str, np.ndarray]:
-            found = flow_log_likelihood(
-                self.model.probability_flow(), self.test(), p.seed, rtol=p.rtol, atol=p.rtol, entry="diffusion",
-                batch_size=self.batch_size, device=self.device,
-                progress=self.progress("examples", len(self.test())),
-            )  # fmt: skip
-            details = np.array(json.dumps(found.details))
-            return {"values": found.values, "evaluations": found.evaluations, "details": details}
 
-        arrays = self.stored(self.part("flow_log_likelihood"), make)
-        details = json.loads(str(arrays["details"]))
-        return FlowLikelihood(arrays["values"], arrays["evaluations"], None, details)
+@artifact(SAMPLES, *SAMPLED)
+def samples(c: Context) -> np.ndarray:
+    """Samples of the model `[n, *shape]`."""
+    p = c.protocol
+    if isinstance(c.model, FixedSamples):
+        if len(c.model.fixed) < p.n_samples:
+            raise Unavailable(f"the protocol takes {p.n_samples} samples, there are {len(c.model.fixed)}")
+        return c.model.fixed[: p.n_samples]
+    if not hasattr(c.model, "sample"):
+        raise Unavailable("the model has no sample")
 
-    def annealing(self) -> Any:
-        from genbench.likelihood.ais import Settings
-        from genbench.likelihood.decoder import anneal_decoder
+    def make(keep: Keep) -> Arrays:
+        from genbench.models.sampling import draw
 
-        def store(what: str, identity: dict[str, Any], make: Callable[[], dict[str, np.ndarray]]) -> dict:
-            return self.stored({"stage": what, **identity}, make)
+        tell = c.progress("samples", p.n_samples)
+        x = draw(c.model, p.n_samples, p.seed, p.block_size, c.device, keep=keep, progress=tell)
+        return {"samples": x}
 
-        p = self.protocol
-        settings = Settings(p.temperatures, p.chains, p.leapfrog, p.schedule)
-        validation = self.dataset.validation
-        return anneal_decoder(
-            self.model, self.test(), validation, p.simulated, settings, p.seed, p.block_size, self.device, store,
-            self.progress,
-        )  # fmt: skip
+    return c.kept(make)["samples"]
 
-    def timings(self) -> Any:
-        if isinstance(self.model, FixedSamples):
-            raise Unavailable("the samples are given: there is nothing to time")
-        import torch
 
-        from genbench.models.timing import time_sampling
+@artifact(SAMPLES, *SAMPLED, extracted=True)
+def sample_features(c: Context) -> Points:
+    """Features of the samples `[n, d]`."""
+    return c.points(c.extract(lambda: c.get("samples"))["features"])
 
-        return time_sampling(self.model, self.protocol.block_size, torch.device(self.device))
+
+@artifact(SAMPLES, *SAMPLED, extracted=True)
+def sample_logits(c: Context) -> np.ndarray:
+    """Class logits of the samples `[n, classes]`, of an extractor that is a classifier."""
+    return c.logits(c.extract(lambda: c.get("samples"), "sample_features"))
+
+
+@artifact(MODEL, *SAMPLED)
+def class_labels(c: Context) -> np.ndarray:
+    """The class asked of every sample `[n]`: 0, 1, ... in turn, or what samples drawn elsewhere say."""
+    n = c.protocol.n_samples
+    if isinstance(c.model, FixedSamples):
+        if c.model.labels is None:
+            raise Unavailable("the samples have no labels: no class was asked of them")
+        return c.model.labels[:n]
+    known, classes = n_classes(c.model), int(labels(c.dataset, "train").max()) + 1
+    if known != classes:
+        what = f"knows {known} classes, the dataset has {classes}" if known else "is not class-conditional"
+        raise Unavailable(f"the model {what}")
+    return np.arange(n) % known
+
+
+@artifact(MODEL, *SAMPLED)
+def class_samples(c: Context) -> np.ndarray:
+    """Samples of the classes in `class_labels` `[n, *shape]`."""
+    asked, p = c.get("class_labels"), c.protocol
+    if isinstance(c.model, FixedSamples):
+        return c.get("samples")
+
+    def make(keep: Keep) -> Arrays:
+        from genbench.models.sampling import draw
+
+        tell = c.progress("class samples", p.n_samples)
+        return {"samples": draw(c.model, p.n_samples, p.seed, p.block_size, c.device, asked, keep, tell)}
+
+    return c.kept(make)["samples"]
+
+
+@artifact(MODEL, *SAMPLED, extracted=True)
+def class_features(c: Context) -> Points:
+    """Features of the class samples `[n, d]`."""
+    c.get("class_labels")
+    if isinstance(c.model, FixedSamples):
+        return c.get("sample_features")
+    return c.points(c.extract(lambda: c.get("class_samples"))["features"])
+
+
+@artifact(MODEL, *SAMPLED, extracted=True)
+def class_logits(c: Context) -> np.ndarray:
+    """Class logits of the class samples `[n, classes]`."""
+    c.get("class_labels")
+    if isinstance(c.model, FixedSamples):
+        return c.get("sample_logits")
+    return c.logits(c.extract(lambda: c.get("class_samples"), "class_features"))
+
+
+# --- What the model can do
+
+
+@artifact(MODEL, *SAMPLED, "step", "path", extracted=True)
+def path_lengths(c: Context) -> np.ndarray:
+    """Squared speeds of the features along paths between latents `[n]`."""
+    from genbench.models.interpolation import path_lengths
+
+    p = c.protocol
+    tell = c.progress("paths", p.n_samples)
+
+    def make(keep: Keep) -> Arrays:
+        found = path_lengths(
+            c.model, c.extractor, p.n_samples, p.seed, p.block_size, p.step, p.path, c.device, keep, tell
+        )
+        return {"lengths": found}
+
+    return c.kept(make)["lengths"]
+
+
+@artifact(MODEL, "limit")
+def reconstructions(c: Context) -> np.ndarray:
+    """What the model gives back of every test example `[n, *shape]`, real numbers in the raw range of the space."""
+    if not hasattr(c.model, "reconstruct"):
+        raise Unavailable("the model has no reconstruct")
+    x = c.get("test")
+
+    def make(keep: Keep) -> Arrays:
+        from genbench.models.sampling import reconstruct
+
+        return {"x": reconstruct(c.model, x, c.batch_size, c.device, keep, c.progress("examples", len(x)))}
+
+    return c.kept(make)["x"]
+
+
+@artifact(MODEL, "limit", extracted=True)
+def reconstruction_features(c: Context) -> Points:
+    """Features of the reconstructions `[n, d]`, rounded to the nearest level where the space has levels."""
+
+    def rounded() -> np.ndarray:
+        x, levels = c.get("reconstructions"), c.dataset.space.levels
+        return x if levels is None else np.clip(np.rint(x), 0, levels - 1).astype(c.dataset.space.dtype)
+
+    return c.points(c.extract(rounded)["features"])
+
+
+def kept_likelihood(c: Context, make: Callable[[np.ndarray, Keep, Progress], LogLikelihood]) -> LogLikelihood:
+    """The log-likelihoods of the test examples, from the run or by `make(examples, keep, progress)`."""
+    from genbench.likelihood import LogLikelihood
+
+    x = c.get("test")
+    tell = c.progress("examples", len(x))
+    return LogLikelihood.from_arrays(c.kept(lambda keep: make(x, keep, tell).to_arrays()))
+
+
+@artifact(MODEL, "k", "seed", "block_size", "limit")
+def log_likelihood(c: Context) -> LogLikelihood:
+    """log p of every test example, by the strongest statement that the model makes."""
+    from genbench.likelihood import LogLikelihood, log_likelihood
+
+    p = c.protocol
+    if isinstance(c.model, TrueData):
+        if c.model.log_density is None:
+            raise Unavailable("the true density of the data is not known")
+        return LogLikelihood(c.model.log_density(c.get("test")), "exact", "the data's own density")
+    return kept_likelihood(
+        c, lambda x, keep, tell: log_likelihood(
+            c.model, x, p.k, p.seed, p.block_size, c.batch_size, c.device, keep, tell
+        ),
+    )  # fmt: skip
+
+
+@artifact(MODEL, "limit")
+def class_log_likelihoods(c: Context) -> np.ndarray:
+    """log p(x | y) of every test example under every class `[n, classes]`, in nats."""
+    from genbench.likelihood.bayes import class_log_likelihoods
+
+    x = c.get("test")
+    tell = c.progress("examples", len(x))
+
+    def make(keep: Keep) -> Arrays:
+        return {"values": class_log_likelihoods(c.model, x, c.batch_size, c.device, keep, tell)}
+
+    return c.kept(make)["values"]
+
+
+@artifact(MODEL, "seed", "limit", "rtol")
+def probability_flow(c: Context) -> LogLikelihood:
+    """log p of every test example by the probability-flow ODE."""
+    from genbench.likelihood.probability_flow import probability_flow
+
+    if not hasattr(c.model, "probability_flow"):
+        raise Unavailable("the model is no diffusion: it has no probability_flow")
+    p = c.protocol
+    return kept_likelihood(
+        c, lambda x, keep, tell: probability_flow(
+            c.model.probability_flow(), x, p.seed, rtol=p.rtol, atol=p.rtol, entry="diffusion",
+            batch_size=c.batch_size, device=c.device, keep=keep, progress=tell,
+        ),
+    )  # fmt: skip
+
+
+@artifact(MODEL, "seed")
+def decoder(c: Context) -> Annealable:
+    """The model as a decoder that can be annealed; a generator without noise gets one, whose sigma is fitted."""
+    from genbench.likelihood.decoder import annealable
+
+    def keep(number: int, make: Callable[[], Arrays]) -> Arrays:
+        return c.kept(lambda blocks: make())
+
+    return annealable(c.model, c.dataset.validation, c.protocol.seed, c.device, keep)
+
+
+@artifact(MODEL, *ANNEALED, "limit")
+def ais(c: Context) -> LogLikelihood:
+    """Lower bounds on log p of every test example by annealed importance sampling."""
+    from genbench.likelihood.ais import Settings, ais
+
+    found: Annealable = c.get("decoder")
+    p = c.protocol
+    settings = Settings(p.temperatures, p.chains, p.leapfrog, p.schedule)
+
+    def make(x: np.ndarray, keep: Keep, tell: Progress) -> LogLikelihood:
+        bound = ais(found.model, x, settings, p.seed, p.block_size, c.device, keep=keep, progress=tell)
+        return replace(bound, details={**bound.details, **found.details}, warnings=found.warnings)
+
+    return kept_likelihood(c, make)
+
+
+@artifact(MODEL, *ANNEALED, "simulated")
+def bdmc(c: Context) -> Bidirectional:
+    """Bounds from below and above on log p of examples that the model made."""
+    from genbench.likelihood.ais import Settings
+    from genbench.likelihood.bdmc import Bidirectional, bdmc
+
+    found: Annealable = c.get("decoder")
+    p = c.protocol
+    settings = Settings(p.temperatures, p.chains, p.leapfrog, p.schedule)
+    tell = c.progress("simulated", p.simulated)
+
+    def make(keep: Keep) -> Arrays:
+        bounds = bdmc(found.model, p.simulated, settings, p.seed, p.block_size, c.device, keep=keep, progress=tell)
+        return vars(bounds)
+
+    return Bidirectional(**c.kept(make))
+
+
+@artifact(MODEL, "block_size")
+def timings(c: Context) -> Timings:
+    """Seconds of sampling, of a block and of one."""
+    if isinstance(c.model, FixedSamples):
+        raise Unavailable("the samples are given: there is nothing to time")
+    import torch
+
+    from genbench.models.timing import time_sampling
+
+    return time_sampling(c.model, c.protocol.block_size, torch.device(c.device))

@@ -1,8 +1,9 @@
 """The pipeline: checkpoint -> model -> samples, log-likelihoods -> features -> metrics -> records.
 
-`plan.py` says which cells there are and gives each its identity. `evaluate` measures the cells that
-are missing, model by model, and writes a record for each as soon as it is known. `stages.py` holds
-what the metrics of one model share. Whatever a model does, the rest goes on.
+`plan.py` says which cells there are and gives each its identity. `evaluate` measures the cells that are missing, model
+by model, and writes a record for each as soon as it is known; `measure_source` is all that stands between a run and a
+model, and nothing else touches one. `artifacts.py` holds what the metrics of one model share. Whatever a model does,
+the rest goes on.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ from __future__ import annotations
 import re
 import resource
 import sys
-import time
 import traceback
 import warnings
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,9 +25,10 @@ from genbench.environment import environment
 from genbench.errors import GenbenchError, Unavailable
 from genbench.features import Extractor
 from genbench.metrics import Measure
-from genbench.models.sources import Source, public_path
-from genbench.run.artifacts import Stages, extractor_of
-from genbench.run.plan import Cell, Plan
+from genbench.models.adapters import Source, public_path
+from genbench.models.fixed import FixedSamples
+from genbench.run.artifacts import Artifacts, opened
+from genbench.run.plan import Cell, Job, Plan
 from genbench.run.records import DONE, Record, Run
 
 
@@ -38,6 +40,11 @@ class Outcome:
     failed: int = 0
     skipped: int = 0
     kept: int = 0
+
+    def count(self, record: Record) -> None:
+        self.measured += record.status == "ok"
+        self.skipped += record.status == "skipped"
+        self.failed += record.status == "error"
 
 
 def missing(run: Run, cells: list[Cell], rerun: str) -> list[Cell]:
@@ -52,6 +59,31 @@ def missing(run: Run, cells: list[Cell], rerun: str) -> list[Cell]:
         return record.status not in DONE
 
     return [cell for cell in cells if wanted(cell)]
+
+
+@dataclass
+class Bench:
+    """Where models are measured, and how: what `measure_source` knows besides the plan.
+
+    Arguments:
+        run: keeps arrays and pictures; records are the caller's to write.
+        env: the environment, for every record.
+        batch_size: examples at once; changes no value beyond rounding.
+        fresh: make every array anew, also those that the run has.
+        pictures: of every model's samples, into the run's folder.
+        shared: extractors and artifacts of the data, from one model to the next.
+        show: is told which metric is being measured, and how far it is.
+    """
+
+    run: Run
+    run_id: str
+    env: dict[str, Any]
+    device: str = "cpu"
+    batch_size: int = 500
+    fresh: bool = False
+    pictures: bool = True
+    shared: dict[tuple[str, str | None], Any] = field(default_factory=dict)
+    show: Callable[[str, str], None] = lambda what, how_far: None
 
 
 def evaluate(
@@ -71,44 +103,55 @@ def evaluate(
 
     Raises:
         GenbenchError: the run's folder cannot be written.
-        KeyboardInterrupt: finished records are kept; the same call goes on from there.
+        KeyboardInterrupt: finished records and blocks are kept; the same call goes on from there.
     """
     outcome = Outcome()
-    shared: dict[tuple[str, str | None], Any] = {}
-    work = {source.name: missing(run, todo.cells(source), rerun) for source in todo.sources}
-    total = sum(len(cells) for cells in work.values())
+    work = [(source, missing(run, todo.cells(source), rerun)) for source in todo.sources]
+    total = sum(len(cells) for _, cells in work)
     outcome.kept = sum(len(todo.cells(source)) for source in todo.sources) - total
     if total == 0:
         return outcome
     device = pick_device(device)
-    for source in todo.sources:
-        if work[source.name]:
-            preflight(source, todo, device)
-    for name in {cell.job.extractor for cells in work.values() for cell in cells if cell.job.extractor}:
-        try_extractor(name, todo, device, shared)
-    run_id = f"{todo.dataset.name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     env = environment(device)
+    run_id = f"{todo.dataset.name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    bench = Bench(run, run_id, env, device, batch_size, rerun == "always", pictures)
+    for source, cells in work:
+        if cells:
+            preflight(source, todo, device)
+    for name in {cell.job.extractor for _, cells in work for cell in cells if cell.job.extractor}:
+        try_extractor(name, todo, bench)
     run.write_manifest(manifest(todo, run_id, env, command))
     with tqdm(total=total, unit="cell", file=sys.stderr, disable=not sys.stderr.isatty(), leave=False) as bar:
-        for source in todo.sources:
-            stages = Stages(todo, source, run, device, batch_size, rerun == "always", shared)
-            stages.tell = bar.set_postfix_str
-            for job in todo.jobs:
-                cells = [cell for cell in work[source.name] if cell.job is job]
-                if not cells:
-                    continue
-                bar.set_description(f"{source.name}: {job.label(job.metric)}")
-                for record in measure(stages, cells, run_id, env):
-                    run.put(record)
-                    outcome.measured += record.status == "ok"
-                    outcome.skipped += record.status == "skipped"
-                    outcome.failed += record.status == "error"
-                    bar.update()
-                    if record.status == "error" and fail_fast:
-                        return outcome
-            if pictures and stages.has("samples"):
-                picture(stages)
+
+        def show(what: str, how_far: str) -> None:
+            bar.set_description(what)
+            bar.set_postfix_str(how_far)
+
+        bench.show = show
+        for source, cells in work:
+            for record in measure_source(todo, source, cells, bench):
+                run.put(record)
+                outcome.count(record)
+                bar.update()
+                if record.status == "error" and fail_fast:
+                    return outcome
     return outcome
+
+
+def measure_source(todo: Plan, source: Source, cells: list[Cell], bench: Bench) -> Iterator[Record]:
+    """The records of these cells of one model, each as soon as it is known, whatever happens to the others."""
+    if not cells:
+        return
+    artifacts = Artifacts(todo, source, bench.run, bench.device, bench.batch_size, bench.fresh, bench.shared)
+    for job in todo.jobs:
+        wanted = [cell for cell in cells if cell.job is job]
+        if wanted:
+            what = f"{source.name}: {job.label(job.metric)}"
+            artifacts.tell = lambda how_far, what=what: bench.show(what, how_far)  # type: ignore[misc]
+            bench.show(what, "")
+            yield from measure(artifacts, job, wanted, bench)
+    if bench.pictures and artifacts.has("samples"):
+        picture(artifacts)
 
 
 def preflight(source: Source, todo: Plan, device: str) -> None:
@@ -123,19 +166,19 @@ def preflight(source: Source, todo: Plan, device: str) -> None:
     except Exception:
         return
     n = todo.protocol.n_samples
-    if source.adapter == "samples" and len(model.fixed) < n:
+    if type(model) is FixedSamples and len(model.fixed) < n:
         raise GenbenchError(
             f"{source.what} has {len(model.fixed)} samples, the protocol takes {n}",
             f"Measure all models with fewer: --samples {len(model.fixed)}.",
         )
 
 
-def try_extractor(name: str, todo: Plan, device: str, shared: dict) -> None:
+def try_extractor(name: str, todo: Plan, bench: Bench) -> None:
     """Shows an extractor one image before the long work, so that weights that do not fit are an error of usage.
 
     What a function in code raises by itself is left to be recorded by the cells that need it.
     """
-    extractor = extractor_of(todo, name, device, shared)
+    extractor = opened(name, todo, bench.device, bench.shared)
     try:
         extractor(todo.dataset.train[:1])
     except GenbenchError:
@@ -157,63 +200,64 @@ def pick_device(device: str) -> str:
     return device
 
 
-def picture(stages: Stages) -> None:
+def picture(artifacts: Artifacts) -> None:
     """Pictures of the samples and of their nearest neighbours; failing to draw fails no number."""
     from genbench.boards import pictures
 
+    name = artifacts.source.name
     try:
-        pictures.draw_all(stages.run, stages.source.name, stages.dataset, stages.get("samples", None))
+        pictures.draw_all(artifacts.run, name, artifacts.plan.dataset, artifacts.get("samples", None))
     except GenbenchError:
         raise
     except Exception as error:
-        warnings.warn(f"no picture of {stages.source.name}: {error}", stacklevel=2)
+        warnings.warn(f"no picture of {name}: {error}", stacklevel=2)
 
 
-def measure(stages: Stages, cells: list[Cell], run_id: str, env: dict[str, Any]) -> list[Record]:
+def measure(artifacts: Artifacts, job: Job, cells: list[Cell], bench: Bench) -> list[Record]:
     """The records of one metric for one model, whatever happens to it."""
-    job, source = cells[0].job, cells[0].source
-    started, stages.phases = datetime.now(UTC), {}
+    started, artifacts.phases = datetime.now(UTC), {}
     status, error, found, phase = "ok", None, {}, "model"
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            needs = {need: stages.get(need, job.extractor) for need in job.needs}
-            clock, phase = time.perf_counter(), "metric"
-            found = catalog.load("metrics", job.metric).compute(**needs, **job.params)
-            stages.phases["compute"] = time.perf_counter() - clock
+            needs = {need: artifacts.get(need, job.extractor) for need in job.needs}
+            phase = "metric"
+            with artifacts.timed("compute"):
+                found = catalog.load("metrics", job.metric).compute(**needs, **job.params)
         except Unavailable as reason:
             status, error = "skipped", describe_error(reason, phase)
         except Exception as reason:
             status, error = "error", describe_error(reason, phase)
     noted = [str(w.message) for w in caught if issubclass(w.category, UserWarning | RuntimeWarning)]
+    dataset, limit = artifacts.plan.dataset, artifacts.plan.protocol.limit
     frame = Record(
         cell_id="",
-        run_id=run_id,
+        run_id=bench.run_id,
         status=status,
-        model=source.describe(),
+        model=artifacts.source.describe(),
         dataset={
-            "name": stages.dataset.name,
+            "name": dataset.name,
             "split": "test",
-            "sha256": stages.dataset.sha256,
-            "n": len(stages.test()),
-            "space": stages.dataset.space.to_dict(),
-            "per": stages.dataset.value,
+            "sha256": dataset.sha256,
+            "n": len(dataset.test[:limit]),
+            "space": dataset.space.to_dict(),
+            "per": dataset.value,
         },
         metric={},
         protocol={},
-        complete=stages.protocol.limit is None or stages.protocol.limit >= len(stages.dataset.test),
-        arrays=stages.arrays_of(job.needs, job.extractor),
+        complete=limit is None or limit >= len(dataset.test),
+        arrays=artifacts.arrays_of(job.needs, job.extractor),
         timing={
-            "phases_s": {name: round(s, 6) for name, s in stages.phases.items()},
+            "phases_s": {name: round(s, 6) for name, s in artifacts.phases.items()},
             "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         },
-        env=env,
+        env=bench.env,
         started=started.isoformat(timespec="milliseconds"),
         ended=datetime.now(UTC).isoformat(timespec="milliseconds"),
         error=error,
         warnings=noted,
     )
-    extractor = stages.extractor(job.extractor) if job.extractor else None
+    extractor = artifacts.extractor(job.extractor) if job.extractor else None
     return [fill(frame, cell, found.get(cell.output), extractor) for cell in cells]
 
 

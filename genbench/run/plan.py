@@ -5,7 +5,6 @@ suite (dataset, metrics, protocol) x sources -> cells, each with the id of its r
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,101 +14,11 @@ from typing import Any
 from genbench import catalog, features
 from genbench.datasets import Dataset
 from genbench.errors import GenbenchError, unknown
-from genbench.models.checkpoint import sha256_file
-from genbench.models.sources import Source
+from genbench.files import sha256_file
+from genbench.models.adapters import Source
+from genbench.run.artifacts import ARTIFACTS
+from genbench.run.protocol import Protocol, Suite
 from genbench.run.records import PROTOCOL_VERSION, content_key
-
-SAMPLED = ("n_samples", "seed", "block_size")
-# What each stage depends on: fields of the protocol, and whether on the extractor.
-STAGES: dict[str, tuple[tuple[str, ...], bool]] = {
-    "space": ((), False),
-    "modes": ((), False),
-    "train": ((), False),
-    "validation": ((), False),
-    "test": (("limit",), False),
-    "train_labels": ((), False),
-    "test_labels": (("limit",), False),
-    "train_features": ((), True),
-    "test_features": (("limit",), True),
-    "samples": (SAMPLED, False),
-    "sample_features": (SAMPLED, True),
-    "sample_logits": (SAMPLED, True),
-    "class_labels": (SAMPLED, False),
-    "class_samples": (SAMPLED, False),
-    "class_features": (SAMPLED, True),
-    "class_logits": (SAMPLED, True),
-    "path_lengths": ((*SAMPLED, "step", "path"), True),
-    "reconstructions": (("limit",), False),
-    "reconstruction_features": (("limit",), True),
-    "log_likelihood": (("k", "seed", "block_size", "limit"), False),
-    "class_log_likelihoods": (("limit",), False),
-    "flow_log_likelihood": (("seed", "limit", "rtol"), False),
-    "annealing": (
-        ("temperatures", "chains", "leapfrog", "schedule", "simulated", "seed", "block_size", "limit"),
-        False,
-    ),
-    "timings": (("block_size",), False),
-}
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """How models are measured: part of every record's identity, as far as its metric depends on it.
-
-    Arguments:
-        n_samples: samples drawn from each model.
-        seed: of samples and of importance weights.
-        block_size: samples and noise come in blocks of this size, block i seeded by (seed, i).
-        k: importance samples or dequantisation draws for each example.
-        rtol: relative and absolute tolerance of ODE solvers.
-        temperatures, chains, leapfrog, schedule: of annealed importance sampling, the schedule "sigmoid" or
-            "linear"; `simulated` examples for its gap.
-        step, path: between two latents, the length of a step as a share of the whole path, and the path: "slerp", a
-            great circle, or "lerp", a straight line.
-        limit: the first so many test examples only, None for all; such records are not complete.
-    """
-
-    n_samples: int = 1000
-    seed: int = 0
-    block_size: int = 100
-    k: int = 50
-    rtol: float = 1e-4
-    temperatures: int = 1000
-    chains: int = 4
-    leapfrog: int = 10
-    schedule: str = "sigmoid"
-    simulated: int = 100
-    step: float = 1e-4
-    path: str = "slerp"
-    limit: int | None = None
-    dtype: str = "float32"
-
-    def __post_init__(self) -> None:
-        for name in ("n_samples", "block_size", "k", "temperatures", "chains", "leapfrog", "simulated", "limit"):
-            value = getattr(self, name)
-            if value is not None and (not isinstance(value, int) or value < 1):
-                raise GenbenchError(f"{name} is {value!r}", "Give a whole number of at least 1.")
-
-
-@dataclass(frozen=True)
-class Suite:
-    """A named choice of dataset, extractor, metrics and protocol (a TOML file in `suites/`)."""
-
-    dataset: str
-    metrics: tuple[str, ...]
-    extractor: str = "pixels"
-    sort: str = "nll"
-    protocol: Protocol = field(default_factory=Protocol)
-    params: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-    @classmethod
-    def read(cls, path: Path) -> Suite:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-        try:
-            protocol = Protocol(**content.pop("protocol", {}))
-            return cls(**{**content, "metrics": tuple(content["metrics"]), "protocol": protocol})
-        except (TypeError, KeyError) as error:
-            raise GenbenchError(f"suite {path}: {error}", "See genbench/suites/digits.toml for the fields.") from error
 
 
 @dataclass(frozen=True)
@@ -128,6 +37,11 @@ class Job:
     @property
     def needs(self) -> tuple[str, ...]:
         return self.entry.constants["NEEDS"]
+
+    @property
+    def fields(self) -> set[str]:
+        """What of the protocol decides the values."""
+        return {name for need in self.needs for name in ARTIFACTS[need].fields}
 
     def label(self, output: str) -> str:
         name = output.replace("_", "-")
@@ -152,7 +66,7 @@ def jobs(specs: Iterable[str], extractor: str, params: dict[str, dict[str, Any]]
         if name not in by_output:
             raise unknown("metric", name, by_output)
         metric, outputs = by_output[name]
-        depends = any(STAGES[need][1] for need in catalog.find("metrics", metric).constants["NEEDS"])
+        depends = any(ARTIFACTS[need].extracted for need in catalog.find("metrics", metric).constants["NEEDS"])
         key = (metric, inside if depends else None)
         wanted.setdefault(key, []).extend(o for o in outputs if o not in wanted.get(key, []))
     return [
@@ -196,13 +110,12 @@ class Plan:
 
     def identity(self, source: Source, job: Job, output: str) -> dict[str, Any]:
         """What the value depends on, and nothing else: no device, no paths, no dates."""
-        used = {name for need in job.needs for name in STAGES[need][0]}
         return {
             "model": source.identity,
             "dataset": {"name": self.dataset.name, "sha256": self.dataset.sha256, "split": "test"},
             "metric": {"name": output, "version": job.entry.constants["VERSION"], "params": job.params},
             "extractor": self.extractors[job.extractor] if job.extractor else None,
-            "protocol": {name: getattr(self.protocol, name) for name in sorted(used | {"dtype"})},
+            "protocol": {name: getattr(self.protocol, name) for name in sorted(job.fields | {"dtype"})},
             "protocol_version": PROTOCOL_VERSION,
         }
 
@@ -220,7 +133,7 @@ def plan(suite: Suite, dataset: Dataset, sources: list[Source], weights: dict[st
     todo = jobs(suite.metrics, suite.extractor, suite.params)
     for job in todo:
         needed = job.entry.constants.get("MIN_SAMPLES", 1)
-        if "n_samples" in {f for need in job.needs for f in STAGES[need][0]} and suite.protocol.n_samples < needed:
+        if "n_samples" in job.fields and suite.protocol.n_samples < needed:
             raise GenbenchError(
                 f"metric '{job.metric}' needs at least {needed} samples, the protocol draws {suite.protocol.n_samples}",
                 f"Raise it with --samples {needed}, or leave the metric out with --metrics.",

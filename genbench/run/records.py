@@ -3,6 +3,7 @@
 RUN/manifest.json           written first: environment, command, protocol, the cells that are planned
 RUN/cells/<cell_id>.json    one record each, written whole or not at all
 RUN/arrays/<key>.npz        samples, features and log-likelihoods, by content key
+RUN/arrays/<key>.blocks/    those of them that are not finished, block by block
 RUN/pictures/               samples of every model
 """
 
@@ -13,16 +14,18 @@ import io
 import json
 import math
 import re
+import shutil
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from genbench.blocks import Arrays
 from genbench.errors import GenbenchError
-from genbench.models.checkpoint import write_atomically
+from genbench.files import write_atomically
 
 SCHEMA_VERSION = 1
 PROTOCOL_VERSION = 1
@@ -157,12 +160,25 @@ class Run:
         found = (self.get(path.stem) for path in sorted(self.cells.glob("*.json")))
         return [record for record in found if record is not None]
 
-    def put_arrays(self, key: str, arrays: dict[str, np.ndarray]) -> None:
+    def put_arrays(self, key: str, arrays: Arrays) -> None:
         buffer = io.BytesIO()
         np.savez(buffer, allow_pickle=False, **arrays)
         self.write(self.arrays / f"{key}.npz", buffer.getvalue())
 
-    def get_arrays(self, key: str) -> dict[str, np.ndarray] | None:
+    def kept_block(self, key: str, number: int, make: Callable[[], Arrays]) -> Arrays:
+        """Block `number` of the arrays under a content key: from the run, or made and put there at once."""
+        name = f"{key}.blocks/{number:08d}"
+        arrays = self.get_arrays(name)
+        if arrays is None:
+            arrays = make()
+            self.put_arrays(name, arrays)
+        return arrays
+
+    def drop_blocks(self, key: str) -> None:
+        """Forgets the blocks under a content key, once their arrays are whole."""
+        shutil.rmtree(self.arrays / f"{key}.blocks", ignore_errors=True)
+
+    def get_arrays(self, key: str) -> Arrays | None:
         """The arrays under a content key, None if they are not there or not whole."""
         try:
             with np.load(self.arrays / f"{key}.npz", allow_pickle=False) as file:

@@ -36,8 +36,11 @@ from genbench import catalog
 from genbench.boards.leaderboard import ARROWS, rank_of
 from genbench.datasets import Dataset
 from genbench.errors import GenbenchError, Unavailable, unknown
-from genbench.models.sources import Source, in_memory
-from genbench.run.plan import SAMPLED, STAGES, Plan, Protocol, Suite, plan
+from genbench.models.adapters import Source
+from genbench.models.adapters.memory import made
+from genbench.run.artifacts import ARTIFACTS, MODEL, SAMPLES
+from genbench.run.plan import Plan, plan
+from genbench.run.protocol import Protocol, Suite
 from genbench.run.records import Record, Run
 from genbench.studies import faults
 
@@ -138,7 +141,7 @@ def source(held: faults.HeldOut, fault: str, strength: float, seed: int, n: int)
     family = fault if strength else "real"
     name = f"{fault} {strength:g} #{seed}" if strength else f"real #{seed}"
     args = {"fault": family, "strength": strength, "seed": seed}
-    return in_memory(name, family, partial(faults.plant, held, fault, strength, seed, n), args)
+    return made(name, family, partial(faults.plant, held, fault, strength, seed, n), args)
 
 
 def strengths_of(fault: str, given: Iterable[float] | None) -> list[float]:
@@ -173,10 +176,9 @@ def suitable(given: Iterable[str], n: int) -> tuple[tuple[str, ...], dict[str, s
 
 
 def asks_the_model(entry: catalog.Entry) -> bool:
-    """Whether a metric needs anything but samples and data, by what its needs depend on."""
-    needs = entry.constants["NEEDS"]
-    fields = {name for need in needs for name in STAGES[need][0]}
-    return not (fields <= {*SAMPLED, "limit"} and any(need.startswith("sample") for need in needs))
+    """Whether a metric needs anything but samples and data."""
+    asked = {ARTIFACTS[need].asks for need in entry.constants["NEEDS"]}
+    return MODEL in asked or SAMPLES not in asked
 
 
 @dataclass(frozen=True)

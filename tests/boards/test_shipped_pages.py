@@ -6,7 +6,7 @@ from genbench import datasets
 from genbench.boards.leaderboard import boards
 from genbench.catalog import HERE
 from genbench.cli import shipped
-from genbench.models.checkpoint import sha256_file
+from genbench.files import sha256_file
 from genbench.run.records import read_runs
 
 BOARDS = HERE.parent / "leaderboards"

@@ -12,9 +12,10 @@ from genbench.datasets import stacked_mnist
 from genbench.errors import GenbenchError
 from genbench.features import load
 from genbench.metrics import classes
-from genbench.models.sources import parse
+from genbench.models.adapters import parse
 from genbench.run.evaluate import evaluate
-from genbench.run.plan import Protocol, Suite, plan
+from genbench.run.plan import plan
+from genbench.run.protocol import Protocol, Suite
 from genbench.run.records import Run
 from genbench.space import Space
 

@@ -12,7 +12,7 @@ from scipy.special import logsumexp
 from genbench.baselines.adversarial import gan
 from genbench.baselines.latent_variable import vae
 from genbench.errors import ModelError, Unavailable
-from genbench.likelihood.ais import Block, Settings, anneal, annealed, schedule
+from genbench.likelihood.ais import Block, Settings, ais, anneal, schedule
 from genbench.likelihood.bdmc import bdmc
 from genbench.likelihood.hmc import BURN_IN, HMC, Posterior, adapt, leapfrog, transition
 from genbench.likelihood.observation import GaussianObservation, fit_sigma
@@ -204,7 +204,7 @@ def test_the_bound_lies_below_and_rises_with_temperatures():
     means, errors = [], []
     for T in (4, 40):
         settings = Settings(temperatures=T, chains=1, leapfrog=4, schedule="linear", adaptation=20)
-        found = annealed(Line(), np.ones((n, 1), np.float32), settings, seed=1, block_size=n, dtype=F64).values
+        found = ais(Line(), np.ones((n, 1), np.float32), settings, seed=1, block_size=n, dtype=F64).values
         means.append(found.mean())
         errors.append(found.std(ddof=1) / math.sqrt(n))
         assert means[-1] < LOG_P_1 + 4 * errors[-1]
@@ -216,7 +216,7 @@ def test_the_bound_lies_below_and_rises_with_temperatures():
 def test_many_chains_converge_to_the_quadrature(model):
     x = np.linspace(-1, 1.5, 5)[:, None].repeat(model.space.dim, 1).astype(np.float32)
     settings = Settings(temperatures=20, chains=2000, leapfrog=5, adaptation=30)
-    found = annealed(model, x, settings, seed=0, block_size=5, dtype=F64)
+    found = ais(model, x, settings, seed=0, block_size=5, dtype=F64)
     expected = quadrature(model, torch.from_numpy(x).double())
     # mc_stderr is a delta method: of the next order is its square, 1 / (2 ESS)
     assert (np.abs(found.values - expected) < 4 * found.mc_stderr + 1 / found.ess).all()
@@ -261,15 +261,15 @@ SMALL = Settings(temperatures=8, chains=3, leapfrog=2, adaptation=6)
 
 def test_values_do_not_depend_on_who_measures_which_block():
     model, x = Curve(), np.random.default_rng(0).standard_normal((25, 2)).astype(np.float32)
-    whole = annealed(model, x, SMALL, seed=3, block_size=10, dtype=F64)
+    whole = ais(model, x, SMALL, seed=3, block_size=10, dtype=F64)
     for i in (2, 0, 1):
         part = torch.from_numpy(x[10 * i : 10 * i + 10]).double()
         state, acceptance = Block(model, part, SMALL, seed=3, number=i, dtype=F64).lower()
         np.testing.assert_array_equal(state.log_mean, whole.values[10 * i : 10 * i + 10])
-        np.testing.assert_array_equal(acceptance, whole.acceptance[10 * i : 10 * i + 10])
-    first = annealed(model, x[:20], SMALL, seed=3, block_size=10, dtype=F64)
+        np.testing.assert_array_equal(acceptance, whole.rows["acceptance"][10 * i : 10 * i + 10])
+    first = ais(model, x[:20], SMALL, seed=3, block_size=10, dtype=F64)
     np.testing.assert_array_equal(first.values, whole.values[:20])
-    assert whole.step_lengths.shape == (25, len(schedule("linear", SMALL.adaptation)) - 2)
+    assert whole.rows["step_lengths"].shape == (25, len(schedule("linear", SMALL.adaptation)) - 2)
 
 
 class Recorder(Curve):
@@ -314,7 +314,7 @@ def test_an_interrupted_evaluation_goes_on_where_it_was():
         return stored[i]
 
     def run(keep):
-        return annealed(Curve(), x, SMALL, seed=0, block_size=10, dtype=F64, progress=done.append, keep=keep)
+        return ais(Curve(), x, SMALL, seed=0, block_size=10, dtype=F64, progress=done.append, keep=keep)
 
     with pytest.raises(KeyboardInterrupt):
         run(keep)
@@ -338,7 +338,7 @@ def test_an_impossible_example_is_minus_infinity_and_nothing_is_repaired():
             return super().log_likelihood(x, z) + torch.log((x[:, 0] >= 0).double()) + 0 * x[:, 1]
 
     x = np.array([[0.5, 0.5], [-0.5, 0.5], [0.5, np.nan]], np.float32)
-    found = annealed(Half(), x, SMALL, seed=0, block_size=3, dtype=F64).values
+    found = ais(Half(), x, SMALL, seed=0, block_size=3, dtype=F64).values
     assert np.isfinite(found[0])
     assert found[1] == -np.inf
     assert np.isnan(found[2])
@@ -361,13 +361,13 @@ def test_what_cannot_be_annealed_says_why():
             return z
 
     with pytest.raises(Unavailable, match="the model provides: sample"):
-        annealed(Sampler(), x, SMALL, seed=0, block_size=2)
+        ais(Sampler(), x, SMALL, seed=0, block_size=2)
     with pytest.raises(Unavailable, match="and observe; the model provides: sample"):
         bdmc(Sampler(), 2, SMALL, seed=0, block_size=2)
     with pytest.raises(Unavailable, match="continuous latents"):
-        annealed(Codes(), x, SMALL, seed=0, block_size=2)
+        ais(Codes(), x, SMALL, seed=0, block_size=2)
     with pytest.raises(ModelError, match=r"log_prior: expected \[6\], got \[6, 1\]"):
-        annealed(Wide(), x, SMALL, seed=0, block_size=2, dtype=F64)
+        ais(Wide(), x, SMALL, seed=0, block_size=2, dtype=F64)
     for wrong in ({"schedule": "cosine"}, {"chains": 0}, {"adaptation": 1}):
         with pytest.raises(ValueError, match=r"schedule|annealing"):
             Settings(**wrong)
@@ -476,7 +476,7 @@ def test_the_gan_and_the_vae_can_be_annealed(space):
     x = generator.sample(4, seeded(0)).detach().numpy()
     assert torch.equal(generator.decode(generator.sample_prior(3, seeded(1))), generator.generate(3, seeded(1)))
     for model in (GaussianObservation(generator, 0.2), vae.build(space, latent=3, hidden=8).eval()):
-        found = annealed(model, x, SMALL, seed=0, block_size=4)
+        found = ais(model, x, SMALL, seed=0, block_size=4)
         assert np.isfinite(found.values).all()
         assert np.isfinite(bdmc(model, 4, SMALL, seed=0, block_size=4).upper).all()
         assert not any(p.grad is not None for p in generator.parameters())

@@ -1,4 +1,4 @@
-"""Annealing as the evaluator runs it: noise for a generator, the gap, and going on where it stopped."""
+"""Decoders to be annealed: themselves, or a generator with noise whose sigma is fitted and remembered."""
 
 from pathlib import Path
 
@@ -7,62 +7,71 @@ import pytest
 from genbench import catalog, datasets
 from genbench.cli import shipped
 from genbench.errors import Unavailable
-from genbench.likelihood.ais import Settings
-from genbench.likelihood.decoder import anneal_decoder
-from genbench.metrics.nll_ais import compute
+from genbench.likelihood.decoder import annealable
 from genbench.models.checkpoint import load
-
-SETTINGS = Settings(temperatures=20, chains=2, leapfrog=2, adaptation=20)
 
 
 class Memory:
-    """A store that remembers what had to be made."""
+    """A way to keep blocks that counts how many had to be made."""
 
     def __init__(self):
-        self.kept, self.made = {}, []
+        self.kept, self.made = {}, 0
 
-    def __call__(self, what, identity, make):
-        key = (what, tuple(sorted(identity.items())))
-        if key not in self.kept:
-            self.made.append(what)
-            self.kept[key] = make()
-        return self.kept[key]
-
-
-def anneal(name, store):
-    digits = datasets.load("digits")
-    if name == "gan":  # a small one: sigma takes many decodes
-        model = catalog.build("gan", digits.space, {"width": 4, "latent": 4}).eval()
-    else:
-        model = load(next(Path(p) for p in shipped("digits") if Path(p).stem == name))
-    return model.space, anneal_decoder(model, digits.test[:5], digits.validation, 4, SETTINGS, 0, 3, "cpu", store)
+    def __call__(self, number, make):
+        if number not in self.kept:
+            self.made += 1
+            self.kept[number] = make()
+        return self.kept[number]
 
 
-def test_a_decoder_is_annealed_block_by_block_and_goes_on_where_it_stopped():
-    store = Memory()
-    space, first = anneal("vae", store)
-    assert store.made == ["annealed", "annealed", "bdmc", "bdmc"]
-    for key in [k for k in store.kept if k[0] == "bdmc"][:1]:
-        del store.kept[key]
-    _, again = anneal("vae", store)
-    assert store.made[4:] == ["bdmc"]
-    assert (first.values == again.values).all()
-    assert (first.upper == again.upper).all()
-    measures = compute(first, space)
-    assert measures["nll_ais"].kind == "upper_bound"
-    assert measures["nll_ais"].value == pytest.approx(space.bits_per_dim(-first.values.mean()))
-    assert measures["ais_gap"].value == pytest.approx((first.upper - first.lower).mean())
+@pytest.fixture(scope="module")
+def digits():
+    return datasets.load("digits")
 
 
-def test_a_generator_is_given_noise_and_its_sigma_is_reported():
-    store = Memory()
-    _, found = anneal("gan", store)
-    assert store.made[0] == "sigma"
+def model(name):
+    return load(next(Path(p) for p in shipped("digits") if Path(p).stem == name))
+
+
+def test_a_decoder_is_taken_as_it_is(digits):
+    vae, memory = model("vae"), Memory()
+    found = annealable(vae, digits.validation, seed=0, keep=memory)
+    assert found.model is vae
+    assert (found.details, found.warnings, memory.made) == ({}, (), 0)
+
+
+def test_a_generator_is_given_noise_whose_sigma_is_fitted_once(digits):
+    gan = catalog.build("gan", digits.space, {"width": 4, "latent": 4}).eval()  # small: sigma takes many decodes
+    memory = Memory()
+    found = annealable(gan, digits.validation, seed=0, keep=memory)
+    again = annealable(gan, digits.validation, seed=0, keep=memory)
+    assert memory.made == 1
+    assert found.details == again.details
     assert found.details["observation"] == "Gaussian"
     assert 0.01 < found.details["sigma"] < 2
+    assert found.model.sigma == found.details["sigma"]
 
 
-@pytest.mark.parametrize("name", ["vqvae", "realnvp"])
-def test_what_has_no_continuous_latents_is_not_annealed(name):
-    with pytest.raises(Unavailable, match="anneal"):
-        anneal(name, Memory())
+def test_a_sigma_at_the_end_of_the_values_tried_is_a_warning(digits):
+    class Constant:
+        """Whatever the latent, the middle: no noise is too much."""
+
+        space = digits.space
+
+        def sample_prior(self, n, generator): ...
+
+        def log_prior(self, z): ...
+
+        def decode(self, z): ...
+
+    def keep(number, make):
+        return {"sigma": 2.0, "at_the_end": True}
+
+    found = annealable(Constant(), digits.validation, seed=0, keep=keep)
+    assert found.warnings == ("sigma lies at the end of the values tried",)
+
+
+@pytest.mark.parametrize("name", ["gated-pixelcnn", "realnvp"])
+def test_what_has_no_continuous_latents_is_no_decoder(name, digits):
+    with pytest.raises(Unavailable, match="annealing needs log_prior, sample_prior and a decoder; the model provides"):
+        annealable(model(name), digits.validation, seed=0)

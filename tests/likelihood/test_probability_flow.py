@@ -9,7 +9,7 @@ from scipy.stats import norm
 
 from genbench.baselines.diffusion.ddpm import build
 from genbench.errors import ModelError, Unavailable
-from genbench.likelihood.probability_flow import HasVelocity, NoisePrediction, flow_log_likelihood
+from genbench.likelihood.probability_flow import HasVelocity, NoisePrediction, probability_flow
 from genbench.models.sampling import seeded
 from genbench.space import Space
 
@@ -58,7 +58,7 @@ class Mixture:
 
 def solved(flow, x, **options):
     options = {"seed": 0, "probes": 0, "rtol": 1e-6, "atol": 1e-6, "dtype": torch.float64, **options}
-    return flow_log_likelihood(flow, np.asarray(x, np.float32), **options)
+    return probability_flow(flow, np.asarray(x, np.float32), **options)
 
 
 def allowed(found):
@@ -133,7 +133,7 @@ def test_the_signs_of_an_example_are_its_own_and_the_seeds():
     np.testing.assert_allclose(again.values, a.values, atol=1e-10)
     one = solved(PAIR.flow(), POINTS_2D[17:18], probes=1, first=17)
     np.testing.assert_allclose(one.values, a.values[17:18], atol=1e-10)
-    assert (one.evaluations == a.evaluations[17:18]).all()
+    assert (one.rows["evaluations"] == a.rows["evaluations"][17:18]).all()
 
 
 def randomised(space, T=20):
@@ -151,11 +151,11 @@ def test_an_image_has_one_value_alone_and_among_64(entry):
     x = np.random.RandomState(0).randint(17, size=(64, 1, 8, 8)).astype(np.uint8)
     options = {"seed": 3, "rtol": 1e-4, "atol": 1e-4, "entry": entry}
     flow = model.probability_flow()
-    together = flow_log_likelihood(flow, x, **options)
-    alone = [flow_log_likelihood(flow, x[i : i + 1], first=i, **options).values[0] for i in (0, 31, 63)]
+    together = probability_flow(flow, x, **options)
+    alone = [probability_flow(flow, x[i : i + 1], first=i, **options).values[0] for i in (0, 31, 63)]
     gap = model.space.bits_per_dim(np.abs(together.values[[0, 31, 63]] - alone).max())
     assert gap < 1e-3
-    assert len(set(together.evaluations.tolist())) > 1  # the examples did go at their own pace
+    assert len(set(together.rows["evaluations"].tolist())) > 1  # the examples did go at their own pace
 
 
 def test_integers_have_the_mass_of_their_bins_in_expectation():
@@ -166,7 +166,7 @@ def test_integers_have_the_mass_of_their_bins_in_expectation():
     edges = (np.arange(levels + 1) - 0.5) / 2 - 1  # bins of width 2/(L-1) about the levels
     for level in range(levels):
         x = np.full((n, 1), level, np.uint8)
-        p = np.exp(flow_log_likelihood(flow, x, seed=level, dtype=torch.float64, batch_size=n).values)
+        p = np.exp(probability_flow(flow, x, seed=level, dtype=torch.float64, batch_size=n).values)
         exact = norm.cdf(edges[level + 1]) - norm.cdf(edges[level])
         assert abs(p.mean() - exact) < 4 * p.std(ddof=1) / math.sqrt(n)
 
@@ -230,7 +230,7 @@ def test_what_cannot_be_solved_is_nan_and_counted():
         def velocity(self, x, t):
             return torch.where(x > 0, torch.nan, 1.0) * x
 
-    found = flow_log_likelihood(Torn(), np.array([[1.0], [-1.0]], np.float32), seed=0)
+    found = probability_flow(Torn(), np.array([[1.0], [-1.0]], np.float32), seed=0)
     assert np.isnan(found.values[0])
     # x' = x from -1 ends at -e, and the divergence is 1.
     assert found.values[1] == pytest.approx(norm.logpdf(math.e) + 1, abs=1e-3)
@@ -243,8 +243,8 @@ def test_it_says_what_it_is():
     assert found.values.dtype == np.float64
     assert found.mc_stderr.shape == (3,)
     assert found.details["eps"] == 1 / 50
-    assert found.details["nfe_mean"] == found.evaluations.mean()
-    assert (found.evaluations % 6 == 1).all()
+    assert found.details["nfe_mean"] == found.rows["evaluations"].mean()
+    assert (found.rows["evaluations"] % 6 == 1).all()
 
 
 def test_a_velocity_of_the_wrong_shape_is_an_error():
@@ -255,7 +255,7 @@ def test_a_velocity_of_the_wrong_shape_is_an_error():
             return x[:, :1]
 
     with pytest.raises(ModelError, match="expected \\[3, 2\\]"):
-        flow_log_likelihood(Wrong(), np.zeros((3, 2), np.float32), seed=0)
+        probability_flow(Wrong(), np.zeros((3, 2), np.float32), seed=0)
 
 
 def test_a_model_without_a_last_step_cannot_be_entered_by_diffusion():

@@ -26,12 +26,13 @@ from genbench.metrics import (
     reconstruction,
     rfd,
 )
+from genbench.models.adapters import parse
 from genbench.models.interpolation import lerp, path_lengths, slerp
 from genbench.models.sampling import draw, reconstruct, to_tensor
-from genbench.models.sources import parse
 from genbench.numerics.points import Points
 from genbench.run.evaluate import evaluate
-from genbench.run.plan import Protocol, Suite, plan
+from genbench.run.plan import plan
+from genbench.run.protocol import Protocol, Suite
 from genbench.run.records import Run
 from genbench.space import Space
 

@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from genbench.errors import GenbenchError
-from genbench.models.checkpoint import load, read_card, write_atomically
+from genbench.files import write_atomically
+from genbench.models.checkpoint import load, read_card
 from genbench.models.sampling import draw
 
 

@@ -7,9 +7,10 @@ import pytest
 
 from genbench import datasets
 from genbench.cli import shipped
-from genbench.models.sources import parse
+from genbench.models.adapters import parse
 from genbench.run.evaluate import evaluate
-from genbench.run.plan import Protocol, Suite, plan
+from genbench.run.plan import plan
+from genbench.run.protocol import Protocol, Suite
 from genbench.run.records import Run
 
 PROTOCOL = Protocol(n_samples=20, block_size=10, limit=4, rtol=1e-3)
@@ -36,7 +37,7 @@ def test_the_flow_of_a_diffusion_model_is_an_estimate_near_its_bound(tmp_path):
     todo = plan(Suite("digits", ("nll-ode",), protocol=replace(PROTOCOL, limit=1)), digits, [parse(path, digits)])
     evaluate(todo, alone, "cpu")
     one = alone.records()[0].value
-    many = run.get_arrays(ode.arrays["flow_log_likelihood"])["values"]
+    many = run.get_arrays(ode.arrays["probability_flow"])["values"]
     assert one == pytest.approx(-many[0] / (64 * np.log(2)), abs=1e-3)
 
 

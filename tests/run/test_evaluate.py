@@ -12,9 +12,10 @@ from dataclasses import replace
 import pytest
 
 from genbench import datasets
-from genbench.models.sources import parse
+from genbench.models.adapters import parse
 from genbench.run.evaluate import evaluate
-from genbench.run.plan import Plan, Protocol, Suite, jobs, plan
+from genbench.run.plan import Plan, jobs, plan
+from genbench.run.protocol import Protocol, Suite
 from genbench.run.records import Run
 
 METRICS = ("nll", "fd", "precision", "copies")

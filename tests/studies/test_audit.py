@@ -14,7 +14,7 @@ from genbench.boards import pictures
 from genbench.datasets import Dataset
 from genbench.errors import GenbenchError, Unavailable
 from genbench.run.evaluate import evaluate
-from genbench.run.plan import Suite
+from genbench.run.protocol import Suite
 from genbench.run.records import Run
 from genbench.space import Space
 from genbench.studies.audit import Finding, findings, holm, markdown, prepare

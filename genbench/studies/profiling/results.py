@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from genbench.errors import GenbenchError
-from genbench.models.checkpoint import write_atomically
+from genbench.files import write_atomically
 from genbench.studies.profiling.kernel import OWN, Work, shown
 
 SCHEMA = 1

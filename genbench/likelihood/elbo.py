@@ -1,0 +1,39 @@
+"""The variational bound that a model gives of itself: one unbiased draw for each example, whose exp is no weight."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from genbench.blocks import Arrays, Keep, Progress, afresh, in_blocks, silent
+from genbench.likelihood.exact import checked
+from genbench.likelihood.result import LogLikelihood
+from genbench.models.capabilities import HasElbo
+from genbench.models.sampling import seeded, to_tensor
+
+
+@torch.no_grad()
+def elbo(
+    model: HasElbo,
+    x: np.ndarray,
+    seed: int,
+    block_size: int,
+    device: torch.device | str = "cpu",
+    keep: Keep = afresh,
+    progress: Progress = silent,
+) -> LogLikelihood:
+    """The bound on log p of every example of `x` `[N, *shape]`.
+
+    Arguments:
+        seed, block_size: the noise of examples i * block_size ... is seeded by (seed, i).
+
+    Raises:
+        ModelError: a bound has the wrong shape.
+    """
+
+    def make(number: int, rows: slice) -> Arrays:
+        block = to_tensor(x[rows], model.space, device)
+        return {"values": checked(model.elbo(block, seeded(seed, "elbo", number, device=device)), len(block))}
+
+    rows = in_blocks(len(x), block_size, make, keep, progress)
+    return LogLikelihood.of(rows, "lower_bound", "variational bound")

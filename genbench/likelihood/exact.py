@@ -1,0 +1,60 @@
+"""The log-likelihood itself, in one deterministic pass, and how far a flow's inverse is from its map."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from genbench.blocks import ROWS, Arrays, Keep, Progress, afresh, batches, in_blocks, silent
+from genbench.errors import ModelError
+from genbench.likelihood.result import LogLikelihood
+from genbench.models.capabilities import HasLogProb
+from genbench.models.sampling import to_tensor
+
+
+@torch.no_grad()
+def exact(
+    model: HasLogProb,
+    x: np.ndarray,
+    batch_size: int = ROWS,
+    device: torch.device | str = "cpu",
+    keep: Keep = afresh,
+    progress: Progress = silent,
+) -> LogLikelihood:
+    """log p of every example of `x` `[N, *shape]` by `log_prob`.
+
+    Raises:
+        ModelError: a log-likelihood has the wrong shape.
+    """
+
+    def make(number: int, rows: slice) -> Arrays:
+        parts = []
+        for some in batches(rows, batch_size):
+            batch = to_tensor(x[some], model.space, device)
+            parts.append(checked(model.log_prob(batch), len(batch)))
+        return {"values": np.concatenate(parts)}
+
+    return LogLikelihood.of(in_blocks(len(x), ROWS, make, keep, progress), "exact", "log_prob")
+
+
+def checked(log_p: torch.Tensor, n: int) -> np.ndarray:
+    """A model's answer as float64 `[n]`."""
+    if tuple(log_p.shape) != (n,):
+        raise ModelError(f"log-likelihood: expected [{n}], got {list(log_p.shape)}")
+    return log_p.double().cpu().numpy()
+
+
+@torch.no_grad()
+def round_trip(model: Any, x: np.ndarray, device: torch.device | str = "cpu") -> dict[str, float]:
+    """The largest |f^-1(f(x)) - x| of a flow over `x`, in units of its space, as a detail; nothing of other models.
+
+    The density is exact for the map that was computed; this is how far its inverse, the sampler, is from it.
+    """
+    flow = getattr(model, "density", model)  # under dequantisation
+    if not hasattr(flow, "round_trip_error"):
+        return {}
+    middle = 0.0 if model.space.levels is None else 0.5  # of a cell
+    y = to_tensor(x, model.space, device).float() + middle
+    return {"round_trip_error": float(flow.round_trip_error(y).max())}

@@ -1,0 +1,43 @@
+"""A negative log-likelihood in bits per dimension, from the log-likelihoods of any method."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from genbench.metrics import Measure, mean
+from genbench.space import Space
+
+if TYPE_CHECKING:
+    from genbench.likelihood import LogLikelihood
+
+# A lower bound on log p is an upper bound on -log p.
+NEGATED = {"exact": "exact", "lower_bound": "upper_bound", "upper_bound": "lower_bound", "estimate": "estimate"}
+
+
+def bits_per_dim(found: LogLikelihood, space: Space, details: dict[str, Any] | None = None) -> Measure:
+    """-mean log p(x) / (D ln 2), of the kind that the log-likelihoods have.
+
+    The spread over examples contains the Monte Carlo noise of each; the latter is also given alone.
+    """
+    nats = -found.values
+    details = {
+        **(details or {}), **found.details, "nats": float(nats.mean()), "method": found.method, "n": len(nats),
+    }  # fmt: skip
+    if found.mc_stderr is not None:
+        noise = float(np.sqrt(np.square(found.mc_stderr).sum()) / len(nats))
+        details["mc_stderr"] = space.bits_per_dim(noise)
+    if found.bias is not None:
+        details["estimated_bias"] = space.bits_per_dim(float(-found.bias.mean()))
+    if found.jackknife is not None:
+        corrected = float(-found.jackknife.mean())
+        details["jackknife"] = {"value": space.bits_per_dim(corrected), "kind": "estimate"}
+    if found.curve_k is not None and found.curve is not None:
+        pairs = zip(found.curve_k, -found.curve.mean(0), strict=True)
+        details["curve"] = {str(k): space.bits_per_dim(float(bound)) for k, bound in pairs}
+    if found.ess is not None:
+        quantiles = np.quantile(found.ess, [0, 0.05, 0.5, 0.95, 1])
+        details["ess_quantiles"] = dict(zip(("0", "0.05", "0.5", "0.95", "1"), map(float, quantiles), strict=True))
+    per_dim = np.array([space.bits_per_dim(1.0)]) * nats
+    return mean(per_dim, kind=NEGATED[found.kind], details=details, warnings=tuple(found.warnings))

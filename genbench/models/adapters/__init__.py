@@ -1,0 +1,154 @@
+"""An adapter makes a model of what the command line names: `[name=]WHAT[?key=value&...]` -> source -> model.
+
+Every file here defines
+
+    handles(what) -> bool                   whether WHAT is of this kind; reads names, not files
+    identify(given, dataset) -> Source      what it is, with the hash of all that decides its values; imports no torch
+    open(source, dataset, device) -> model  the model itself: only now any of its code runs
+
+and opens with the sentence that `genbench list adapters` shows. Outside packages bring one by an entry point in the
+group `genbench.adapters`. A file that no adapter takes is read as a checkpoint.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+from genbench import catalog
+from genbench.datasets import Dataset
+from genbench.errors import GenbenchError
+
+
+@dataclass(frozen=True)
+class Given:
+    """An argument of the command line, taken apart.
+
+    Arguments:
+        name: what the user calls the model, "" for nothing.
+        what: the path, module or word that names it.
+        args: key=value arguments.
+        unsafe: whether pickles may be read, which can run any code.
+    """
+
+    name: str
+    what: str
+    args: dict[str, Any] = field(default_factory=dict)
+    unsafe: bool = False
+
+    @property
+    def path(self) -> Path:
+        return Path(self.what)
+
+
+@dataclass(frozen=True)
+class Source:
+    """One model to be measured.
+
+    Arguments:
+        name: its row on the leaderboard.
+        adapter: the name of the adapter that opens it.
+        what: the path or module, without name and arguments.
+        sha256: of all that decides its values, except for `args`.
+        args: key=value arguments: options of a baseline, or arguments of a callable.
+        extra: what the adapter has to keep for `open`.
+    """
+
+    name: str
+    adapter: str
+    what: str
+    sha256: str
+    family: str
+    parameters: int | None = None
+    args: dict[str, Any] = field(default_factory=dict)
+    extra: Any = field(default=None, repr=False, compare=False)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What its values depend on: content, not name or place."""
+        return {"sha256": self.sha256, "adapter": self.adapter, "args": self.args}
+
+    def describe(self) -> dict[str, Any]:
+        """What a record says of its model; paths only as far as they mean something elsewhere."""
+        return {
+            "name": self.name,
+            "family": self.family,
+            "adapter": self.adapter,
+            "source": public_path(self.what),
+            "sha256": self.sha256,
+            "parameters": self.parameters,
+            "args": self.args,
+        }
+
+    def open(self, dataset: Dataset, device: Any) -> Any:
+        """The model, ready to be measured on `dataset`.
+
+        Raises:
+            GenbenchError: it is made for another space, or its files do not fit.
+        """
+        return catalog.load("adapters", self.adapter).open(self, dataset, device)
+
+
+def parse(spec: str, dataset: Dataset, unsafe: bool = False) -> Source:
+    """The source that `spec` names, checked as far as can be without importing torch.
+
+    Raises:
+        GenbenchError: nothing there, a file that is no checkpoint, or one made for another space.
+    """
+    name, what, args = split(spec)
+    takers = [one for one in catalog.names("adapters") if catalog.load("adapters", one).handles(what)]
+    if len(takers) > 1:
+        raise GenbenchError(
+            f"{what} can be read by {len(takers)} adapters: {', '.join(takers)}", "Remove one of the plugins."
+        )
+    adapter = catalog.load("adapters", takers[0] if takers else "checkpoint")
+    return adapter.identify(Given(name, what, args, unsafe), dataset)
+
+
+def split(spec: str) -> tuple[str, str, dict[str, Any]]:
+    """`[name=]WHAT[?key=value&...]` -> (name or "", WHAT, arguments)."""
+    what, _, query = spec.partition("?")
+    name, found, rest = what.partition("=")
+    if found and re.fullmatch(r"[\w.+ -]+", name):
+        what = rest
+    else:
+        name = ""
+    args = dict(parse_qsl(query, keep_blank_values=True))
+    return name, what, {key: literal(value) for key, value in args.items()}
+
+
+def literal(text: str) -> Any:
+    """A Python literal, or the text itself."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def public_path(what: str) -> str:
+    """A path relative to the package or to the current folder, else its last part."""
+    if ":" in what or not Path(what).exists():
+        return re.sub(r".*/", "", what)
+    path = Path(what).resolve()
+    for root in (catalog.BASELINES.parent, catalog.HERE.parent, Path.cwd()):
+        if path.is_relative_to(root):
+            return path.relative_to(root).as_posix()
+    return path.name
+
+
+def fitting(model: Any, source: Source, dataset: Dataset) -> Any:
+    """The model itself, if it models the dataset's space.
+
+    Raises:
+        GenbenchError: it models another.
+    """
+    if (space := getattr(model, "space", None)) != dataset.space:
+        raise GenbenchError(
+            f"{source.name} models {space}, dataset '{dataset.name}' is {dataset.space}",
+            "Give the object a `space`, and choose the dataset it was made for.",
+        )
+    return model

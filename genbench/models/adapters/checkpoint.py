@@ -1,0 +1,49 @@
+"""FILE.safetensors: weights with a card in the header that names the baseline and its options."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from genbench import catalog
+from genbench.datasets import Dataset
+from genbench.errors import GenbenchError
+from genbench.files import sha256_file
+from genbench.models.adapters import Given, Source
+from genbench.models.checkpoint import load_weights, read_card
+
+
+def handles(what: str) -> bool:
+    return what.endswith(".safetensors")
+
+
+def identify(given: Given, dataset: Dataset) -> Source:
+    """The checkpoint, with its card as `extra`.
+
+    Raises:
+        GenbenchError: no such file, a file without a card, one made for another space, or an unknown baseline.
+    """
+    path = given.path
+    card = read_card(path)
+    if card.space != dataset.space:
+        trained = card.dataset.get("name", "another dataset")
+        raise GenbenchError(
+            f"{path} models {card.space} ({trained}), dataset '{dataset.name}' is {dataset.space}",
+            f"Evaluate it with --dataset {trained}, or leave it out.",
+        )
+    known = catalog.entries("baselines")
+    if card.baseline not in known:
+        raise GenbenchError(
+            f"{path} needs baseline '{card.baseline}', which is not installed",
+            "Install its distribution, or name its file: --plugin FILE.py.",
+        )
+    family = known[card.baseline].family
+    name = given.name or path.stem
+    return Source(name, "checkpoint", given.what, sha256_file(path), family, card.parameters, given.args, card)
+
+
+def open(source: Source, dataset: Dataset, device: Any) -> Any:
+    card = source.extra
+    model = catalog.build(card.baseline, card.space, {**card.options, **source.args})
+    load_weights(Path(source.what), model, device)
+    return model

@@ -1,0 +1,25 @@
+"""data:SPLIT: the dataset's own examples in the place of samples: the reference row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from genbench.datasets import SPLITS, Dataset
+from genbench.errors import GenbenchError
+from genbench.models.adapters import Given, Source
+from genbench.models.fixed import TrueData
+
+
+def handles(what: str) -> bool:
+    return what.startswith("data:")
+
+
+def identify(given: Given, dataset: Dataset) -> Source:
+    split = given.what.partition(":")[2]
+    if split not in SPLITS:
+        raise GenbenchError(f"no split '{split}' in {given.what}", "Splits are train, validation and test.")
+    return Source(given.name or f"real {split} data", "data", given.what, dataset.sha256, "reference")
+
+
+def open(source: Source, dataset: Dataset, device: Any) -> TrueData:
+    return TrueData(dataset, source.what.partition(":")[2])

@@ -1,0 +1,30 @@
+"""FILE.pt, .pkl and the like with --unsafe-load: a whole model in a pickle, which can run any code as it is read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from genbench.datasets import Dataset
+from genbench.files import sha256_file
+from genbench.models.adapters import Given, Source, checkpoint, fitting
+from genbench.models.adapters.code import ready
+
+SUFFIXES = (".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin")
+
+
+def handles(what: str) -> bool:
+    return what.endswith(SUFFIXES)
+
+
+def identify(given: Given, dataset: Dataset) -> Source:
+    """The file, if it may be read; otherwise it is read as a checkpoint, which refuses pickles."""
+    if not (given.unsafe and given.path.is_file()):
+        return checkpoint.identify(given, dataset)
+    return Source(given.name or given.path.stem, "pickle", given.what, sha256_file(given.path), "code", args=given.args)
+
+
+def open(source: Source, dataset: Dataset, device: Any) -> Any:
+    import torch
+
+    model = torch.load(source.what, map_location=device, weights_only=False)
+    return fitting(ready(model, source.args, device), source, dataset)

@@ -1,0 +1,40 @@
+"""samples:PATH: a folder of images, an .npz or an .npy: the samples of any model, from any framework."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from genbench.datasets import Dataset
+from genbench.errors import GenbenchError
+from genbench.files import sha256_file
+from genbench.models.adapters import Given, Source
+from genbench.models.fixed import FixedSamples
+
+
+def handles(what: str) -> bool:
+    return what.startswith("samples:")
+
+
+def identify(given: Given, dataset: Dataset) -> Source:
+    path = Path(given.what.partition(":")[2])
+    return Source(given.name or path.stem, "samples", str(path), hash_path(path), "samples", args=given.args)
+
+
+def open(source: Source, dataset: Dataset, device: Any) -> FixedSamples:
+    from genbench.datasets._files import load_labelled
+
+    return FixedSamples(dataset, *load_labelled(Path(source.what), dataset.space))
+
+
+def hash_path(path: Path) -> str:
+    """sha256 of a file, or of the names and contents of all files in a folder."""
+    if not path.exists():
+        raise GenbenchError(f"no samples at {path}", "Give a folder of images, an .npz or an .npy file.")
+    if path.is_file():
+        return sha256_file(path)
+    digest = hashlib.sha256()
+    for file in sorted(p for p in path.rglob("*") if p.is_file()):
+        digest.update(file.relative_to(path).as_posix().encode() + b"\0" + bytes.fromhex(sha256_file(file)))
+    return digest.hexdigest()
