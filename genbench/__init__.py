@@ -8,7 +8,9 @@ __version__ = "0.1.0"
 # Where the public names live. They are imported when they are asked for: torch takes seconds.
 _HOMES = {
     "Dataset": "genbench.datasets",
+    "Extractor": "genbench.features",
     "GenbenchError": "genbench.errors",
+    "LogLikelihood": "genbench.likelihood",
     "Measure": "genbench.metrics",
     "Objective": "genbench.models.training",
     "Preset": "genbench.models.training",
@@ -19,6 +21,7 @@ _HOMES = {
     "Stage": "genbench.models.training",
     "Suite": "genbench.run.protocol",
     "draw": "genbench.models.sampling",
+    "evaluate": "genbench.api",
     "load_checkpoint": "genbench.models.checkpoint:load",
     "load_dataset": "genbench.datasets:load",
     "log_likelihood": "genbench.likelihood",

@@ -52,12 +52,12 @@ class Card:
         return cls(**{**d, "space": Space.from_dict(d["space"])})
 
 
-def save(path: Path, model: torch.nn.Module, card: Card) -> None:
+def save(path: str | Path, model: torch.nn.Module, card: Card) -> None:
     """Writes the weights (buffers included) and the card to `path`, atomically."""
     from safetensors.torch import save as to_bytes
 
     state = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
-    write_atomically(path, to_bytes(state, metadata={"genbench": card.to_json()}))
+    write_atomically(Path(path), to_bytes(state, metadata={"genbench": card.to_json()}))
 
 
 def read_card(path: Path) -> Card:
@@ -127,10 +127,11 @@ def load_weights(path: Path, model: torch.nn.Module, device: torch.device | str 
     model.to(device).eval()
 
 
-def load(path: Path, device: torch.device | str = "cpu") -> torch.nn.Module:
+def load(path: str | Path, device: torch.device | str = "cpu") -> torch.nn.Module:
     """The model in `path`, rebuilt by its baseline, in evaluation mode on `device`."""
     from genbench import catalog
 
+    path = Path(path)
     card = read_card(path)
     model = catalog.build(card.baseline, card.space, card.options)
     load_weights(path, model, device)

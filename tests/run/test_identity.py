@@ -1,0 +1,368 @@
+"""Identities: every field that decides a value is in them, each varied, and nothing else is."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from genbench import catalog, datasets
+from genbench.models.adapters import Source, parse
+from genbench.models.adapters.object import held
+from genbench.run import plan as planning
+from genbench.run.artifacts import ARTIFACTS, DATA, Artifacts, Context
+from genbench.run.plan import Plan, jobs, plan
+from genbench.run.protocol import Protocol, Suite
+from genbench.run.records import Run, content_key
+from genbench.space import Space
+
+# Another value of every field of a protocol, so that a new field makes these tests fail until it is varied too.
+OTHER = dict(
+    n_samples=41,
+    seed=1,
+    block_size=7,
+    k=3,
+    rtol=1e-2,
+    temperatures=6,
+    chains=3,
+    leapfrog=2,
+    schedule="linear",
+    simulated=5,
+    step=1e-3,
+    path="lerp",
+    limit=9,
+    dtype="float64",
+)
+SMALL = Protocol(
+    n_samples=20, block_size=10, k=2, rtol=1e-1, temperatures=3, chains=2, leapfrog=1, simulated=4, limit=6
+)
+# A small model that can do it, for every artifact that asks what a model can do.
+ABLE = {
+    "class_labels": "conditional-gated-pixelcnn",
+    "class_samples": "conditional-gated-pixelcnn",
+    "class_features": "conditional-gated-pixelcnn",
+    "class_logits": "conditional-gated-pixelcnn",
+    "class_log_likelihoods": "conditional-gated-pixelcnn",
+    "probability_flow": "ddpm",
+    "path_lengths": "vae",
+    "reconstructions": "vae",
+    "reconstruction_features": "vae",
+    "log_likelihood": "vae",
+    "decoder": "gan",
+    "ais": "vae",
+    "bdmc": "vae",
+    "timings": "independent-pixels",
+}
+OPTIONS = {
+    "conditional-gated-pixelcnn": {"width": 4, "depth": 1, "first": 3},
+    "ddpm": {"width": 8, "steps": 10},
+    "vae": {"latent": 2, "hidden": 4},
+    "gan": {"latent": 2, "width": 4},
+    "independent-pixels": {},
+}
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return datasets.load("digits")
+
+
+def small(name: str, space: Space) -> torch.nn.Module:
+    known = catalog.options_of(name)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return catalog.build(name, space, {k: v for k, v in OPTIONS[name].items() if k in known}).eval()
+
+
+def planned(digits, source: Source, metrics=("nll", "fd"), extractor="digits-cnn", protocol=SMALL, params=None) -> Plan:
+    return plan(Suite("digits", metrics, extractor, protocol=protocol, params=params or {}), digits, [source])
+
+
+def cell_ids(todo: Plan) -> dict[str, str]:
+    return {cell.output: cell.id for cell in todo.cells(todo.sources[0])}
+
+
+SOURCE = Source("name", "checkpoint", "what", "0" * 64, "family", 7, {"a": 1})
+
+
+# --- Cells
+
+
+@pytest.mark.parametrize("field", [f.name for f in fields(Protocol)])
+@pytest.mark.parametrize("metric", catalog.names("metrics"))
+def test_a_cell_depends_on_a_field_of_the_protocol_exactly_if_an_artifact_it_needs_does(metric, field, digits):
+    job = jobs([metric], "digits-cnn", {})[0]
+    declared = {name for need in job.needs for name in ARTIFACTS[need].fields} | {"dtype"}
+    ids = [
+        Plan(digits, protocol, [job], [SOURCE], {"digits-cnn": "e"}).cells(SOURCE)[0].id
+        for protocol in (SMALL, replace(SMALL, **{field: OTHER[field]}))
+    ]
+    assert (ids[0] != ids[1]) == (field in declared)
+
+
+CHANGES = {
+    "the checkpoint's hash": lambda t: replace(t, sources=[replace(SOURCE, sha256="1" * 64)]),
+    "the adapter": lambda t: replace(t, sources=[replace(SOURCE, adapter="code")]),
+    "an argument's value": lambda t: replace(t, sources=[replace(SOURCE, args={"a": 2})]),
+    "an argument's name": lambda t: replace(t, sources=[replace(SOURCE, args={"b": 1})]),
+    "no arguments": lambda t: replace(t, sources=[replace(SOURCE, args={})]),
+    "the dataset's name": lambda t: replace(t, dataset=replace(t.dataset, name="other")),
+    "the dataset's content": lambda t: replace(t, dataset=replace(t.dataset, test=t.dataset.test[::-1])),
+    "a parameter of the metric": lambda t: replace(t, jobs=[replace(j, params={**j.params, "x": 1}) for j in t.jobs]),
+    "the extractor's hash": lambda t: replace(t, extractors={"digits-cnn": "other"}),
+}
+SAME = {
+    "the row's name": lambda t: replace(t, sources=[replace(SOURCE, name="other")]),
+    "where it lies": lambda t: replace(t, sources=[replace(SOURCE, what="elsewhere")]),
+    "what is said of it": lambda t: replace(t, sources=[replace(SOURCE, family="other", parameters=8)]),
+    "a licence": lambda t: replace(t, dataset=replace(t.dataset, licence="other", source="elsewhere")),
+    "where weights lie": lambda t: replace(t, weights={"digits-cnn": Path("elsewhere")}),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_decides_a_value_is_in_the_identity_of_its_cell(change, digits):
+    base = planned(digits, SOURCE, metrics=("fd",))
+    assert cell_ids(CHANGES[change](base))["fd"] != cell_ids(base)["fd"]
+
+
+@pytest.mark.parametrize("change", SAME)
+def test_what_decides_no_value_is_not(change, digits):
+    base = planned(digits, SOURCE, metrics=("fd",))
+    assert cell_ids(SAME[change](base)) == cell_ids(base)
+
+
+def test_the_version_of_a_metric_and_of_the_protocol_are_in_the_identity(digits, monkeypatch):
+    base = planned(digits, SOURCE, metrics=("fd",))
+    before = cell_ids(base)["fd"]
+    entry = base.jobs[0].entry
+    monkeypatch.setitem(entry.constants, "VERSION", entry.constants["VERSION"] + 1)
+    raised = cell_ids(base)["fd"]
+    monkeypatch.setattr(planning, "PROTOCOL_VERSION", planning.PROTOCOL_VERSION + 1)
+    assert len({before, raised, cell_ids(base)["fd"]}) == 3
+
+
+def test_outputs_of_one_metric_are_cells_of_their_own(digits):
+    ids = cell_ids(planned(digits, SOURCE, metrics=("precision-recall", "density-coverage")))
+    assert len(set(ids.values())) == len(ids) == 4
+
+
+def test_an_id_is_the_hash_of_the_whole_identity_in_canonical_json(digits):
+    cell = planned(digits, SOURCE, metrics=("nll",)).cells(SOURCE)[0]
+    version = cell.job.entry.constants["VERSION"]
+    text = (
+        f'{{"dataset":{{"name":"digits","sha256":"{digits.sha256}","split":"test"}},"extractor":null,'
+        f'"metric":{{"name":"nll","params":{{}},"version":{version}}},'
+        f'"model":{{"adapter":"checkpoint","args":{{"a":1}},"sha256":"{"0" * 64}"}},'
+        '"protocol":{"block_size":10,"dtype":"float32","k":2,"limit":6,"seed":0},"protocol_version":1}'
+    )
+    assert cell.id == hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+# --- Arrays
+
+
+def key_of(todo: Plan, need: str, tmp_path) -> str:
+    """The content key under which an artifact keeps its arrays."""
+    made = Artifacts(todo, todo.sources[0], Run(tmp_path), "cpu", 10, False, {})
+    declared = ARTIFACTS[need]
+    keys = []
+    made.run.get_arrays = lambda key: keys.append(key) or {"x": np.zeros(1)}
+    Context(made, need, "digits-cnn" if declared.extracted else None).kept(lambda keep: {})
+    return keys[0]
+
+
+@pytest.mark.parametrize("field", [f.name for f in fields(Protocol)])
+@pytest.mark.parametrize("need", ARTIFACTS)
+def test_arrays_are_kept_by_the_fields_that_are_declared(need, field, digits, tmp_path):
+    keys = [
+        key_of(planned(digits, SOURCE, protocol=protocol), need, tmp_path)
+        for protocol in (SMALL, replace(SMALL, **{field: OTHER[field]}))
+    ]
+    assert (keys[0] != keys[1]) == (field in ARTIFACTS[need].fields)
+
+
+@pytest.mark.parametrize("need", ARTIFACTS)
+def test_arrays_are_kept_by_model_data_and_extractor_as_declared(need, digits, tmp_path):
+    base = planned(digits, SOURCE, metrics=("fd",))
+    declared = ARTIFACTS[need]
+
+    def differs(change: str) -> bool:
+        return key_of(CHANGES[change](base), need, tmp_path) != key_of(base, need, tmp_path)
+
+    for change in ("the checkpoint's hash", "the adapter", "an argument's value"):
+        assert differs(change) == (declared.asks != DATA), change
+    assert differs("the dataset's content")
+    assert differs("the extractor's hash") == declared.extracted
+
+
+def test_no_two_artifacts_share_a_key(digits, tmp_path):
+    todo = planned(digits, SOURCE)
+    keys = [key_of(todo, need, tmp_path) for need in ARTIFACTS]
+    assert len(set(keys)) == len(keys)
+
+
+class Watched:
+    """A protocol or an extractor that notes what is read of it."""
+
+    def __init__(self, watched, seen: set[str]):
+        self._watched, self._seen = watched, seen
+
+    def __getattr__(self, name):
+        self._seen.add(name)
+        return getattr(self._watched, name)
+
+
+@pytest.mark.parametrize("need", ARTIFACTS)
+def test_an_artifact_reads_nothing_that_it_does_not_declare(need, digits, tmp_path, monkeypatch):
+    """A field that is read in the making and missing in the declaration is a wrong number, silently."""
+    declared = ARTIFACTS[need]
+    source = held(small(ABLE.get(need, "independent-pixels"), digits.space))
+    todo = planned(digits, source, metrics=("fd",))
+    if need == "modes":
+        todo = replace(todo, dataset=replace(digits, modes=(np.zeros((1, 64)), 1.0)))
+    read: set[str] = set()
+    opened: list[str] = []
+    monkeypatch.setattr(Context, "protocol", property(lambda c: Watched(c.artifacts.plan.protocol, read)))
+    extractor = Artifacts.extractor
+    monkeypatch.setattr(Artifacts, "extractor", lambda self, name: opened.append(name) or extractor(self, name))
+    models: list[Source] = []
+    opening = Source.open
+    monkeypatch.setattr(Source, "open", lambda self, *given: models.append(self) or opening(self, *given))
+    made = Artifacts(todo, source, Run(tmp_path), "cpu", 10, False, {})
+    if need == "decoder":
+        monkeypatch.setattr("genbench.likelihood.decoder.fit_sigma", lambda *given, **options: Sigma())
+    made.get(need, "digits-cnn" if declared.extracted else None)
+    assert read <= set(declared.fields)
+    assert bool(opened) <= declared.extracted
+    assert bool(models) <= (declared.asks != DATA)
+
+
+class Sigma:
+    sigma, warnings = 0.5, ()
+
+
+@pytest.mark.parametrize("need", [n for n, a in ARTIFACTS.items() if "seed" in a.fields and n != "class_labels"])
+def test_what_declares_the_seed_depends_on_it(need, digits, tmp_path, monkeypatch):
+    """The other side: a seed that is declared and not used would repeat one draw for ever."""
+    if need == "decoder":
+        seen = []
+        monkeypatch.setattr(
+            "genbench.likelihood.decoder.fit_sigma", lambda m, x, seed, device: seen.append(seed) or Sigma()
+        )
+    results = []
+    source = held(small(ABLE.get(need, "independent-pixels"), digits.space))
+    for seed in (0, 1):
+        todo = planned(digits, source, metrics=("fd",), protocol=replace(SMALL, seed=seed))
+        made = Artifacts(todo, source, Run(tmp_path), "cpu", 10, False, {})
+        results.append(made.get(need, "digits-cnn" if ARTIFACTS[need].extracted else None))
+    if need == "decoder":
+        assert seen == [0, 1]
+        return
+    a, b = (numbers(result) for result in results)
+    assert not np.array_equal(a, b)
+
+
+def numbers(result) -> np.ndarray:
+    for name in ("values", "lower", "x"):
+        if hasattr(result, name):
+            return np.asarray(getattr(result, name))
+    return np.asarray(result)
+
+
+# --- Sources, extractors, data
+
+
+def source_identity(spec: str, digits) -> tuple:
+    return content_key(parse(spec, digits).identity)
+
+
+def test_samples_are_known_by_their_content_and_a_folder_also_by_its_names(tmp_path, digits):
+    from PIL import Image
+
+    def folder(name: str, files: dict[str, int]) -> Path:
+        for file, value in files.items():
+            (tmp_path / name / file).parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.full((8, 8), value, np.uint8)).save(tmp_path / name / file)
+        return tmp_path / name
+
+    base = source_identity(f"samples:{folder('a', {'1.png': 3, '2.png': 5})}", digits)
+    assert source_identity(f"samples:{folder('b', {'1.png': 3, '2.png': 5})}", digits) == base
+    for other in ({"1.png": 3, "2.png": 6}, {"1.png": 3, "3.png": 5}, {"1.png": 5, "2.png": 3}, {"1.png": 3}):
+        name = "-".join(f"{k}{v}" for k, v in other.items()).replace(".png", "")
+        assert source_identity(f"samples:{folder(name, other)}", digits) != base, other
+    np.save(tmp_path / "x.npy", np.zeros((3, 1, 8, 8), np.uint8))
+    np.save(tmp_path / "y.npy", np.ones((3, 1, 8, 8), np.uint8))
+    found = [source_identity(f"samples:{tmp_path / name}", digits) for name in ("x.npy", "y.npy")]
+    assert found[0] != found[1]
+
+
+def test_arguments_are_part_of_every_source(tmp_path, digits, pixels_checkpoint):
+    (tmp_path / "m.py").write_text("class A: pass\n")
+    np.save(tmp_path / "x.npy", np.zeros((3, 1, 8, 8), np.uint8))
+    for what in (pixels_checkpoint, f"{tmp_path}/m.py:A", f"samples:{tmp_path}/x.npy"):
+        plain, first, second = (source_identity(f"{what}{query}", digits) for query in ("", "?t=1", "?t=2"))
+        assert len({plain, first, second}) == 3, what
+
+
+def test_code_is_known_by_its_content(tmp_path, digits):
+    path = tmp_path / "m.py"
+    path.write_text("A = 1\n")
+    before = source_identity(f"{path}:A", digits)
+    path.write_text("A = 2\n")
+    assert source_identity(f"{path}:A", digits) != before
+
+
+def test_a_model_in_memory_is_known_by_its_weights_and_buffers_and_code(digits):
+    model = small("vae", digits.space)
+    before = held(model).sha256
+    assert held(model, "other name").sha256 == before
+    with torch.no_grad():
+        next(model.parameters()).view(-1)[0] += 1e-6
+    assert held(model).sha256 != before
+    model.register_buffer("extra", torch.zeros(1))
+    with_buffer = held(model).sha256
+    model.extra += 1
+    assert held(model).sha256 != with_buffer
+
+    class Plain:
+        space = digits.space
+
+    assert held(Plain()).sha256 != held(Plain()).sha256  # nobody knows what decides its values
+
+
+@pytest.mark.parametrize("split", datasets.SPLITS)
+def test_every_value_and_label_of_every_split_is_in_a_datasets_hash(split, digits):
+    x = digits.split(split).copy()
+    x.flat[-1] += 1
+    assert replace(digits, **{split: x}).sha256 != digits.sha256
+    labels = {name: y.copy() for name, y in digits.labels.items()}
+    labels[split][-1] += 1
+    assert replace(digits, labels=labels).sha256 != digits.sha256
+    assert replace(digits, labels=None).sha256 != digits.sha256
+
+
+def test_the_space_is_in_a_datasets_hash(digits):
+    assert replace(digits, space=Space((1, 8, 8), levels=18)).sha256 != digits.sha256
+
+
+def test_an_extractor_in_code_is_known_by_file_and_name(tmp_path, digits):
+    path = tmp_path / "e.py"
+    path.write_text("def f(x): return x.reshape(len(x), -1)\ndef g(x): return x.reshape(len(x), -1)\n")
+    hashes = {planning.extractor_hash(f"{path}:{name}", digits) for name in "fg"}
+    assert len(hashes) == 2
+    other = tmp_path / "other.py"
+    other.write_text(path.read_text() + "\n# changed\n")
+    assert planning.extractor_hash(f"{other}:f", digits) not in hashes
+
+
+def test_weights_in_the_place_of_those_that_ship_are_another_extractor(tmp_path, digits):
+    shipped = catalog.find("extractors", "digits-cnn").weights
+    copy = tmp_path / "w.safetensors"
+    copy.write_bytes(shipped.read_bytes() + b" ")
+    assert planning.extractor_hash("digits-cnn", digits) == hashlib.sha256(shipped.read_bytes()).hexdigest()
+    assert planning.extractor_hash("digits-cnn", digits, copy) == hashlib.sha256(copy.read_bytes()).hexdigest()
