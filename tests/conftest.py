@@ -13,6 +13,7 @@ from genbench.cli import main
 from genbench.models.training import Preset, train
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+collect_ignore = ["mutation"]  # it runs tests, and is none
 
 
 @pytest.fixture(scope="session")
