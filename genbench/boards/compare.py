@@ -15,7 +15,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from genbench.boards.leaderboard import column_key
+from genbench.boards.columns import column_key
 from genbench.errors import GenbenchError, unknown
 from genbench.metrics import mean
 from genbench.run.records import Record, Run, open_run

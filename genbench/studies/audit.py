@@ -33,7 +33,7 @@ from scipy import stats
 from tabulate import tabulate
 
 from genbench import catalog
-from genbench.boards.leaderboard import ARROWS, rank_of
+from genbench.boards.columns import ARROWS, rank_of
 from genbench.datasets import Dataset
 from genbench.errors import GenbenchError, Unavailable, unknown
 from genbench.models.sources import Source, in_memory

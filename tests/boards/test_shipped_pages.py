@@ -3,7 +3,7 @@
 import pytest
 
 from genbench import datasets
-from genbench.boards.leaderboard import boards
+from genbench.boards.columns import boards
 from genbench.catalog import HERE
 from genbench.cli import shipped
 from genbench.models.checkpoint import sha256_file

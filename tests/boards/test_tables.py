@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from genbench.boards.leaderboard import as_csv, as_html, as_json, boards, compact, markdown
+from genbench.boards.columns import as_csv, as_html, as_json, boards, compact, markdown
 from genbench.errors import GenbenchError
 from genbench.run.records import Record
 
