@@ -1,36 +1,22 @@
-"""Records -> ranked tables. Nothing is measured here: a page says what its records say.
+"""Records -> boards: which values may stand in one column, and the order of columns and models.
 
-Two values stand in one column only if the metric, its version and parameters, the extractor, the
-data and the protocol agree; where they do not, the metric has several columns, each with a note.
+Two values stand in one column only if the metric, its version and parameters, the extractor, the data
+and the protocol agree. Where they do not, the metric has several columns.
 """
 
 from __future__ import annotations
 
-import csv
-import html
-import io
-import json
 import math
-import os
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-from tabulate import tabulate
-
+from genbench import catalog
 from genbench.errors import unknown
-from genbench.run.records import Record, canonical, slug
+from genbench.run.records import Record, canonical
 
-SIGNS = {"exact": "=", "upper_bound": "≤", "lower_bound": "≥", "estimate": "~"}
-UNITS = ("bits/dim", "bits/char", "nats", "1/s", "ms")  # named in a header; shares and counts speak for themselves
 ARROWS = {"lower": "↓", "higher": "↑", "none": ""}
-ORDER = [
-    "nll", "nll-ais", "ais-gap", "nll-ode", "nll-given-label", "accuracy", "modes", "high-quality", "modes-kl",
-    "fd", "fd-infinity", "kd", "cmmd", "mind", "sliced-wasserstein", "mifid", "fld", "fld-gap", "is",
-    "precision", "recall", "density", "coverage", "vendi", "classes", "classes-kl", "ndb", "jsd", "realism",
-    "memorisation", "authenticity", "data-copying", "copies", "near-duplicates", "self-duplicates",
-    "fd-per-class", "precision-per-class", "recall-per-class", "coverage-per-class", "class-agreement",
-    "mse", "psnr", "ssim", "rfd", "ppl", "throughput", "latency", "parzen",
-]  # fmt: skip
+UNITS: dict[str, bool] = catalog.literals(catalog.HERE / "metrics" / "__init__.py")["UNITS"]  # without importing scipy
 MOST = 13  # metrics in one table
 
 
@@ -58,7 +44,11 @@ class Column:
 
     @property
     def title(self) -> str:
-        unit = f" ({self.unit})" if self.unit in UNITS else ""
+        """Its header: the name, the unit where it has to be named, and which way is better.
+
+        A unit that is not in the table of `genbench.metrics` came with a plugin, and is named as it is.
+        """
+        unit = f" ({self.unit})" if UNITS.get(self.unit, bool(self.unit)) else ""
         return f"{self.name}{unit} {ARROWS[self.direction]}".strip()
 
 
@@ -74,6 +64,7 @@ class Board:
         return column.records.get(model)
 
     def any_record(self, model: str) -> Record:
+        """The model's record in the first column that has one: for what all its records share."""
         return next(c.records[model] for c in self.columns if model in c.records)
 
     @property
@@ -102,13 +93,17 @@ class Board:
 
 
 def split(columns: list[Column]) -> list[list[Column]]:
-    """In parts of nearly one length, of at most `MOST` columns."""
+    """The columns in order, in as few parts of at most `MOST` as will do; their lengths differ by at most one."""
     parts = -(-len(columns) // MOST)
     return [columns[i * len(columns) // parts : (i + 1) * len(columns) // parts] for i in range(parts)]
 
 
 def boards(records: list[Record], sort: str | None = None, strict: bool = True) -> list[Board]:
-    """One board for each dataset, models ranked by `sort` (a metric's name; none: the first column).
+    """One board for each dataset, in the order of their names.
+
+    Arguments:
+        sort: the metric that ranks the models, None for that of the first column.
+        strict: whether a metric to sort by that no record has is an error.
 
     Raises:
         GenbenchError: no record has that metric.
@@ -119,7 +114,8 @@ def boards(records: list[Record], sort: str | None = None, strict: bool = True) 
     by_dataset: dict[str, list[Record]] = {}
     for record in records:
         by_dataset.setdefault(record.dataset["name"], []).append(record)
-    return [board(name, found, sort) for name, found in sorted(by_dataset.items())]
+    place = by_place()
+    return [board(name, found, sort, place) for name, found in sorted(by_dataset.items())]
 
 
 def matches(name: str, wanted: str) -> bool:
@@ -127,26 +123,39 @@ def matches(name: str, wanted: str) -> bool:
     return wanted in (name, name.partition("[")[0])
 
 
-def board(dataset: str, records: list[Record], sort: str | None) -> Board:
+def by_place() -> Callable[[str], tuple[float, str]]:
+    """The key that sorts names of metrics by the places on their cards; those without a card stand last, by name.
+
+    The sources of all metrics are read for it, so ask for it once, not once for each name.
+    """
+    places = {}
+    for entry in catalog.entries("metrics").values():
+        with suppress(SyntaxError):  # a page does not depend on a plugin that is broken
+            for output, card in entry.constants.get("OUTPUTS", {}).items():
+                places[output.replace("_", "-")] = card.get("place", math.inf)
+    return lambda name: (places.get(name.partition("[")[0], math.inf), name)
+
+
+def board(dataset: str, records: list[Record], sort: str | None, place: Callable[[str], tuple[float, str]]) -> Board:
+    """Columns by `place`, one metric's by how many models they hold; models by rank.
+
+    Reference rows stand on top. The others are ranked by the first column of the metric to sort by, then by the
+    first Fréchet distance, then by name. Of one model measured twice in a column, the record that ended later counts.
+    """
     groups: dict[str, Column] = {}
     for record in sorted(records, key=lambda r: r.ended):
         column = groups.setdefault(column_key(record), Column(record.metric["name"], {}))
         column.records[record.model["name"]] = record
-    columns = sorted(groups.values(), key=lambda c: (rank_of(c.name), c.name, -len(c.records)))
+    columns = sorted(groups.values(), key=lambda c: (*place(c.name), -len(c.records)))
     models = {r.model["name"]: r.model["family"] for r in records}
     by = next((c for c in columns if sort and matches(c.name, sort)), columns[0])
     tie = next((c for c in columns if c.name.startswith("fd")), by)
 
-    def place(model: str) -> tuple:
-        reference = models[model] != "reference"  # reference rows stand on top
-        return (reference, *order_by(by, model), *order_by(tie, model), model)
+    def rank(model: str) -> tuple:
+        below = models[model] != "reference"
+        return (below, *order_by(by, model), *order_by(tie, model), model)
 
-    return Board(dataset, sorted(models, key=place), columns)
-
-
-def rank_of(name: str) -> int:
-    base = name.partition("[")[0]
-    return ORDER.index(base) if base in ORDER else len(ORDER)
+    return Board(dataset, sorted(models, key=rank), columns)
 
 
 def order_by(column: Column, model: str) -> tuple[bool, float]:
@@ -155,208 +164,3 @@ def order_by(column: Column, model: str) -> tuple[bool, float]:
     if record is None or record.value is None:
         return (True, 0.0)
     return (False, -record.value if column.direction == "higher" else record.value)
-
-
-def number(value: float, places: int) -> str:
-    """Rounded to `places` decimals, to tens or hundreds where they are negative."""
-    return f"{round(value, places):,.{max(0, places)}f}" if abs(value) < 1e9 else f"{value:.2e}"
-
-
-def compact(record: Record) -> str:
-    """`= 1.873 ±0.021`: the sign of its kind, the value, and the wider half of its 95 % interval.
-
-    The interval decides the places: two significant digits of the half-width.
-    """
-    assert record.kind is not None
-    sign = SIGNS[record.kind]
-    if record.value is None:
-        return f"{sign} not finite"
-    value = record.value
-    if record.ci95 is None or None in record.ci95:
-        text = number(value, 0 if value == round(value) else 3)
-        return text if record.kind == "exact" and record.metric["name"] != "nll" else f"{sign} {text}"
-    half = max(record.ci95[1] - value, value - record.ci95[0])
-    places = min(6, 1 - math.floor(math.log10(half))) if half > 0 else 2
-    return f"{sign} {number(value, places)} ±{number(half, places)}"
-
-
-class Notes:
-    """Footnotes, numbered in the order in which they are first needed."""
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-
-    def mark(self, text: str) -> str:
-        if text not in self.texts:
-            self.texts.append(text)
-        return f"[{self.texts.index(text) + 1}]"
-
-
-def cell(record: Record | None, notes: Notes) -> str:
-    """A value, or why there is none."""
-    if record is None:
-        return f"n/a {notes.mark('not measured in these runs')}"
-    if record.status != "ok":
-        word = "n/a" if record.status == "skipped" else record.status
-        return f"{word} {notes.mark(reason(record))}"
-    text = compact(record)
-    if record.details.get("flagged"):
-        text += f" ⚑ {notes.mark(record.details.get('flag', 'flagged by this metric'))}"
-    if "note" in record.details:
-        text += f" {notes.mark(record.details['note'])}"
-    if not record.complete:
-        cut = f"only the first {record.dataset['n']} test examples (--limit)"
-        text += f" {notes.mark(cut)}"
-    for warning in record.warnings:
-        text += f" {notes.mark(warning)}"
-    return text
-
-
-def reason(record: Record) -> str:
-    message = (record.error or {}).get("message", record.status).split("\n")[0]
-    return f"{record.error['type']}: {message}" if record.status == "error" and record.error else message
-
-
-def parameters(record: Record) -> str:
-    count = record.model["parameters"]
-    return "" if count is None else f"{count:,}"
-
-
-def table(b: Board, notes: Notes) -> tuple[list[str], list[list[str]]]:
-    """Headers and rows of a board: a row for each model, or for each metric if it is wide."""
-    if b.wide:
-        found = [b.any_record(model) for model in b.models]
-        rows = [["family", *(r.model["family"] for r in found)]]
-        if any(parameters(r) for r in found):
-            rows.append(["parameters", *map(parameters, found)])
-        return ["metric", *b.models], rows + [
-            [c.title, *(cell(b.record(m, c), notes) for m in b.models)] for c in b.columns
-        ]
-    headers = ["model", "family", "parameters", *(c.title for c in b.columns)]
-    rows = []
-    for model in b.models:
-        model_cells = [cell(b.record(model, c), notes) for c in b.columns]
-        first = b.any_record(model)
-        rows.append([model, first.model["family"], parameters(first), *model_cells])
-    return headers, rows
-
-
-def legend(b: Board) -> list[str]:
-    """What the signs mean, and under which protocol the numbers were measured."""
-    records = [r for c in b.columns for r in c.records.values()]
-    n = sorted({r.dataset["n"] for r in records})
-    samples = sorted({r.protocol["n_samples"] for r in records if "n_samples" in r.protocol})
-    seeds = sorted({r.protocol["seed"] for r in records if "seed" in r.protocol})
-    devices = sorted({f"{r.env['device']}, {r.env['threads']} threads" for r in records})
-    return [
-        "`=` exact, `≤` upper bound, `≥` lower bound, `~` estimate; ± is the wider half of the 95 % interval; "
-        "↓ lower is better, ↑ higher is better; ⚑ flagged.",
-        f"Data: {b.dataset}, test split, {', '.join(map(str, n))} examples, "
-        f"sha256 {records[0].dataset['sha256'][:16]}. Samples: {', '.join(map(str, samples)) or 'none'} "
-        f"from each model, seed {', '.join(map(str, seeds)) or 'none'}. Measured on {'; '.join(devices)}.",
-    ]
-
-
-def markdown(found: list[Board], pictures: Path | None = None, folder: Path | None = None) -> str:
-    """The page: for each dataset a table, what it means, footnotes, and pictures where there are any.
-
-    Arguments:
-        pictures: the run's folder of pictures.
-        folder: where the page will stand, for relative links.
-    """
-    parts = []
-    for b in found:
-        notes = Notes()
-        parts.append(f"# {b.dataset}")
-        for part in b.parts():
-            headers, rows = table(part, notes)
-            align = ["left", "right" if part.wide else "left", *["right"] * (len(headers) - 2)]
-            parts.append(tabulate(rows, headers, tablefmt="pipe", colalign=align, disable_numparse=True))
-        parts += legend(b)
-        parts += ["\n".join(f"- [{i}] {text}" for i, text in enumerate(notes.texts, 1))] if notes.texts else []
-        parts += gallery(b, pictures, folder)
-    return "\n\n".join(parts) + "\n"
-
-
-def gallery(b: Board, pictures: Path | None, folder: Path | None) -> list[str]:
-    """A row for every model that has a picture of its samples."""
-    if pictures is None or folder is None:
-        return []
-    rows, texts = [], []
-    for model in b.models:
-        grid, near = pictures / f"{slug(model)}.png", pictures / f"{slug(model)}-neighbours.png"
-        if grid.is_file():
-            rows.append([model, *(f"![{p.stem}]({relative(p, folder)})" if p.is_file() else "" for p in (grid, near))])
-        text = pictures / f"{slug(model)}.txt"
-        if text.is_file():
-            texts.append(f"### {model}\n\n```text\n{text.read_text(encoding='utf-8').rstrip()}\n```")
-    headers = ["model", "samples", "samples above their nearest training examples"]
-    if rows and not any(row[2] for row in rows):
-        headers, rows = headers[:2], [row[:2] for row in rows]
-    shown = [tabulate(rows, headers, tablefmt="pipe")] if rows else []
-    return ["## Samples", *shown, *texts] if shown or texts else []
-
-
-def relative(path: Path, folder: Path) -> str:
-    return Path(os.path.relpath(path, folder)).as_posix()
-
-
-def flat(found: list[Board]) -> list[dict]:
-    """One dictionary for each record, in the order of the boards."""
-    return [
-        {
-            "dataset": b.dataset,
-            "model": model,
-            "family": record.model["family"],
-            "metric": column.name,
-            "unit": column.unit,
-            "status": record.status,
-            "kind": record.kind,
-            "value": record.value,
-            "stderr": record.stderr,
-            "ci95_low": record.ci95[0] if record.ci95 else None,
-            "ci95_high": record.ci95[1] if record.ci95 else None,
-            "cell_id": record.cell_id,
-        }
-        for b in found
-        for model in b.models
-        for column in b.columns
-        if (record := column.records.get(model))
-    ]
-
-
-def as_csv(found: list[Board]) -> str:
-    rows = flat(found)
-    out = io.StringIO()
-    if rows:
-        writer = csv.DictWriter(out, rows[0].keys(), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    return out.getvalue()
-
-
-def as_json(found: list[Board]) -> str:
-    return json.dumps(flat(found), indent=1) + "\n"
-
-
-def as_html(found: list[Board]) -> str:
-    """A page of its own, no scripts."""
-    parts = ["<!doctype html><meta charset='utf-8'><title>genbench</title>", STYLE]
-    for b in found:
-        notes = Notes()
-        parts.append(f"<h1>{html.escape(b.dataset)}</h1>")
-        for part in b.parts():
-            headers, rows = table(part, notes)
-            parts.append(tabulate(rows, headers, tablefmt="html", disable_numparse=True))
-        parts += [f"<p>{html.escape(line)}</p>" for line in legend(b)]
-        parts += [f"<p>[{i}] {html.escape(text)}</p>" for i, text in enumerate(notes.texts, 1)]
-    return "\n".join(parts) + "\n"
-
-
-STYLE = """<style>
-body { font: 14px/1.5 system-ui, sans-serif; margin: 2em; color: #1b1b1b; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .3em .8em; border-bottom: 1px solid #ddd; text-align: right; white-space: nowrap; }
-th:first-child, td:first-child, th:nth-child(2), td:nth-child(2) { text-align: left; }
-</style>"""
-FORMATS = {"csv": as_csv, "json": as_json, "html": as_html}

@@ -30,6 +30,13 @@ def test_a_board_shows_the_checkpoints_that_ship(name):
     assert {r.status for r in records} <= {"ok", "skipped"}
 
 
+@pytest.mark.parametrize("name", ["digits", "digits-samples", "ring8", "tinyshakespeare"])
+def test_a_page_is_what_its_records_say(cli, name):
+    """Byte for byte: the order of its columns and rows, every number and every footnote."""
+    code, _, err = cli("leaderboard", BOARDS / name, "-o", BOARDS / f"{name}.md", "--check")
+    assert code == 0, err
+
+
 @pytest.mark.parametrize("name", ["digits", "digits-samples", "ring8"])
 def test_a_board_was_measured_on_the_data_as_they_are(name):
     data = datasets.load(name.partition("-")[0])
