@@ -216,7 +216,8 @@ def add_evaluate(p: Parser) -> None:
 
 def run_evaluate(args: argparse.Namespace) -> int:
     from genbench import datasets
-    from genbench.boards import leaderboard
+    from genbench.boards.columns import boards
+    from genbench.boards.pages import markdown
     from genbench.models.adapters import parse
     from genbench.run.evaluate import evaluate, missing
     from genbench.run.plan import plan
@@ -246,7 +247,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
     outcome = evaluate(todo, run, args.device, args.batch_size, args.rerun, args.fail_fast, args.line)
     planned = {cell.id for source in sources for cell in todo.cells(source)}
     records = [record for record in run.records() if record.cell_id in planned]
-    print(leaderboard.markdown(leaderboard.boards(records, suite.sort, strict=False)), end="")
+    print(markdown(boards(records, suite.sort, strict=False)), end="")
     if outcome.measured + outcome.failed + outcome.skipped == 0:
         print(f"nothing to measure: all {outcome.kept} cells are in {run.folder}", file=sys.stderr)
     else:
@@ -390,17 +391,18 @@ def add_leaderboard(p: Parser) -> None:
 
 
 def run_leaderboard(args: argparse.Namespace) -> int:
-    from genbench.boards import leaderboard
+    from genbench.boards.columns import boards
+    from genbench.boards.pages import FORMATS, markdown
     from genbench.files import write_atomically
     from genbench.run.records import Run, read_runs
 
-    found = leaderboard.boards(read_runs(args.runs), args.sort)
+    found = boards(read_runs(args.runs), args.sort)
     if args.format == "md":
         folder = args.out.parent if args.out else None
         pictures = Run(args.runs[0]).pictures if len(args.runs) == 1 else None
-        text = leaderboard.markdown(found, pictures, folder)
+        text = markdown(found, pictures, folder)
     else:
-        text = leaderboard.FORMATS[args.format](found)
+        text = FORMATS[args.format](found)
     if args.check:
         if not args.out:
             raise GenbenchError("--check compares with a file, and none is named", "Add -o FILE.")

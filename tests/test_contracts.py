@@ -5,6 +5,7 @@ import pytest
 
 from genbench import catalog, datasets
 from genbench.errors import GenbenchError
+from genbench.metrics import GROUPS, UNITS
 from genbench.models.conformance import check
 from genbench.run.artifacts import ARTIFACTS
 from genbench.run.plan import jobs
@@ -33,12 +34,27 @@ def test_metric_has_a_card_that_can_be_read_without_importing_it(name):
     assert set(entry.constants["NEEDS"]) <= set(ARTIFACTS)
     for output in entry.constants["OUTPUTS"].values():
         assert output["direction"] in ("lower", "higher", "none")
-        assert set(output) == {"unit", "direction", "title"}
+        assert output["unit"] in UNITS
+        assert output["group"] in GROUPS
+        assert set(output) == {"unit", "direction", "title", "group", "place"}
 
 
 def test_outputs_of_metrics_have_names_of_their_own():
     outputs = [o for e in catalog.entries("metrics").values() for o in e.constants["OUTPUTS"]]
     assert len(outputs) == len(set(outputs))
+
+
+def test_outputs_of_metrics_have_places_of_their_own():
+    """With room between any two for a metric to come."""
+    cards = [card for e in catalog.entries("metrics").values() for card in e.constants["OUTPUTS"].values()]
+    places = sorted(card["place"] for card in cards)
+    assert min(np.diff(places)) > 1
+
+
+def test_describe_prints_a_metrics_card(cli):
+    _, out, _ = cli("describe", "precision-recall")
+    for said in ("'unit': 'share'", "'direction': 'higher'", "'group': 'diversity'", "'place': 210"):
+        assert said in out
 
 
 @pytest.mark.parametrize("name", catalog.names("suites"))

@@ -1,8 +1,9 @@
 """Two models, or two runs, against each other: the difference of every metric with its 95 % interval.
 
 Log-likelihoods of the same test examples are compared by pairs: an example that is hard for one model
-is hard for the other, and what they share cancels. Everything else is compared as two independent
-estimates. Nothing is compared that could not stand in one column of a leaderboard.
+is hard for the other, and the difficulty that they share cancels. Every other metric is compared as two
+independent estimates, new - base +- 1.96 sqrt(SE_new^2 + SE_base^2). Only values that could stand in one
+column of a leaderboard are compared.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from genbench.boards.leaderboard import column_key
+from genbench.boards.columns import column_key
 from genbench.errors import GenbenchError, unknown
 from genbench.metrics import mean
 from genbench.run.records import Record, Run, open_run
@@ -29,8 +30,10 @@ class Difference:
     """new - base of one metric of one model.
 
     Arguments:
-        ci95: of the difference, None where one of the two has no standard error.
-        verdict: better, worse, or "no difference" where the interval holds 0; "unknown" without one.
+        base, new: the two values, in `unit`.
+        ci95: the interval of the difference, None where one of the two values has no standard error.
+        method: how the interval was made; where there is none, why.
+        verdict: what `judge` says.
     """
 
     model: str
@@ -45,7 +48,11 @@ class Difference:
 
 
 def side(text: str) -> tuple[Run, dict[str, list[Record]]]:
-    """`RUN` or `RUN:MODEL` -> the run and its records by model."""
+    """`RUN` or `RUN:MODEL` -> the run and its records by model.
+
+    Raises:
+        GenbenchError: no such run, or no such model in it.
+    """
     path, _, model = text.partition(":")
     run = open_run(Path(path))
     by_model: dict[str, list[Record]] = {}
@@ -59,7 +66,10 @@ def side(text: str) -> tuple[Run, dict[str, list[Record]]]:
 
 
 def compare(base: str, new: str) -> list[Difference]:
-    """The differences of all that can be compared: models of the same name, or the two that are named.
+    """The differences in every metric that both sides measured alike, of models of the same name.
+
+    Arguments:
+        base, new: `RUN` or `RUN:MODEL`. Where both name a model, these two are compared, whatever their names.
 
     Raises:
         GenbenchError: no such run or model.
@@ -80,7 +90,7 @@ def compare(base: str, new: str) -> list[Difference]:
 
 
 def difference(name: str, run_a: Run, a: Record, run_b: Run, b: Record) -> Difference:
-    """Of one metric: paired where both keep their log-likelihoods, else as independent estimates."""
+    """The difference in one metric: paired where both runs keep the log-likelihoods, else of independent estimates."""
     assert a.value is not None
     assert b.value is not None
     gap, ci, method = b.value - a.value, None, "none: one of the two has no standard error"
@@ -97,6 +107,10 @@ def difference(name: str, run_a: Run, a: Record, run_b: Run, b: Record) -> Diffe
 
 
 def judge(gap: float, ci: tuple[float, float] | None, direction: str) -> str:
+    """better or worse; "no difference" where the interval holds 0; "unknown" where there is a gap but no interval.
+
+    A metric without a better side (direction "none") has "no difference", whatever its interval.
+    """
     if ci is None:
         return "unknown" if gap else "no difference"
     if ci[0] <= 0 <= ci[1] or direction == "none":
@@ -105,7 +119,7 @@ def judge(gap: float, ci: tuple[float, float] | None, direction: str) -> str:
 
 
 def table(differences: list[Difference]) -> str:
-    """Aligned markdown."""
+    """Aligned markdown: a row for each difference."""
     rows = [[d.model, d.metric, f"{d.base:.4g}", f"{d.new:.4g}", interval(d), d.method, d.verdict] for d in differences]
     headers = ["model", "metric", "base", "new", "difference (95 %)", "method", "verdict"]
     align = ("left", "left", "right", "right", "right", "left", "left")
@@ -113,11 +127,13 @@ def table(differences: list[Difference]) -> str:
 
 
 def interval(d: Difference) -> str:
+    """`+0.1 [+0.05, +0.15]`: the difference, and its interval where it has one."""
     bounds = "" if d.ci95 is None else f" [{d.ci95[0]:+.4g}, {d.ci95[1]:+.4g}]"
     return f"{d.difference:+.4g}{bounds}"
 
 
 def as_dicts(differences: list[Difference]) -> list[dict[str, Any]]:
+    """JSON types only."""
     return [asdict(d) for d in differences]
 
 
@@ -125,7 +141,10 @@ GATE = re.compile(r"(?P<metric>[^:]+):(?P<sign>[+-])(?P<amount>\d+(\.\d+)?)(?P<p
 
 
 def tripped(differences: list[Difference], gate: str) -> list[Difference]:
-    """Those that `gate` forbids: `fd:+2%` is a rise of more than 2 % that the interval confirms.
+    """The differences that a gate forbids: `fd:+2%` forbids a rise of more than 2 %, `fd:-2` a fall of more than 2.
+
+    Percent are of the size of the base value. A change trips the gate if its interval lies wholly on that side of 0,
+    or if it has no interval.
 
     Raises:
         GenbenchError: a gate that cannot be read, or a metric that was not compared.

@@ -5,7 +5,9 @@ Every file here defines
     VERSION     an int, raised whenever a value can change
     NEEDS       the inputs of `compute`, by the names of the artifacts in `run/artifacts.py`, where each has a line on
                 what it holds (`genbench list artifacts` prints them)
-    OUTPUTS     {name: {"unit": ..., "direction": "lower" | "higher" | "none", "title": ...}}
+    OUTPUTS     {name: card}, a card being {"unit": one of UNITS, "direction": "lower" | "higher" | "none",
+                "title": ..., "group": one of GROUPS, "place": a number}. Columns of a leaderboard stand in the
+                order of the places of all metrics: take one between those of its neighbours
     REFERENCE   authors, year
     MIN_SAMPLES the fewest samples it can do with, where that is more than one
     compute(*needs, **parameters) -> {name: Measure}
@@ -25,6 +27,40 @@ import numpy as np
 from scipy import stats
 
 KINDS = ("exact", "upper_bound", "lower_bound", "estimate")
+GROUPS = (
+    "likelihood",  # how probable test data are under the model
+    "fidelity",  # how much its samples are like real data
+    "diversity",  # how much of real data its samples reach
+    "copying",  # how much they owe to single training examples
+    "modes",  # how many of the known modes or classes they fall into, and how evenly
+    "representation",  # what latents and codes keep, and how evenly they are spaced
+    "cost",  # how long sampling takes
+)
+# Every unit of a value, and whether a column's header names it. Shares, counts and distances speak for themselves.
+UNITS = {
+    "bits/dim": True,  # nats / (D ln 2) of one example; a record of text says bits/char in its place
+    "bits/char": True,
+    "nats": True,
+    "1/s": True,
+    "ms": True,
+    "100 nats/feature": False,
+    "share": False,  # of 1; an excess over what fresh data would have can be below 0
+    "%": False,
+    "classes": False,
+    "modes": False,
+    "effective samples": False,
+    "z": False,  # standard deviations of the statistic under its null hypothesis
+    "balls / k": False,  # balls that hold a sample, over the number that would on average
+    "radius / distance": False,
+    "feature distance": False,
+    "squared feature distance": False,
+    "squared feature distance / squared path": False,  # the path as a share of the whole one
+    "squared MMD": False,
+    "squared MMD x 1000": False,
+    "squared share of the range": False,
+    "dB": False,
+    "similarity": False,  # 1 for equal images
+}
 
 
 @dataclass(frozen=True)

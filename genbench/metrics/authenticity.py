@@ -23,7 +23,15 @@ from genbench.numerics.points import Points
 VERSION = 1
 MIN_SAMPLES = 2
 NEEDS = ("sample_features", "train_features")
-OUTPUTS = {"authenticity": {"unit": "%", "direction": "higher", "title": "authentic samples"}}
+OUTPUTS = {
+    "authenticity": {
+        "unit": "%",
+        "direction": "higher",
+        "title": "authentic samples",
+        "group": "copying",
+        "place": 310,
+    },
+}
 REFERENCE = "Alaa et al., 2022"
 
 

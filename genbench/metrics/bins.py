@@ -43,8 +43,20 @@ from genbench.numerics.points import Points
 VERSION = 1
 NEEDS = ("sample_features", "train_features")
 OUTPUTS = {
-    "ndb": {"unit": "share", "direction": "lower", "title": "statistically different bins"},
-    "jsd": {"unit": "nats", "direction": "lower", "title": "Jensen-Shannon divergence of bins"},
+    "ndb": {
+        "unit": "share",
+        "direction": "lower",
+        "title": "statistically different bins",
+        "group": "diversity",
+        "place": 270,
+    },
+    "jsd": {
+        "unit": "nats",
+        "direction": "lower",
+        "title": "Jensen-Shannon divergence of bins",
+        "group": "diversity",
+        "place": 280,
+    },
 }
 REFERENCE = "Richardson, Weiss, 2018"
 

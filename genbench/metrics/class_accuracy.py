@@ -17,8 +17,20 @@ from genbench.space import Space
 VERSION = 1
 NEEDS = ("class_log_likelihoods", "test_labels", "space")
 OUTPUTS = {
-    "accuracy": {"unit": "share", "direction": "higher", "title": "accuracy of the generative classifier"},
-    "nll_given_label": {"unit": "bits/dim", "direction": "lower", "title": "negative log-likelihood given the label"},
+    "accuracy": {
+        "unit": "share",
+        "direction": "higher",
+        "title": "accuracy of the generative classifier",
+        "group": "likelihood",
+        "place": 60,
+    },
+    "nll_given_label": {
+        "unit": "bits/dim",
+        "direction": "lower",
+        "title": "negative log-likelihood given the label",
+        "group": "likelihood",
+        "place": 50,
+    },
 }
 REFERENCE = "Ng, Jordan 2001"
 

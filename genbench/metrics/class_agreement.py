@@ -17,7 +17,15 @@ from genbench.metrics._inputs import labels_of, matrix
 
 VERSION = 1
 NEEDS = ("class_logits", "class_labels")
-OUTPUTS = {"class_agreement": {"unit": "share", "direction": "higher", "title": "samples of the class asked for"}}
+OUTPUTS = {
+    "class_agreement": {
+        "unit": "share",
+        "direction": "higher",
+        "title": "samples of the class asked for",
+        "group": "fidelity",
+        "place": 400,
+    },
+}
 REFERENCE = "Odena, Olah, Shlens, 2017"
 
 

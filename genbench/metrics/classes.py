@@ -21,8 +21,14 @@ from genbench.metrics._inputs import enough, matrix
 VERSION = 1
 NEEDS = ("sample_logits", "train_labels")
 OUTPUTS = {
-    "classes": {"unit": "classes", "direction": "higher", "title": "classes seen"},
-    "classes_kl": {"unit": "nats", "direction": "lower", "title": "KL of the class histogram"},
+    "classes": {"unit": "classes", "direction": "higher", "title": "classes seen", "group": "modes", "place": 250},
+    "classes_kl": {
+        "unit": "nats",
+        "direction": "lower",
+        "title": "KL of the class histogram",
+        "group": "modes",
+        "place": 260,
+    },
 }
 REFERENCE = "Srivastava et al., 2017"
 

@@ -29,7 +29,9 @@ from genbench.numerics.points import Points
 VERSION = 1
 MIN_SAMPLES = 4
 NEEDS = ("sample_features", "train_features")
-OUTPUTS = {"cmmd": {"unit": "squared MMD x 1000", "direction": "lower", "title": "CMMD"}}
+OUTPUTS = {
+    "cmmd": {"unit": "squared MMD x 1000", "direction": "lower", "title": "CMMD", "group": "fidelity", "place": 130},
+}
 REFERENCE = "Jayasumana et al., 2024"
 
 SCALE = 1000

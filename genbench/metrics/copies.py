@@ -21,7 +21,15 @@ from genbench.metrics._inputs import enough
 
 VERSION = 1
 NEEDS = ("samples", "train", "test")
-OUTPUTS = {"copies": {"unit": "share", "direction": "lower", "title": "exact copies of training data"}}
+OUTPUTS = {
+    "copies": {
+        "unit": "share",
+        "direction": "lower",
+        "title": "exact copies of training data",
+        "group": "copying",
+        "place": 330,
+    },
+}
 REFERENCE = "Carlini et al., 2023"
 
 

@@ -31,8 +31,8 @@ VERSION = 1
 MIN_SAMPLES = 6  # for k = 5
 NEEDS = ("sample_features", "train_features")
 OUTPUTS = {
-    "density": {"unit": "balls / k", "direction": "higher", "title": "density"},
-    "coverage": {"unit": "share", "direction": "higher", "title": "coverage"},
+    "density": {"unit": "balls / k", "direction": "higher", "title": "density", "group": "fidelity", "place": 220},
+    "coverage": {"unit": "share", "direction": "higher", "title": "coverage", "group": "diversity", "place": 230},
 }
 REFERENCE = "Naeem et al., 2020"
 

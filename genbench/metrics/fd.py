@@ -30,7 +30,15 @@ from genbench.numerics.points import Points
 VERSION = 2
 MIN_SAMPLES = 2
 NEEDS = ("sample_features", "train_features")
-OUTPUTS = {"fd": {"unit": "squared feature distance", "direction": "lower", "title": "Fréchet distance"}}
+OUTPUTS = {
+    "fd": {
+        "unit": "squared feature distance",
+        "direction": "lower",
+        "title": "Fréchet distance",
+        "group": "fidelity",
+        "place": 100,
+    },
+}
 REFERENCE = "Heusel et al., 2017"
 
 

@@ -40,7 +40,13 @@ VERSION = 1
 MIN_SAMPLES = 10
 NEEDS = ("sample_features", "train_features")
 OUTPUTS = {
-    "fd_infinity": {"unit": "squared feature distance", "direction": "lower", "title": "FD of infinitely many samples"}
+    "fd_infinity": {
+        "unit": "squared feature distance",
+        "direction": "lower",
+        "title": "FD of infinitely many samples",
+        "group": "fidelity",
+        "place": 110,
+    },
 }
 REFERENCE = "Chong & Forsyth, 2020"
 

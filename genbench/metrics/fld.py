@@ -47,8 +47,20 @@ VERSION = 1
 MIN_SAMPLES = 2
 NEEDS = ("sample_features", "train_features", "test_features")
 OUTPUTS = {
-    "fld": {"unit": "100 nats/feature", "direction": "lower", "title": "feature likelihood divergence"},
-    "fld_gap": {"unit": "100 nats/feature", "direction": "higher", "title": "generalisation gap of FLD"},
+    "fld": {
+        "unit": "100 nats/feature",
+        "direction": "lower",
+        "title": "feature likelihood divergence",
+        "group": "fidelity",
+        "place": 170,
+    },
+    "fld_gap": {
+        "unit": "100 nats/feature",
+        "direction": "higher",
+        "title": "generalisation gap of FLD",
+        "group": "copying",
+        "place": 180,
+    },
 }
 REFERENCE = "Jiralerspong et al., 2023"
 

@@ -25,7 +25,9 @@ from genbench.metrics._inputs import matrix
 VERSION = 1
 MIN_SAMPLES = 20  # for ten splits
 NEEDS = ("sample_logits",)
-OUTPUTS = {"is": {"unit": "classes", "direction": "higher", "title": "inception score"}}
+OUTPUTS = {
+    "is": {"unit": "classes", "direction": "higher", "title": "inception score", "group": "fidelity", "place": 190},
+}
 REFERENCE = "Salimans et al., 2016"
 
 

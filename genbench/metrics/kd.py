@@ -29,7 +29,9 @@ from genbench.numerics.points import Points
 VERSION = 2
 MIN_SAMPLES = 3
 NEEDS = ("sample_features", "train_features")
-OUTPUTS = {"kd": {"unit": "squared MMD", "direction": "lower", "title": "kernel distance"}}
+OUTPUTS = {
+    "kd": {"unit": "squared MMD", "direction": "lower", "title": "kernel distance", "group": "fidelity", "place": 120},
+}
 REFERENCE = "Binkowski et al., 2018"
 
 

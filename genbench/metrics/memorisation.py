@@ -47,7 +47,9 @@ from genbench.numerics.points import Points
 VERSION = 1
 MIN_SAMPLES = 10
 NEEDS = ("sample_features", "train_features", "test_features")
-OUTPUTS = {"memorisation": {"unit": "share", "direction": "lower", "title": "memorisation"}}
+OUTPUTS = {
+    "memorisation": {"unit": "share", "direction": "lower", "title": "memorisation", "group": "copying", "place": 300},
+}
 REFERENCE = "nearest-neighbour label test, after Schilling, 1986"
 
 FLAG_LEANING, FLAG_LEANING_AND_CLOSE, FLAG_CLOSE = 0.5, 0.1, 0.05

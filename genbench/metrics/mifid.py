@@ -35,7 +35,15 @@ from genbench.numerics.points import Points
 VERSION = 1
 MIN_SAMPLES = 4
 NEEDS = ("sample_features", "train_features")
-OUTPUTS = {"mifid": {"unit": "squared feature distance", "direction": "lower", "title": "MiFID"}}
+OUTPUTS = {
+    "mifid": {
+        "unit": "squared feature distance",
+        "direction": "lower",
+        "title": "MiFID",
+        "group": "fidelity",
+        "place": 160,
+    },
+}
 REFERENCE = "Bai et al., 2021"
 
 NO_DISTANCE = 1e-8  # an FD that is rounding

@@ -22,9 +22,21 @@ from genbench.numerics.points import Points
 VERSION = 1
 NEEDS = ("samples", "modes")
 OUTPUTS = {
-    "modes": {"unit": "modes", "direction": "higher", "title": "modes captured"},
-    "high_quality": {"unit": "share", "direction": "higher", "title": "high-quality samples"},
-    "modes_kl": {"unit": "nats", "direction": "lower", "title": "reverse KL of the modes"},
+    "modes": {"unit": "modes", "direction": "higher", "title": "modes captured", "group": "modes", "place": 70},
+    "high_quality": {
+        "unit": "share",
+        "direction": "higher",
+        "title": "high-quality samples",
+        "group": "modes",
+        "place": 80,
+    },
+    "modes_kl": {
+        "unit": "nats",
+        "direction": "lower",
+        "title": "reverse KL of the modes",
+        "group": "modes",
+        "place": 90,
+    },
 }
 REFERENCE = "Srivastava et al., 2017"
 

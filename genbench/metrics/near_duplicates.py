@@ -37,8 +37,20 @@ VERSION = 1
 MIN_SAMPLES = 3
 NEEDS = ("sample_features", "train_features", "test_features")
 OUTPUTS = {
-    "near_duplicates": {"unit": "share", "direction": "lower", "title": "near copies of training data"},
-    "self_duplicates": {"unit": "share", "direction": "lower", "title": "near copies among samples"},
+    "near_duplicates": {
+        "unit": "share",
+        "direction": "lower",
+        "title": "near copies of training data",
+        "group": "copying",
+        "place": 340,
+    },
+    "self_duplicates": {
+        "unit": "share",
+        "direction": "lower",
+        "title": "near copies among samples",
+        "group": "diversity",
+        "place": 350,
+    },
 }
 REFERENCE = "after Carlini et al., 2023"
 

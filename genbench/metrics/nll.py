@@ -13,7 +13,15 @@ if TYPE_CHECKING:
 
 VERSION = 1
 NEEDS = ("log_likelihood", "space")
-OUTPUTS = {"nll": {"unit": "bits/dim", "direction": "lower", "title": "negative log-likelihood"}}
+OUTPUTS = {
+    "nll": {
+        "unit": "bits/dim",
+        "direction": "lower",
+        "title": "negative log-likelihood",
+        "group": "likelihood",
+        "place": 10,
+    },
+}
 REFERENCE = "Theis, van den Oord, Bethge 2016"
 
 

@@ -21,8 +21,20 @@ if TYPE_CHECKING:
 VERSION = 1
 NEEDS = ("ais", "bdmc", "space")
 OUTPUTS = {
-    "nll_ais": {"unit": "bits/dim", "direction": "lower", "title": "NLL by annealed importance sampling"},
-    "ais_gap": {"unit": "nats", "direction": "lower", "title": "BDMC gap on simulated data"},
+    "nll_ais": {
+        "unit": "bits/dim",
+        "direction": "lower",
+        "title": "NLL by annealed importance sampling",
+        "group": "likelihood",
+        "place": 20,
+    },
+    "ais_gap": {
+        "unit": "nats",
+        "direction": "lower",
+        "title": "BDMC gap on simulated data",
+        "group": "likelihood",
+        "place": 30,
+    },
 }
 NOISE = "with Gaussian noise of sigma {:.3g} about the generator's output, fitted on validation data"
 REFERENCE = "Wu, Burda, Salakhutdinov, Grosse 2017"

@@ -13,7 +13,15 @@ if TYPE_CHECKING:
 
 VERSION = 1
 NEEDS = ("probability_flow", "space")
-OUTPUTS = {"nll_ode": {"unit": "bits/dim", "direction": "lower", "title": "NLL by the probability-flow ODE"}}
+OUTPUTS = {
+    "nll_ode": {
+        "unit": "bits/dim",
+        "direction": "lower",
+        "title": "NLL by the probability-flow ODE",
+        "group": "likelihood",
+        "place": 40,
+    },
+}
 REFERENCE = "Song et al. 2021"
 
 

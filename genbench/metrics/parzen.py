@@ -13,7 +13,15 @@ from genbench.metrics import Measure, mean
 
 VERSION = 1
 NEEDS = ("samples", "validation", "test")
-OUTPUTS = {"parzen": {"unit": "nats", "direction": "none", "title": "Parzen window log-density (legacy)"}}
+OUTPUTS = {
+    "parzen": {
+        "unit": "nats",
+        "direction": "none",
+        "title": "Parzen window log-density (legacy)",
+        "group": "likelihood",
+        "place": 480,
+    },
+}
 REFERENCE = "Breuleux, Bengio, Vincent 2009"
 
 

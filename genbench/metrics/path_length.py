@@ -33,7 +33,13 @@ VERSION = 1
 MIN_SAMPLES = 2
 NEEDS = ("path_lengths",)
 OUTPUTS = {
-    "ppl": {"unit": "squared feature distance / squared path", "direction": "lower", "title": "perceptual path length"}
+    "ppl": {
+        "unit": "squared feature distance / squared path",
+        "direction": "lower",
+        "title": "perceptual path length",
+        "group": "representation",
+        "place": 450,
+    },
 }
 REFERENCE = "Karras, Laine, Aila, 2019"
 

@@ -31,10 +31,30 @@ OUTPUTS = {
         "unit": "squared feature distance",
         "direction": "lower",
         "title": "Fréchet distance, mean over classes",
+        "group": "fidelity",
+        "place": 360,
     },
-    "precision_per_class": {"unit": "share", "direction": "higher", "title": "precision, mean over classes"},
-    "recall_per_class": {"unit": "share", "direction": "higher", "title": "recall, mean over classes"},
-    "coverage_per_class": {"unit": "share", "direction": "higher", "title": "coverage, mean over classes"},
+    "precision_per_class": {
+        "unit": "share",
+        "direction": "higher",
+        "title": "precision, mean over classes",
+        "group": "fidelity",
+        "place": 370,
+    },
+    "recall_per_class": {
+        "unit": "share",
+        "direction": "higher",
+        "title": "recall, mean over classes",
+        "group": "diversity",
+        "place": 380,
+    },
+    "coverage_per_class": {
+        "unit": "share",
+        "direction": "higher",
+        "title": "coverage, mean over classes",
+        "group": "diversity",
+        "place": 390,
+    },
 }
 REFERENCE = "Heusel et al., 2017; Kynkäänniemi et al., 2019; Naeem et al., 2020, by class"
 

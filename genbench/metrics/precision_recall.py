@@ -25,8 +25,8 @@ VERSION = 2
 MIN_SAMPLES = 4  # for k = 3
 NEEDS = ("sample_features", "train_features")
 OUTPUTS = {
-    "precision": {"unit": "share", "direction": "higher", "title": "precision"},
-    "recall": {"unit": "share", "direction": "higher", "title": "recall"},
+    "precision": {"unit": "share", "direction": "higher", "title": "precision", "group": "fidelity", "place": 200},
+    "recall": {"unit": "share", "direction": "higher", "title": "recall", "group": "diversity", "place": 210},
 }
 REFERENCE = "Kynkäänniemi et al., 2019"
 

@@ -36,7 +36,15 @@ from genbench.numerics.points import Points
 
 VERSION = 1
 NEEDS = ("sample_features", "train_features")
-OUTPUTS = {"realism": {"unit": "radius / distance", "direction": "higher", "title": "median realism score"}}
+OUTPUTS = {
+    "realism": {
+        "unit": "radius / distance",
+        "direction": "higher",
+        "title": "median realism score",
+        "group": "fidelity",
+        "place": 290,
+    },
+}
 REFERENCE = "Kynkäänniemi et al., 2019"
 
 SHOWN = 10  # samples named in the details, from either end

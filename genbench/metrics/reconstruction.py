@@ -34,9 +34,27 @@ from genbench.space import Space
 VERSION = 1
 NEEDS = ("reconstructions", "test", "space")
 OUTPUTS = {
-    "mse": {"unit": "squared share of the range", "direction": "lower", "title": "reconstruction error"},
-    "psnr": {"unit": "dB", "direction": "higher", "title": "PSNR of reconstructions"},
-    "ssim": {"unit": "similarity", "direction": "higher", "title": "SSIM of reconstructions"},
+    "mse": {
+        "unit": "squared share of the range",
+        "direction": "lower",
+        "title": "reconstruction error",
+        "group": "representation",
+        "place": 410,
+    },
+    "psnr": {
+        "unit": "dB",
+        "direction": "higher",
+        "title": "PSNR of reconstructions",
+        "group": "representation",
+        "place": 420,
+    },
+    "ssim": {
+        "unit": "similarity",
+        "direction": "higher",
+        "title": "SSIM of reconstructions",
+        "group": "representation",
+        "place": 430,
+    },
 }
 REFERENCE = "Wang et al., 2004"
 

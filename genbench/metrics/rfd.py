@@ -27,7 +27,13 @@ from genbench.numerics.points import Points
 VERSION = 2
 NEEDS = ("reconstruction_features", "test_features")
 OUTPUTS = {
-    "rfd": {"unit": "squared feature distance", "direction": "lower", "title": "Fréchet distance of reconstructions"}
+    "rfd": {
+        "unit": "squared feature distance",
+        "direction": "lower",
+        "title": "Fréchet distance of reconstructions",
+        "group": "representation",
+        "place": 440,
+    },
 }
 REFERENCE = "Heusel et al., 2017"
 

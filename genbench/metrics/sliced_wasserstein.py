@@ -38,8 +38,20 @@ VERSION = 1
 MIN_SAMPLES = 4
 NEEDS = ("sample_features", "train_features")
 OUTPUTS = {
-    "mind": {"unit": "squared feature distance", "direction": "lower", "title": "MIND"},
-    "sliced_wasserstein": {"unit": "feature distance", "direction": "lower", "title": "sliced Wasserstein distance"},
+    "mind": {
+        "unit": "squared feature distance",
+        "direction": "lower",
+        "title": "MIND",
+        "group": "fidelity",
+        "place": 140,
+    },
+    "sliced_wasserstein": {
+        "unit": "feature distance",
+        "direction": "lower",
+        "title": "sliced Wasserstein distance",
+        "group": "fidelity",
+        "place": 150,
+    },
 }
 REFERENCE = "Bonneel et al., 2015; Berthet et al., 2026"
 

@@ -40,7 +40,15 @@ from genbench.numerics.points import Points
 VERSION = 1
 MIN_SAMPLES = 2
 NEEDS = ("sample_features",)
-OUTPUTS = {"vendi": {"unit": "effective samples", "direction": "higher", "title": "Vendi score"}}
+OUTPUTS = {
+    "vendi": {
+        "unit": "effective samples",
+        "direction": "higher",
+        "title": "Vendi score",
+        "group": "diversity",
+        "place": 240,
+    },
+}
 REFERENCE = "Friedman & Dieng, 2023"
 
 MANY = 3  # rows per feature: from there on the influence function is enough

@@ -33,7 +33,7 @@ from scipy import stats
 from tabulate import tabulate
 
 from genbench import catalog
-from genbench.boards.leaderboard import ARROWS, rank_of
+from genbench.boards.columns import ARROWS, by_place
 from genbench.datasets import Dataset
 from genbench.errors import GenbenchError, Unavailable, unknown
 from genbench.models.adapters import Source
@@ -257,7 +257,7 @@ def findings(audit: Audit, run: Run) -> tuple[list[Finding], dict[str, str]]:
             draws.setdefault(label, {}).setdefault(where, []).append(run.get(cell.id))
     jobs = {job.label(output): (job, output) for job in audit.todo.jobs for output in job.outputs}
     found, missing = [], {}
-    for label in sorted(draws, key=lambda name: (rank_of(name), name)):
+    for label in sorted(draws, key=by_place()):
         real = numbers(draws[label]["real", 0.0])
         if real is None:
             missing[label] = why_none(draws[label]["real", 0.0])

@@ -3,7 +3,7 @@
 import pytest
 
 from genbench import datasets
-from genbench.boards.leaderboard import boards
+from genbench.boards.columns import boards
 from genbench.catalog import HERE
 from genbench.cli import shipped
 from genbench.files import sha256_file
@@ -28,6 +28,13 @@ def test_a_board_shows_the_checkpoints_that_ship(name):
     measured = {r.model["sha256"] for r in records if r.model["adapter"] == "checkpoint"}
     assert measured == {sha256_file(path) for path in map(type(HERE), shipped(name.partition("-")[0]))}
     assert {r.status for r in records} <= {"ok", "skipped"}
+
+
+@pytest.mark.parametrize("name", ["digits", "digits-samples", "ring8", "tinyshakespeare"])
+def test_a_page_is_what_its_records_say(cli, name):
+    """Byte for byte: the order of its columns and rows, every number and every footnote."""
+    code, _, err = cli("leaderboard", BOARDS / name, "-o", BOARDS / f"{name}.md", "--check")
+    assert code == 0, err
 
 
 @pytest.mark.parametrize("name", ["digits", "digits-samples", "ring8"])
