@@ -95,8 +95,8 @@ class DenoisingAutoencoder(nn.Module):
         learn = Objective("denoising", weights, self.denoising_error)
         fit = Objective("latent", self.codes.parameters(), self.latent_loss, lr=5.0)
         return (
-            Stage("denoising", (learn,), self.denoising_error, share=0.75),
-            Stage("latent", (fit,), self.latent_loss, share=0.25),
+            Stage("denoising", (learn,), self.denoising_error, fraction=0.75),
+            Stage("latent", (fit,), self.latent_loss, fraction=0.25),
         )
 
     def decode(self, z: Tensor) -> Tensor:

@@ -3,26 +3,24 @@
 A baseline either has `fit(x, labels)` (closed form), or `loss(x, generator)` (gradient), or
 `stages()` where it takes more than one optimiser (a critic and a generator) or more than one
 stage (codes, then their prior); `initialise(x, generator)` sees some training data once, before
-the first step. Everything random in step s is seeded by (seed, stage, s), so
-a run that was interrupted and resumed equals one that was not.
+the first step. `train` builds, trains and saves; `Loop` is one stage of it.
+
+Everything random in step s is seeded by (seed, stage, s), so a run that was interrupted and
+resumed equals one that was not.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
-import json
 import math
-import signal
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
@@ -30,12 +28,15 @@ from tqdm import tqdm
 from genbench import catalog
 from genbench.datasets import Dataset
 from genbench.errors import GenbenchError, unknown
+from genbench.models.batches import Batches, examples
 from genbench.models.capabilities import n_classes
 from genbench.models.checkpoint import Card, save
+from genbench.models.resuming import Interrupt, Resume
 from genbench.models.sampling import derive, seeded, to_tensor
 
-VALIDATION_BATCH = 500
 INITIAL = 4096  # training examples that `initialise` sees
+VALIDATION_BATCH = 500
+KEEP_EVERY = 30.0  # seconds between two states to resume from
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,10 @@ class Preset:
     Arguments:
         options: keyword arguments of `build`.
         steps, batch_size: of the whole run; stages divide the steps.
-        lr, betas, weight_decay: of AdamW; the rate is warmed up, then annealed by a half cosine.
+        lr, betas, weight_decay: of AdamW.
         clip: largest norm of the gradient, 0 for none.
         ema: decay of the average of the weights that is validated and kept, 0 for none.
+        warmup, anneal: the rate climbs linearly for so many steps, then falls by half a cosine.
         validate_every: steps between two validations.
     """
 
@@ -85,7 +87,7 @@ class Stage:
     name: str
     objectives: tuple[Objective, ...]
     validate: Callable[..., Tensor] | None
-    share: float = 1.0  # of the steps
+    fraction: float = 1.0  # of the steps and minutes, relative to the other stages'
 
 
 def stages_of(model: Any) -> tuple[Stage, ...]:
@@ -112,28 +114,14 @@ def preset_of(name: str, dataset: str, settings: dict[str, Any]) -> Preset:
     return replace(preset, options=options, **training)
 
 
-@functools.lru_cache(maxsize=2)
-def permutation(seed: int, epoch: int, n: int) -> np.ndarray:
-    return np.random.default_rng(derive(seed, "epoch", epoch)).permutation(n)
+def rate(done: float, step: int, preset: Preset) -> float:
+    """Linear warm-up, then half a cosine down to zero; `done` in [0, 1]."""
+    warm = min(1.0, (step + 1) / max(1, preset.warmup))
+    return warm * (0.5 * (1 + math.cos(math.pi * min(done, 1.0))) if preset.anneal else 1.0)
 
 
-class Batches:
-    """Batch number i of the training data: the same whenever it is asked for."""
-
-    def __init__(self, dataset: Dataset, batch_size: int, seed: int, conditional: bool, device: torch.device) -> None:
-        self.dataset, self.seed, self.device, self.conditional = dataset, seed, device, conditional
-        self.size = min(batch_size, len(dataset.train))
-        self.per_epoch = len(dataset.train) // self.size
-
-    def __getitem__(self, number: int) -> tuple[Tensor, ...]:
-        """(x,) or, for a conditional model, (x, labels)."""
-        epoch, i = divmod(number, self.per_epoch)
-        index = permutation(self.seed, epoch, len(self.dataset.train))[i * self.size : (i + 1) * self.size]
-        rng = np.random.default_rng(derive(self.seed, "batch", number))
-        x = to_tensor(self.dataset.batch(index, rng), self.dataset.space, self.device)
-        if not self.conditional:
-            return (x,)
-        return x, torch.from_numpy(self.dataset.labels_of("train")[index]).to(self.device)
+def copied(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in weights.items()}
 
 
 class Average:
@@ -141,7 +129,7 @@ class Average:
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.model, self.decay, self.t = model, decay, 0
-        self.weights = {k: v.detach().clone() for k, v in model.state_dict().items()}
+        self.weights = copied(model.state_dict())
 
     @torch.no_grad()
     def update(self) -> None:
@@ -155,43 +143,127 @@ class Average:
                 self.weights[name].copy_(value)
 
 
-@torch.no_grad()
-def validate(stage: Stage, model: nn.Module, average: Average, data: tuple[Tensor, ...], seed: int) -> float:
-    """The stage's validation value of the averaged weights, over all validation examples, equally weighted."""
-    assert stage.validate is not None
-    own = {k: v.detach().clone() for k, v in model.state_dict().items()}
-    model.load_state_dict(average.weights)
-    model.eval()
-    total, n = 0.0, len(data[0])
-    for i in range(0, n, VALIDATION_BATCH):
-        x, *labels = (t[i : i + VALIDATION_BATCH] for t in data)
-        value = stage.validate(x, seeded(seed, "validation", i, device=x.device), *labels)
-        total += float(value) * len(x)
-    model.load_state_dict(own)
-    model.train()
-    return total / n
+class Progress:
+    """A bar where stderr is a terminal, else a line for every validation."""
+
+    def __init__(self, name: str, step: int, steps: int) -> None:
+        self.name, self.first, self.steps, self.started = name, step, steps, time.monotonic()
+        still = not sys.stderr.isatty()
+        self.bar = tqdm(total=steps, initial=step, desc=name, unit="step", file=sys.stderr, disable=still)
+
+    def show(self, step: int, values: dict[str, float]) -> None:
+        if not self.bar.disable:
+            self.bar.set_postfix({key: f"{value:.4g}" for key, value in values.items()}, refresh=False)
+            return
+        elapsed = time.monotonic() - self.started
+        left = elapsed / max(1, step - self.first) * (self.steps - step)
+        shown = "  ".join(f"{key} {value:.4f}" for key, value in values.items())
+        print(
+            f"{self.name} {step}/{self.steps}  {shown}  {elapsed:.0f} s, {left:.0f} s left", file=sys.stderr, flush=True
+        )
 
 
-class Training:
-    """The state of one run of the loop: what `resume` has to hold."""
+class Loop:
+    """One stage of a run: its optimisers, the average of the weights, and the best of these so far.
 
-    def __init__(self, model: nn.Module, stage: Stage, preset: Preset) -> None:
+    Arguments:
+        preset: of the run, with the steps of this stage.
+        minutes: the stage ends after so many, its rate annealed in time.
+    """
+
+    def __init__(
+        self, model: nn.Module, stage: Stage, batches: Batches, preset: Preset, seed: int, minutes: float
+    ) -> None:
+        self.model, self.stage, self.batches = model, stage, batches
+        self.preset, self.seed, self.minutes = preset, seed, minutes
         self.optimisers = [
-            torch.optim.AdamW(
-                list(o.parameters),
-                lr=preset.lr * o.lr,
-                betas=(preset.betas[0], preset.betas[1]),
-                weight_decay=preset.weight_decay,
-            )
+            torch.optim.AdamW(list(o.parameters), betas=preset.betas, weight_decay=preset.weight_decay)
             for o in stage.objectives
         ]
-        self.rates = [preset.lr * o.lr for o in stage.objectives]
         self.average = Average(model, preset.ema)
-        self.best = {k: v.clone() for k, v in self.average.weights.items()}
-        self.best_value, self.best_step, self.step = float("inf"), 0, 0
+        self.best, self.best_value, self.best_step = copied(self.average.weights), float("inf"), 0
+        self.step, self.started = 0, time.monotonic()
+        self.losses: dict[str, Tensor] = {}  # the last one of every objective
+
+    def run(self, keep: Callable[[dict[str, Any]], None]) -> None:
+        """Steps until steps or minutes are over; then the model has the best weights. `keep` saves a state."""
+        progress, kept = Progress(self.stage.name, self.step, self.preset.steps), time.monotonic()
+        with progress.bar, Interrupt() as interrupt:
+            while (done := self.done()) < 1:
+                self.take_step(done)
+                progress.bar.update()
+                if self.step % self.preset.validate_every == 0:
+                    progress.show(self.step, self.judge())
+                if interrupt.asked or time.monotonic() - kept > KEEP_EVERY:
+                    keep(self.state())
+                    kept = time.monotonic()
+                if interrupt.asked:
+                    raise KeyboardInterrupt
+            if self.step % self.preset.validate_every != 0:
+                progress.show(self.step, self.judge())
+        self.model.load_state_dict(self.best)
+
+    def done(self) -> float:
+        """The part of the stage that is over, by steps or by time, whichever is further."""
+        return max(self.step / self.preset.steps, (time.monotonic() - self.started) / 60 / self.minutes)
+
+    def take_step(self, done: float) -> None:
+        """Every objective in turn, each repeat on the next batch."""
+        torch.manual_seed(derive(self.seed, self.stage.name, self.step))  # dropout draws from the global generator
+        for objective, optimiser in zip(self.stage.objectives, self.optimisers, strict=True):
+            (group,) = optimiser.param_groups
+            group["lr"] = self.preset.lr * objective.lr * rate(done, self.step, self.preset)
+            for r in range(objective.repeats):
+                keys = self.seed, self.stage.name, objective.name, self.step, r
+                x, *labels = self.batches[self.step * objective.repeats + r]
+                loss = objective.loss(x, seeded(*keys, device=self.batches.device), *labels)
+                optimiser.zero_grad(set_to_none=True)
+                loss.backward()
+                if self.preset.clip > 0:
+                    nn.utils.clip_grad_norm_(group["params"], self.preset.clip)
+                optimiser.step()
+            self.losses[objective.name] = loss.detach()
+        self.average.update()
+        self.step += 1
+
+    def judge(self) -> dict[str, float]:
+        """Validates the averaged weights, and keeps them if they are the best yet; the values to show.
+
+        Raises:
+            GenbenchError: a loss is not finite.
+        """
+        shown = {name: float(loss) for name, loss in self.losses.items()}
+        for name, value in shown.items():
+            if not math.isfinite(value):
+                problem = f"the loss is {value} at step {self.step} of stage '{self.stage.name}', objective '{name}'"
+                raise GenbenchError(problem, "Try a smaller lr.")
+        if self.stage.validate is not None:
+            shown["valid"] = self.validate()
+        if self.stage.validate is None or shown["valid"] < self.best_value:
+            self.best, self.best_step = copied(self.average.weights), self.step
+            self.best_value = shown.get("valid", math.inf)
+        return shown
+
+    @torch.no_grad()
+    def validate(self) -> float:
+        """The stage's value of the averaged weights in evaluation mode, every validation example weighing alike."""
+        assert self.stage.validate is not None
+        own = copied(self.model.state_dict())
+        self.model.load_state_dict(self.average.weights)
+        self.model.eval()
+        total, n = 0.0, len(self.batches.validation[0])
+        for i in range(0, n, VALIDATION_BATCH):
+            x, *labels = (t[i : i + VALIDATION_BATCH] for t in self.batches.validation)
+            value = self.stage.validate(x, seeded(self.seed, "validation", i, device=x.device), *labels)
+            total += float(value) * len(x)
+        self.model.load_state_dict(own)
+        self.model.train()
+        return total / n
 
     def state(self) -> dict[str, Any]:
+        """All that `restore` needs to go on from here."""
         return {
+            "model": self.model.state_dict(),
             "optimisers": [o.state_dict() for o in self.optimisers],
             "average": self.average.weights,
             "averaged": self.average.t,
@@ -199,113 +271,48 @@ class Training:
             "best_value": self.best_value,
             "best_step": self.best_step,
             "step": self.step,
+            "seconds": time.monotonic() - self.started,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        for optimiser, s in zip(self.optimisers, state["optimisers"], strict=True):
-            optimiser.load_state_dict(s)
+        self.model.load_state_dict(state["model"])
+        for optimiser, own in zip(self.optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(own)
         self.average.weights, self.average.t = state["average"], state["averaged"]
-        self.best, self.best_value = state["best"], state["best_value"]
-        self.best_step, self.step = state["best_step"], state["step"]
+        self.best, self.best_value, self.best_step = state["best"], state["best_value"], state["best_step"]
+        self.step, self.started = state["step"], time.monotonic() - state["seconds"]
+
+    def reached(self) -> dict[str, Any]:
+        """For the card."""
+        values = {"steps": self.step, "best_step": self.best_step}
+        return values if self.stage.validate is None else {**values, "validation": round(self.best_value, 6)}
 
 
-class Interrupt:
-    """Within this context Ctrl-C and SIGTERM are only noted: a step is finished before it is left."""
-
-    def __init__(self) -> None:
-        self.asked = False
-
-    def __enter__(self) -> Interrupt:
-        self.before: dict[int, Any] = {}
-        if threading.current_thread() is threading.main_thread():  # handlers can be set nowhere else
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self.before[number] = signal.signal(number, self.note)
-        return self
-
-    def note(self, number: int, frame: Any) -> None:
-        self.asked = True
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self.before.items():
-            signal.signal(number, handler)
-
-
-def rate(done: float, step: int, preset: Preset) -> float:
-    """Linear warm-up, then half a cosine down to zero; `done` in [0, 1]."""
-    warm = min(1.0, (step + 1) / max(1, preset.warmup))
-    return warm * (0.5 * (1 + math.cos(math.pi * min(done, 1.0))) if preset.anneal else 1.0)
+def train_stages(
+    model: nn.Module, batches: Batches, preset: Preset, seed: int, minutes: float, resume: Resume
+) -> dict[str, Any]:
+    """All stages, one after another, each from the best weights of the one before; what they reached, for the card."""
+    stages, saved = stages_of(model), resume.load(batches.device)
+    first, values = (saved["stage"], saved["values"]) if saved else (0, {})
+    total = sum(stage.fraction for stage in stages)
+    model.train()
+    for i, stage in enumerate(stages[first:], first):
+        steps = max(1, round(preset.steps * stage.fraction / total))
+        own = replace(preset, steps=steps)
+        loop = Loop(model, stage, batches, own, seed, minutes * stage.fraction / total)
+        if saved and i == first:
+            loop.restore(saved["loop"])
+        loop.run(functools.partial(resume.save, i, values))
+        prefix = f"{stage.name}_" if len(stages) > 1 else ""
+        values |= {prefix + key: value for key, value in loop.reached().items()}
+    return values
 
 
-def run_stage(
-    model: nn.Module,
-    stage: Stage,
-    steps: int,
-    preset: Preset,
-    batches: Batches,
-    validation: tuple[Tensor, ...],
-    seed: int,
-    minutes: float,
-    resumed: dict[str, Any] | None,
-    keep: Callable[[Training], None],
-) -> Training:
-    """Runs one stage to its end and leaves the best weights in the model. `keep` saves a state to resume from."""
-    training = Training(model, stage, preset)
-    if resumed:
-        training.restore(resumed)
-    started, first, kept = time.monotonic(), training.step, time.monotonic()
-    terminal = sys.stderr.isatty()
-    bar = tqdm(total=steps, initial=first, desc=stage.name, unit="step", file=sys.stderr, disable=not terminal)
-    shown = {"loss": float("nan"), "valid": training.best_value}
-    with bar, Interrupt() as interrupt:
-        while training.step < steps:
-            spent = (time.monotonic() - started) / 60 / minutes
-            if spent >= 1:
-                break
-            step = training.step
-            torch.manual_seed(derive(seed, stage.name, step))  # dropout draws from the global generator
-            for i, objective in enumerate(stage.objectives):
-                optimiser = training.optimisers[i]
-                for group in optimiser.param_groups:
-                    group["lr"] = training.rates[i] * rate(max(step / steps, spent), step, preset)
-                for r in range(objective.repeats):
-                    generator = seeded(seed, stage.name, objective.name, step, r, device=batches.device)
-                    x, *labels = batches[step * objective.repeats + r]
-                    loss = objective.loss(x, generator, *labels)
-                    optimiser.zero_grad(set_to_none=True)
-                    loss.backward()
-                    if preset.clip > 0:
-                        nn.utils.clip_grad_norm_(optimiser.param_groups[0]["params"], preset.clip)
-                    optimiser.step()
-            training.average.update()
-            training.step += 1
-            bar.update()
-            if training.step % preset.validate_every == 0 or training.step == steps:
-                shown["loss"] = float(loss.detach())
-                if not np.isfinite(shown["loss"]):
-                    raise GenbenchError(f"the loss is {shown['loss']} at step {training.step}", "Try a smaller lr.")
-                if stage.validate is not None:
-                    shown["valid"] = validate(stage, model, training.average, validation, seed)
-                if stage.validate is None or shown["valid"] < training.best_value:
-                    training.best = {k: v.clone() for k, v in training.average.weights.items()}
-                    training.best_value, training.best_step = shown["valid"], training.step
-                bar.set_postfix({k: f"{v:.4g}" for k, v in shown.items()}, refresh=False)
-                if not terminal:
-                    report_line(stage.name, training.step, steps, first, time.monotonic() - started, shown)
-                if time.monotonic() - kept > 30:
-                    keep(training)
-                    kept = time.monotonic()
-            if interrupt.asked:
-                keep(training)
-                raise KeyboardInterrupt
-    model.load_state_dict(training.best)
-    return training
-
-
-def report_line(name: str, step: int, steps: int, first: int, elapsed: float, shown: dict[str, float]) -> None:
-    """Progress where stderr is a file."""
-    left = elapsed / (step - first) * (steps - step)
-    values = "  ".join(f"{key} {value:.4f}" for key, value in shown.items())
-    print(f"{name} {step}/{steps}  {values}  {elapsed:.0f} s, {left:.0f} s left", file=sys.stderr, flush=True)
+def takes_labels(model: Any) -> bool:
+    """Whether losses take labels: `n_classes` says so, of a model without it (a classifier) the loss's signature."""
+    if hasattr(model, "n_classes"):
+        return n_classes(model) > 0
+    return hasattr(model, "loss") and "labels" in inspect.signature(model.loss).parameters
 
 
 def train(
@@ -323,29 +330,26 @@ def train(
     An interrupted run leaves `out` + ".resume"; the same call then goes on from there.
 
     Raises:
-        GenbenchError: unknown baseline or option, a dataset it cannot model, or a diverging loss.
+        GenbenchError: unknown baseline or option, a dataset it cannot model, a diverging loss, or a ".resume" of
+            other settings.
     """
-    device = torch.device(device)
+    device, values = torch.device(device), {}
+    resume = Resume(out.with_name(out.name + ".resume"), [name, dataset.sha256, asdict(preset), seed])
     with torch.random.fork_rng():
         torch.manual_seed(derive(seed, "init"))
         model: Any = catalog.build(name, dataset.space, preset.options).to(device)
         if hasattr(model, "initialise"):
             some = to_tensor(dataset.train[:INITIAL], dataset.space, device)
             model.initialise(some, seeded(seed, "initialise", device=device))
-        # A classifier takes labels too: the signature of its loss says so, unless the model itself does.
-        takes = "labels" in inspect.signature(getattr(model, "loss", print)).parameters
-        conditional = n_classes(model) > 0 if hasattr(model, "n_classes") else takes
-        values: dict[str, Any] = {}
         if hasattr(model, "fit"):
-            x = to_tensor(dataset.train, dataset.space, device)
-            y = torch.from_numpy(dataset.labels_of("train")) if dataset.labels else None
-            model.fit(x, y)
+            x, *labels = examples(dataset, "train", dataset.labels is not None, device)
+            model.fit(x, labels[0] if labels else None)
         else:
-            values = run_stages(model, dataset, preset, out, seed, minutes, device, conditional)
+            batches = Batches(dataset, preset.batch_size, seed, takes_labels(model), device)
+            values = train_stages(model, batches, preset, seed, minutes, resume)
     model.eval()
     if hasattr(model, "report"):
         values.update(model.report(dataset))
-    trainable = sum(p.numel() for p in model.parameters())
     card = Card(
         baseline=name,
         space=dataset.space,
@@ -353,56 +357,8 @@ def train(
         dataset={"name": dataset.name, "sha256": dataset.sha256}
         | ({"vocabulary": dataset.vocabulary} if dataset.vocabulary else {}),  # so that samples can be read
         training={"command": command, "seed": seed, **values},
-        parameters=trainable,
+        parameters=sum(p.numel() for p in model.parameters()),
     )
     save(out, model, card)
-    out.with_name(out.name + ".resume").unlink(missing_ok=True)
+    resume.path.unlink(missing_ok=True)
     return card
-
-
-def run_stages(
-    model: nn.Module,
-    dataset: Dataset,
-    preset: Preset,
-    out: Path,
-    seed: int,
-    minutes: float,
-    device: torch.device,
-    conditional: bool,
-) -> dict[str, Any]:
-    """All stages one after another; what they reached, for the card."""
-    batches = Batches(dataset, preset.batch_size, seed, conditional, device)
-    validation: tuple[Tensor, ...] = (to_tensor(dataset.validation, dataset.space, device),)
-    if conditional:
-        validation += (torch.from_numpy(dataset.labels_of("validation")).to(device),)
-    path = out.with_name(out.name + ".resume")
-    signature = json.dumps([dataset.sha256, asdict(preset), seed], sort_keys=True, default=str)
-    resumed = torch.load(path, map_location=device, weights_only=True) if path.is_file() else None
-    if resumed and resumed["signature"] != signature:
-        raise GenbenchError(f"{path} belongs to a run with other settings", "Delete it to start afresh.")
-    if resumed:
-        model.load_state_dict(resumed["model"])
-        print(f"resuming from step {resumed['training']['step']} of stage {resumed['stage'] + 1}", file=sys.stderr)
-    stages = stages_of(model)
-    total = sum(stage.share for stage in stages)
-    values: dict[str, Any] = resumed["values"] if resumed else {}
-    model.train()
-    for i, stage in enumerate(stages):
-        if resumed and i < resumed["stage"]:
-            continue
-
-        def keep(training: Training, i: int = i) -> None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            state = {"signature": signature, "stage": i, "values": values, "model": model.state_dict()}
-            torch.save({**state, "training": training.state()}, path.with_suffix(".tmp"))
-            path.with_suffix(".tmp").replace(path)
-
-        state = resumed["training"] if resumed and i == resumed["stage"] else None
-        steps = max(1, round(preset.steps * stage.share / total))
-        share = minutes * stage.share / total
-        training = run_stage(model, stage, steps, preset, batches, validation, seed, share, state, keep)
-        prefix = f"{stage.name}_" if len(stages) > 1 else ""
-        values[f"{prefix}steps"], values[f"{prefix}best_step"] = training.step, training.best_step
-        if stage.validate is not None:
-            values[f"{prefix}validation"] = round(training.best_value, 6)
-    return values

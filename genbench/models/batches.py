@@ -1,0 +1,56 @@
+"""Training data as numbered batches: batch i of a seed is the same whenever it is asked for."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from genbench.datasets import Dataset
+from genbench.models.sampling import derive, to_tensor
+
+
+def examples(dataset: Dataset, split: str, labelled: bool, device: torch.device) -> tuple[Tensor, ...]:
+    """A whole split as a model takes it: (x `[n, *shape]`,) or (x, labels `[n]` int64).
+
+    Raises:
+        GenbenchError: labels are asked of a dataset that has none.
+    """
+    x = to_tensor(dataset.split(split), dataset.space, device)
+    return (x, torch.from_numpy(dataset.labels_of(split)).to(device)) if labelled else (x,)
+
+
+@functools.lru_cache(maxsize=2)
+def permutation(seed: int, epoch: int, n: int) -> np.ndarray:
+    """The order `[n]` of the training examples in one epoch."""
+    return np.random.default_rng(derive(seed, "epoch", epoch)).permutation(n)
+
+
+class Batches:
+    """Every epoch deals the training examples anew; those that fill no batch sit that epoch out.
+
+    Arguments:
+        labelled: batches are (x, labels) instead of (x,).
+    """
+
+    def __init__(self, dataset: Dataset, batch_size: int, seed: int, labelled: bool, device: torch.device) -> None:
+        self.dataset, self.seed, self.labelled, self.device = dataset, seed, labelled, device
+        self.size = min(batch_size, len(dataset.train))
+        self.per_epoch = len(dataset.train) // self.size
+
+    def __getitem__(self, number: int) -> tuple[Tensor, ...]:
+        """(x `[size, *shape]`,) or (x, labels `[size]` int64)."""
+        epoch, i = divmod(number, self.per_epoch)
+        index = permutation(self.seed, epoch, len(self.dataset.train))[i * self.size : (i + 1) * self.size]
+        rng = np.random.default_rng(derive(self.seed, "batch", number))
+        x = to_tensor(self.dataset.batch(index, rng), self.dataset.space, self.device)
+        if not self.labelled:
+            return (x,)
+        return x, torch.from_numpy(self.dataset.labels_of("train")[index]).to(self.device)
+
+    @functools.cached_property
+    def validation(self) -> tuple[Tensor, ...]:
+        """All validation examples, (x,) or (x, labels)."""
+        return examples(self.dataset, "validation", self.labelled, self.device)
