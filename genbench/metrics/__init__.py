@@ -26,6 +26,8 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from genbench.numerics.intervals import Z95, wilson
+
 KINDS = ("exact", "upper_bound", "lower_bound", "estimate")
 GROUPS = (
     "likelihood",  # how probable test data are under the model
@@ -88,19 +90,34 @@ class Measure:
         assert self.kind in KINDS, self.kind
 
 
-def normal(value: float, stderr: float, kind: str = "estimate", method: str = "normal", **rest: Any) -> Measure:
-    """value +- 1.96 stderr."""
-    half = 1.959963984540054 * stderr
-    return Measure(value, kind, stderr, (value - half, value + half), method, **rest)
+def normal(
+    value: float,
+    stderr: float,
+    kind: str = "estimate",
+    method: str = "normal",
+    least: float = -math.inf,
+    most: float = math.inf,
+    **rest: Any,
+) -> Measure:
+    """value +- 1.96 stderr, cut at the `least` and the `most` that the value can be."""
+    half = Z95 * stderr
+    return Measure(value, kind, stderr, (max(least, value - half), min(most, value + half)), method, **rest)
+
+
+def normal_of_log(value: float, relative: float, method: str, **rest: Any) -> Measure:
+    """exp(log value +- 1.96 relative), with `relative` the standard error of the logarithm."""
+    factor = math.exp(Z95 * relative)
+    return Measure(value, "estimate", value * relative, (value / factor, value * factor), method, **rest)
 
 
 def share(successes: int, n: int, **rest: Any) -> Measure:
-    """A share of n independent trials with Wilson's score interval (Wilson 1927), which keeps to [0, 1]."""
-    p = successes / n
-    interval = stats.binomtest(successes, n).proportion_ci(0.95, method="wilson")
-    return Measure(
-        p, "estimate", math.sqrt(p * (1 - p) / n), (float(interval.low), float(interval.high)), "Wilson", **rest
-    )
+    """A share of n independent trials."""
+    return share_of_trials(successes / n, n, "Wilson", **rest)
+
+
+def share_of_trials(p: float, trials: float, method: str, z: float = Z95, **rest: Any) -> Measure:
+    """A share p that varies as that of so many independent trials, with Wilson's interval at the quantile z."""
+    return Measure(p, "estimate", math.sqrt(p * (1 - p) / trials), wilson(p, trials, z), method, **rest)
 
 
 def mean(values: np.ndarray, kind: str = "estimate", **rest: Any) -> Measure:

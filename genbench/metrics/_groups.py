@@ -27,6 +27,7 @@ from scipy import stats
 
 from genbench import metrics
 from genbench.metrics import Measure
+from genbench.numerics.moments import variance_of_means
 from genbench.numerics.points import Points
 
 MANY, FEW, ROWS = 10, 5, 20  # groups: many where each has so many rows of either set, else few
@@ -53,14 +54,13 @@ def share(judged: Judged, x: Points, y: Points, at_least: int, details: dict[str
         at_least: the fewest rows of either set that a group can be measured with.
     """
     rows = judged(x, y)
-    n, p = len(rows), float(rows.mean())
+    p = float(rows.mean())
     found = design(judged, x, y, at_least)
     if found is None:
         return Measure(p, "estimate", None, None, too_few(at_least), details=details)
-    interval = wilson(p, n / found.effect, found.quantile)
-    stderr = math.sqrt(found.effect * p * (1 - p) / n)
     method = f"Wilson at n / deff rows, deff from {found.groups} groups of both sets"
-    return Measure(p, "estimate", stderr, interval, method, details={**details, "design_effect": found.effect})
+    details = {**details, "design_effect": found.effect}
+    return metrics.share_of_trials(p, len(rows) / found.effect, method, found.quantile, details=details)
 
 
 def mean(judged: Judged, x: Points, y: Points, at_least: int, details: dict[str, Any]) -> Measure:
@@ -90,7 +90,7 @@ def design(judged: Judged, x: Points, y: Points, at_least: int) -> Design | None
         return None
     groups = [judged(a, b) for a, b in zip(parts(x, count, 0), parts(y, count, 1), strict=True)]
     between = np.var([rows.mean() for rows in groups], ddof=1)
-    within = np.mean([rows.var(ddof=1) / len(rows) for rows in groups])
+    within = np.mean([variance_of_means(rows) for rows in groups])
     return Design(max(1.0, float(between / within)) if within > 0 else 1.0, count)
 
 
@@ -106,14 +106,6 @@ def parts(x: Points, count: int, seed: int) -> list[Points]:
         return [x.part(order[i::count]) for i in range(count)]
 
     return x.remember(("parts", count, seed), make)
-
-
-def wilson(p: float, n: float, quantile: float = 1.959963984540054) -> tuple[float, float]:
-    """Wilson's score interval of a share (1927), for a number of trials that need not be whole."""
-    z2 = quantile**2
-    middle = (p + z2 / (2 * n)) / (1 + z2 / n)
-    half = math.sqrt(z2 * (p * (1 - p) / n + z2 / (4 * n * n))) / (1 + z2 / n)
-    return middle - half, middle + half
 
 
 def too_few(at_least: int) -> str:

@@ -1,4 +1,4 @@
-"""KL divergence of an observed histogram from given probabilities, with what sampling does to it."""
+"""How many kinds a histogram shows, and its KL divergence from given probabilities, with what sampling does to them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,13 @@ from typing import Any
 import numpy as np
 from scipy.special import rel_entr
 
-from genbench.metrics import Measure
+from genbench.metrics import Measure, normal
+
+
+def count_of(what: str, seen: int, details: dict[str, Any]) -> Measure:
+    """How many of the classes, or modes, were seen."""
+    why = f"none: a count of {what} seen can only grow with n, so no interval about it is honest"
+    return Measure(float(seen), "estimate", None, None, why, details=details)
 
 
 def kl_of_counts(counts: np.ndarray, q: np.ndarray, **rest: Any) -> Measure:
@@ -42,7 +48,6 @@ def kl_of_counts(counts: np.ndarray, q: np.ndarray, **rest: Any) -> Measure:
     linear = float((p[seen] * (log_ratio - value) ** 2).sum()) / n
     quadratic = r / (2 * n * n)
     stderr = math.sqrt(max(linear - quadratic, quadratic))
-    half = 1.959963984540054 * stderr
     details |= {"bias": r / (2 * n)}
     method = "normal at this n, multinomial delta method to second order, cut at 0"
-    return Measure(value, "estimate", stderr, (max(0.0, value - half), value + half), method, details=details, **rest)
+    return normal(value, stderr, method=method, least=0.0, details=details, **rest)

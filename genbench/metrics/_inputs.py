@@ -21,9 +21,13 @@ def matrix(x: np.ndarray, what: str, at_least: int = 2) -> np.ndarray:
     if x.ndim != 2 or x.shape[1] == 0 or x.dtype.kind not in "fiu":
         raise ValueError(f"{what}: expected numbers [n, d], got {x.dtype} {list(x.shape)}")
     enough(len(x), what, at_least)
+    finite(x, what)
+    return x
+
+
+def finite(x: np.ndarray, what: str) -> None:
     if bad := int((~np.isfinite(x)).sum()):
         raise ModelError(f"{what}: {bad} values are NaN or infinite")
-    return x
 
 
 def matrices(at_least: int, **named: np.ndarray) -> list[np.ndarray]:

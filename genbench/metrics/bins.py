@@ -35,8 +35,7 @@ import numpy as np
 from scipy.special import rel_entr
 from scipy.stats import norm
 
-from genbench.metrics import Measure
-from genbench.metrics._groups import wilson
+from genbench.metrics import Measure, normal, share_of_trials
 from genbench.metrics._inputs import enough, point_sets
 from genbench.numerics.points import Points
 
@@ -89,7 +88,7 @@ def different_bins(a: np.ndarray, b: np.ndarray, details: dict) -> Measure:
     trials = p * (1 - p) / variance if variance > 0 else K
     details = {"different": np.flatnonzero(np.abs(z) > threshold).tolist(), **details}
     method = "Wilson at as many trials as the tests' powers amount to"
-    return Measure(p, "estimate", math.sqrt(variance), wilson(p, trials), method, details=details)
+    return share_of_trials(p, trials, method, details=details)
 
 
 def z_of_counts(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -111,10 +110,8 @@ def jsd_of_counts(a: np.ndarray, b: np.ndarray, details: dict) -> Measure:
         return Measure(value, "estimate", None, None, why, details=details)
     V2 = r / 32 * both**2
     stderr = math.sqrt(max(_jackknife(a, b / m) + _jackknife(b, a / n) - V2, V2))
-    half = 1.959963984540054 * stderr
-    interval = (max(0.0, value - half), min(math.log(2), value + half))
     method = "normal at these counts, delete-one jackknife less its quadratic part, cut at 0 and log 2"
-    return Measure(value, "estimate", stderr, interval, method, details=details)
+    return normal(value, stderr, method=method, least=0.0, most=math.log(2), details=details)
 
 
 def _jsd(p: np.ndarray, q: np.ndarray) -> np.ndarray:

@@ -15,8 +15,8 @@ from __future__ import annotations
 import numpy as np
 
 from genbench.metrics import Measure
-from genbench.metrics._histogram import kl_of_counts
-from genbench.metrics._inputs import enough, matrix
+from genbench.metrics._histogram import count_of, kl_of_counts
+from genbench.metrics._inputs import enough, labels_of, matrix
 
 VERSION = 1
 NEEDS = ("sample_logits", "train_labels")
@@ -37,18 +37,12 @@ def compute(sample_logits: np.ndarray, train_labels: np.ndarray) -> dict[str, Me
     logits = matrix(sample_logits, "sample_logits", at_least=1)
     enough(len(train_labels), "train_labels", 1)
     c = logits.shape[1]
-    if (
-        train_labels.ndim != 1
-        or train_labels.dtype.kind not in "iu"
-        or not 0 <= train_labels.min() <= train_labels.max() < c
-    ):
-        raise ValueError(f"train_labels: expected integers 0..{c - 1} [n], as many classes as the classifier has")
+    labels_of(train_labels, train_labels, "train_labels", classes=c)
     counts = np.bincount(logits.argmax(1), minlength=c)
     training = np.bincount(train_labels, minlength=c)
     seen = int(((counts > 0) & (training > 0)).sum())
     details = {"of": int((training > 0).sum()), "counts": counts.tolist(), "n": len(logits)}
-    why = "none: a count of classes seen can only grow with n, so no interval about it is honest"
     return {
-        "classes": Measure(float(seen), "estimate", None, None, why, details=details),
+        "classes": count_of("classes", seen, details),
         "classes_kl": kl_of_counts(counts, training / training.sum()),
     }

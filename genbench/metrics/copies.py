@@ -11,13 +11,11 @@ References:
 
 from __future__ import annotations
 
-import hashlib
-
 import numpy as np
 
-from genbench.errors import ModelError
 from genbench.metrics import Measure, share
-from genbench.metrics._inputs import enough
+from genbench.metrics._inputs import enough, finite
+from genbench.numerics.neighbours import row_keys
 
 VERSION = 1
 NEEDS = ("samples", "train", "test")
@@ -40,9 +38,8 @@ def compute(samples: np.ndarray, train: np.ndarray, test: np.ndarray) -> dict[st
         if x.shape[1:] != samples.shape[1:] or x.dtype != samples.dtype:
             got = f"{x.dtype} {list(x.shape)} and {samples.dtype} {list(samples.shape)}"
             raise ValueError(f"copies: {what} and samples are of different spaces: {got}")
-        if bad := int((~np.isfinite(x)).sum()):
-            raise ModelError(f"{what}: {bad} values are NaN or infinite")
-    rows = {what: _hashes(x) for what, x in named.items()}
+        finite(x, what)
+    rows = {what: row_keys(x) for what, x in named.items()}
     of_train, of_test = (set(rows[what]) for what in ("train", "test"))
     n = len(samples)
     details = {
@@ -53,8 +50,3 @@ def compute(samples: np.ndarray, train: np.ndarray, test: np.ndarray) -> dict[st
         "distinct": len(set(rows["samples"])) / n,
     }
     return {"copies": share(sum(row in of_train for row in rows["samples"]), n, details=details)}
-
-
-def _hashes(x: np.ndarray) -> list[bytes]:
-    flat = np.ascontiguousarray(x.reshape(len(x), -1) + x.dtype.type(0))  # -0.0 + 0.0 is 0.0
-    return [hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in flat]

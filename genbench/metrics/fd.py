@@ -25,6 +25,7 @@ from genbench.metrics import Measure, normal
 from genbench.metrics._halves import variance
 from genbench.metrics._inputs import point_sets
 from genbench.numerics import roots
+from genbench.numerics.moments import variance_of_means
 from genbench.numerics.points import Points
 
 VERSION = 2
@@ -74,8 +75,7 @@ def terms(x: Points, y: Points) -> tuple[float, float]:
 
 def linear_variance(x: Points, y: Points) -> float:
     """J: var phi1 / n1 + var phi2 / n2."""
-    phi1, phi2 = influences(x, y)
-    return float(phi1.var(ddof=1) / len(x) + phi2.var(ddof=1) / len(y))
+    return variance_of_means(*influences(x, y))
 
 
 def influences(x: Points, y: Points) -> tuple[np.ndarray, np.ndarray]:

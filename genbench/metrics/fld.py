@@ -40,6 +40,7 @@ from torch import Tensor
 from genbench.errors import Unavailable
 from genbench.metrics import Measure, normal
 from genbench.metrics._inputs import are_examples, enough, point_sets
+from genbench.numerics.moments import variance_of_means
 from genbench.numerics.neighbours import squared_distance
 from genbench.numerics.points import Points
 
@@ -92,10 +93,8 @@ def compute(
     unit = 100 / test.d
     value = unit * float((on_test.nll - base).mean())
     gap = unit * (float(on_train.nll.mean()) - float(on_test.nll.mean()))
-    v_test = float((on_test.nll - base).var(ddof=1)) / len(y)
-    v_gap = float(on_test.nll.var(ddof=1)) / len(y)
-    v_samples = float(on_test.shares.var(ddof=1)) / len(g)
-    v_gap_samples = float((on_train.shares - on_test.shares).var(ddof=1)) / len(g)
+    variance = variance_of_means(on_test.nll - base, on_test.shares)
+    variance_of_gap = variance_of_means(on_test.nll, on_train.shares - on_test.shares)
     details = {
         "n_samples": len(samples),
         "n_train": len(train),
@@ -109,8 +108,8 @@ def compute(
     method = "normal, over test data and samples given the training data"
     copied = ("FLD is very high: the samples are likely copies of training data",) if value > COPIED else ()
     return {
-        "fld": normal(value, unit * math.sqrt(v_test + v_samples), method=method, details=details, warnings=copied),
-        "fld_gap": normal(gap, unit * math.sqrt(v_gap + v_gap_samples), method=method, details=dict(details)),
+        "fld": normal(value, unit * math.sqrt(variance), method=method, details=details, warnings=copied),
+        "fld_gap": normal(gap, unit * math.sqrt(variance_of_gap), method=method, details=dict(details)),
     }
 
 

@@ -39,8 +39,8 @@ import math
 import numpy as np
 
 from genbench.metrics import Measure
-from genbench.metrics._groups import wilson
 from genbench.metrics._inputs import are_examples, point_sets
+from genbench.numerics.intervals import wilson
 from genbench.numerics.neighbours import Rows, count_within
 from genbench.numerics.points import Points
 
@@ -70,7 +70,8 @@ def compute(sample_features: Points, train_features: Points, test_features: Poin
     n_eff = len(x) ** 2 / float((crowd**2).sum())
 
     q = len(train) / (len(train) + len(test) - real)
-    low, high, p = *wilson(float(y.mean()), n_eff), float(y.mean())
+    p = float(y.mean())
+    low, high = wilson(p, n_eff)
     value, interval = (p - q) / (1 - q), ((low - q) / (1 - q), (high - q) / (1 - q))
     stderr = math.sqrt(p * (1 - p) / n_eff) / (1 - q)
     usual, _ = test.nearest(train)

@@ -25,11 +25,13 @@ import math
 
 import numpy as np
 
-from genbench.metrics import Measure, normal
+from genbench.metrics import Measure, normal, normal_of_log
 from genbench.metrics._halves import variance
 from genbench.metrics._inputs import point_sets
 from genbench.metrics.fd import influences, linear_variance, terms
 from genbench.numerics.directions import directions
+from genbench.numerics.intervals import Z95
+from genbench.numerics.moments import variance_of_means
 from genbench.numerics.points import Points
 
 VERSION = 1
@@ -59,7 +61,7 @@ def compute(
     fd = sum(terms(x, y))
     of_samples, of_train = nearest_cosines(x, y)
     s = float(of_samples.mean())
-    s_error = math.sqrt(of_samples.var(ddof=1) / len(x) + of_train.var(ddof=1) / len(y))
+    s_error = math.sqrt(variance_of_means(of_samples, of_train))
     penalised = s < tau
     value = 0.0 if fd <= NO_DISTANCE else fd / (s + epsilon) if penalised else fd
     details = {
@@ -70,19 +72,16 @@ def compute(
         "cosine_distance_stderr": s_error,
         "penalised": penalised,
     }
-    if why := _no_interval(fd, s, 1.959963984540054 * s_error, tau):
+    if why := _no_interval(fd, s, Z95 * s_error, tau):
         return {"mifid": Measure(value, "estimate", None, None, f"none: {why}", details=details)}
     once, twice = variance(linear_variance, x, y), linear_variance(x, y)  # V1 + V2 and V1 + 2 V2 of FD
     if not penalised:
         return {"mifid": normal(value, math.sqrt(once), method="normal at these counts, that of FD", details=details)}
     phi1, phi2 = influences(x, y)
-    logs = phi1 / fd - of_samples / s, phi2 / fd - of_train / s
-    both = sum(float(part.var(ddof=1)) / len(part) for part in logs)
+    both = variance_of_means(phi1 / fd - of_samples / s, phi2 / fd - of_train / s)
     stderr = math.sqrt(max(both - (twice - once) / fd**2, both / 2))
-    factor = math.exp(1.959963984540054 * stderr)
     method = "normal for the logarithm at these counts, by the influence functions of FD and of the distance"
-    measure = Measure(value, "estimate", value * stderr, (value / factor, value * factor), method, details=details)
-    return {"mifid": measure}
+    return {"mifid": normal_of_log(value, stderr, method, details=details)}
 
 
 def _no_interval(fd: float, s: float, half: float, tau: float) -> str:

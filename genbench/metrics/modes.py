@@ -15,7 +15,7 @@ import numpy as np
 from scipy.stats import chi2
 
 from genbench.metrics import Measure, share
-from genbench.metrics._histogram import kl_of_counts
+from genbench.metrics._histogram import count_of, kl_of_counts
 from genbench.metrics._inputs import matrices
 from genbench.numerics.points import Points
 
@@ -50,10 +50,9 @@ def compute(samples: np.ndarray, modes: tuple[np.ndarray, float]) -> dict[str, M
     counts = np.bincount(index[good, 0], minlength=m)
     everything = np.bincount(index[:, 0], minlength=m)
     uniform = np.full(m, 1 / m)
-    why = "none: a count of modes seen can only grow with n, so no interval about it is honest"
     details = {"of": m, "counts": counts.tolist(), "n": len(x)}
     return {
-        "modes": Measure(float((counts > 0).sum()), "estimate", None, None, why, details=details),
+        "modes": count_of("modes", int((counts > 0).sum()), details),
         "high_quality": share(int(good.sum()), len(x), details={"of_the_mixture": float(chi2.cdf(9, d))}),
         "modes_kl": kl_of_counts(
             counts, uniform, details={"kl_of_all_samples": kl_of_counts(everything, uniform).value}

@@ -23,13 +23,11 @@ References:
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import numpy as np
 
-from genbench.metrics import Measure, share
-from genbench.metrics._groups import wilson
+from genbench.metrics import Measure, share, share_of_trials
 from genbench.metrics._inputs import enough, point_sets
 from genbench.numerics.points import Points
 
@@ -98,6 +96,5 @@ def _by_twos(has_one: np.ndarray, has_two: np.ndarray, details: dict) -> Measure
     n, p = len(has_one), float(has_one.mean())
     in_pairs = float(1 - has_two[has_one].mean()) if p > 0 else 1.0
     trials = n / (1 + in_pairs)
-    stderr = math.sqrt(p * (1 - p) / trials)
     method = f"Wilson at {trials:.1f} trials: pairs count twice; over samples, given training and test set"
-    return Measure(p, "estimate", stderr, wilson(p, trials), method, details={**details, "in_pairs": in_pairs})
+    return share_of_trials(p, trials, method, details={**details, "in_pairs": in_pairs})

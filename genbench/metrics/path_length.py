@@ -25,9 +25,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from genbench.errors import ModelError
 from genbench.metrics import Measure, mean
-from genbench.metrics._inputs import enough
+from genbench.metrics._inputs import enough, finite
 
 VERSION = 1
 MIN_SAMPLES = 2
@@ -49,8 +48,7 @@ def compute(path_lengths: np.ndarray, discard_below: float = 1.0, discard_above:
     if x.ndim != 1:
         raise ValueError(f"path_lengths: expected [n], got {list(x.shape)}")
     enough(len(x), "path_lengths", MIN_SAMPLES)
-    if bad := int((~np.isfinite(x)).sum()):
-        raise ModelError(f"path_lengths: {bad} values are NaN or infinite")
+    finite(x, "path_lengths")
     if not 0 <= discard_below < discard_above <= 100:
         raise ValueError(f"percentiles 0 <= {discard_below} < {discard_above} <= 100 do not hold")
     low = np.percentile(x, discard_below, method="lower")

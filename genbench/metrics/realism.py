@@ -31,6 +31,7 @@ from scipy.stats import binom
 from genbench.metrics import Measure
 from genbench.metrics._inputs import enough, point_sets
 from genbench.numerics import neighbours
+from genbench.numerics.intervals import Z95
 from genbench.numerics.neighbours import Rows, Tile
 from genbench.numerics.points import Points
 
@@ -133,6 +134,6 @@ def median(values: np.ndarray, details: dict) -> Measure:
     if math.isinf(high):
         why = f"none: {infinite} of {n} values are infinite, and its upper end with them"
         return Measure(value, "estimate", None, None, why, n_nonfinite=infinite, details=details)
-    stderr = (high - low) / (2 * 1.959963984540054)
+    stderr = (high - low) / (2 * Z95)
     method = "order statistics over samples, given the training set"
     return Measure(value, "estimate", stderr, (low, high), method, n_nonfinite=infinite, details=details)

@@ -26,9 +26,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from genbench.errors import ModelError, Unavailable
+from genbench.errors import Unavailable
 from genbench.metrics import Measure, mean
-from genbench.metrics._inputs import enough
+from genbench.metrics._inputs import enough, finite
 from genbench.space import Space
 
 VERSION = 1
@@ -70,8 +70,7 @@ def compute(reconstructions: np.ndarray, test: np.ndarray, space: Space) -> dict
     for what, x in (("reconstructions", reconstructions), ("test", test)):
         if x.shape != (len(test), *space.shape) or x.dtype.kind not in "fiu":
             raise ValueError(f"{what}: expected numbers {[len(test), *space.shape]}, got {x.dtype} {list(x.shape)}")
-    if bad := int((~np.isfinite(reconstructions)).sum()):
-        raise ModelError(f"reconstructions: {bad} values are NaN or infinite")
+    finite(reconstructions, "reconstructions")
     step = max(1, BLOCK // space.dim)
     parts = []
     for i in range(0, len(test), step):

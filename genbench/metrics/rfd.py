@@ -22,6 +22,7 @@ from genbench.metrics import Measure, normal
 from genbench.metrics._halves import corrected
 from genbench.metrics._inputs import point_sets
 from genbench.metrics.fd import influences, terms
+from genbench.numerics.moments import variance_of_means
 from genbench.numerics.points import Points
 
 VERSION = 2
@@ -57,4 +58,4 @@ def compute(reconstruction_features: np.ndarray | Points, test_features: np.ndar
 def paired_variance(x: Points, y: Points) -> float:
     """J of pairs: var(phi1 + phi2)/n."""
     phi1, phi2 = influences(x, y)
-    return float((phi1 + phi2).var(ddof=1) / len(x))
+    return variance_of_means(phi1 + phi2)

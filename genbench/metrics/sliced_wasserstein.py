@@ -32,6 +32,7 @@ from torch import Tensor
 from genbench.metrics import Measure
 from genbench.metrics._halves import corrected, of_square
 from genbench.metrics._inputs import enough, point_sets
+from genbench.numerics.moments import variance_of_means
 from genbench.numerics.points import Points
 
 VERSION = 1
@@ -67,7 +68,7 @@ def compute(
     x, y = point_sets(MIN_SAMPLES, sample_features=sample_features, train_features=train_features)
     enough(directions, "sliced_wasserstein: directions", 2)
     squares, of_rows = slices(x, y, unit_vectors(directions, x.d, seed))
-    square, of_directions = float(squares.mean()), float(squares.var(ddof=1)) / directions
+    square, of_directions = float(squares.mean()), variance_of_means(squares)
     stderr = float(np.sqrt(of_directions + of_rows))
     details = {
         "n_samples": len(x),
@@ -125,8 +126,7 @@ class Part:
 
     def linear_variance(self, directions: int) -> float:
         """J: var phi1 / n + var phi2 / m."""
-        means = self.phi1[self.in_x] / directions, self.phi2[self.in_y] / directions
-        return sum(float(phi.var(ddof=1)) / len(phi) for phi in means)
+        return variance_of_means(self.phi1[self.in_x] / directions, self.phi2[self.in_y] / directions)
 
 
 def merged_steps(n: int, m: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -31,10 +31,11 @@ import numpy as np
 from scipy.linalg import eigh
 
 from genbench.errors import GenbenchError
-from genbench.metrics import Measure
+from genbench.metrics import Measure, normal_of_log
 from genbench.metrics._halves import variance
 from genbench.metrics._inputs import point_sets
 from genbench.numerics.directions import directions
+from genbench.numerics.moments import variance_of_means
 from genbench.numerics.points import Points
 
 VERSION = 1
@@ -66,13 +67,10 @@ def compute(sample_features: np.ndarray | Points, q: float | str = 1.0) -> dict[
     details = {"n": len(x), "d": x.d, "q": q if math.isfinite(q) else "inf"}
     if why := _no_interval(len(x), x.d, q):
         return {"vendi": Measure(math.exp(H), "estimate", None, None, f"none: {why}", details=details)}
-    stderr = math.sqrt(_variance(x, q))
-    half = 1.959963984540054 * stderr
     how = "its influence function, corrected from halves"
     how += ", and the delete-one jackknife" if len(x) < MANY * x.d else ""
     method = f"normal for the entropy at this n, by {how}"
-    ci = (math.exp(H - half), math.exp(H + half))
-    return {"vendi": Measure(math.exp(H), "estimate", math.exp(H) * stderr, ci, method, details=details)}
+    return {"vendi": normal_of_log(math.exp(H), math.sqrt(_variance(x, q)), method, details=details)}
 
 
 def _no_interval(n: int, d: int, q: float) -> str:
@@ -86,7 +84,7 @@ def _no_interval(n: int, d: int, q: float) -> str:
 
 def _variance(x: Points, q: float) -> float:
     """Of the entropy H_q."""
-    once = variance(lambda part: float(_entropy(part, q)[1].var(ddof=1) / len(part)), x)
+    once = variance(lambda part: variance_of_means(_entropy(part, q)[1]), x)
     if len(x) >= MANY * x.d:
         return once
     return math.sqrt(once * (len(x) - 1) * left_out(x).var())

@@ -53,6 +53,11 @@ def merge(a: Moments, b: Moments) -> Moments:
     return Moments(n, a.mean + delta * (b.n / n), scatter)
 
 
+def variance_of_means(*samples: np.ndarray) -> float:
+    """The variance of a sum of means of independent samples `[n]`, n >= 2: sum var / n, ddof = 1."""
+    return sum(float(x.var(ddof=1)) / len(x) for x in samples)
+
+
 def _of_block(x: np.ndarray) -> Moments:
     x = x.astype(np.float64)
     mean = x.mean(0)

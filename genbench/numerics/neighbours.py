@@ -27,6 +27,12 @@ TILE = (1024, 2048)  # rows and columns: 8 MiB of float32
 Table = tuple[np.ndarray, np.ndarray]  # squared distances [n, k] float64, indices [n, k]
 
 
+def row_keys(x: np.ndarray) -> list[bytes]:
+    """128-bit hashes of the values of each of n >= 1 rows `[n, ...]`, the same for 0.0 and -0.0."""
+    flat = np.ascontiguousarray(x.reshape(len(x), -1) + 0)  # -0.0 + 0 is 0.0
+    return [hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in flat]
+
+
 class Rows:
     """The distinct rows of a set, and where each occurs.
 
@@ -39,8 +45,7 @@ class Rows:
         if x.ndim != 2 or len(x) == 0:
             raise ValueError(f"expected rows [n, d] with n >= 1, got {list(x.shape)}")
         self.n, self.device = len(x), device
-        # A row's key is a hash of its values; -0.0 + 0 is 0.0.
-        self.keys = [hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in np.ascontiguousarray(x + 0)]
+        self.keys = row_keys(x)
         first: dict[bytes, int] = {}
         self.index = np.array(
             [first.setdefault(key, len(first)) for key in self.keys]
