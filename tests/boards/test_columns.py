@@ -204,7 +204,11 @@ def test_ties_are_decided_by_the_first_frechet_distance_and_then_by_the_name(rec
 
 
 def test_without_a_frechet_distance_names_decide_ties(record):
-    assert any_order([record(m, value=1.0) for m in ("b", "a", "c")]) == ["a", "b", "c"]
+    """And not a metric that was not asked for."""
+    records = [record(m, "is", 1.0) for m in "bac"]
+    assert any_order(records) == ["a", "b", "c"]
+    records += [record(m, "nll", v) for m, v in zip("abc", (3.0, 2.0, 1.0), strict=True)]
+    assert boards(records, "is")[0].models == ["a", "b", "c"]
 
 
 def test_models_without_a_value_are_ranked_among_themselves_by_the_frechet_distance(record, missing):

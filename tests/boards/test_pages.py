@@ -63,20 +63,20 @@ def test_columns_of_text_stand_left_and_columns_of_numbers_right(small, record):
 
 
 def test_footnotes_are_counted_through_the_tables_of_a_dataset_and_anew_in_the_next(record):
-    """30 metrics of 12 models in 3 tables, each cell with a warning of its metric's, in 2 datasets."""
+    """30 metrics of 12 models in 3 tables, in 2 datasets; the cells of two metrics share a warning."""
     other = {"name": "ring8", "split": "test", "sha256": "e", "n": 5, "space": None}
     names = [f"m{i:02}" for i in range(12)]
     records = [
-        record(m, f"metric-{i:02}", warnings=[f"warning {i // 2}"], **changes)
+        record(m, f"metric-{i:02}", warnings=[f"{word} {i // 2}"], **changes)
         for m in names
         for i in range(30)
-        for changes in ({}, {"dataset": other})
+        for word, changes in (("digits", {}), ("ring8", {"dataset": other}))
     ]
     pages = markdown(boards(records)).split("# ")[1:]
-    assert [page.partition("\n")[0] for page in pages] == ["digits", "ring8"]
-    for page in pages:
+    for word, page in zip(("digits", "ring8"), pages, strict=True):
+        assert page.startswith(f"{word}\n")
         assert page.count("| model ") == 3
-        assert re.findall(r"^- \[(\d+)\] (.*)$", page, re.M) == [(str(i + 1), f"warning {i}") for i in range(15)]
+        assert re.findall(r"^- \[(\d+)\] (.*)$", page, re.M) == [(str(i + 1), f"{word} {i}") for i in range(15)]
         first = next(line for line in page.splitlines() if line.startswith("| m00"))
         assert re.findall(r"\[(\d+)\]", first) == [str(i // 2 + 1) for i in range(10)]
         assert set(re.findall(r"±0\.020 \[(\d+)\]", page)) == {str(i + 1) for i in range(15)}
@@ -148,19 +148,19 @@ ROW = {
 
 @pytest.fixture
 def three(record, missing):
-    """The records of two models, the last of them a reference, which stands on top."""
+    """The records of two models, of which the last by name is a reference: it stands on top."""
     card = {"unit": "share"}
     fd = record("b", "fd[pixels]", 12.5, card=card, kind="estimate", stderr=1.5, ci95=(9.5, 15.25), cell_id="abc")
-    return boards([fd, record("b", value=2.0, ci95=None), missing("a", family="reference", cell_id="def")])
+    return boards([fd, record("b", value=2.0, ci95=None), missing("z", family="reference", cell_id="def")])
 
 
 def test_json_and_csv_hold_every_record_in_the_order_of_the_board(three):
     rows = json.loads(as_json(three))
-    assert [(r["model"], r["metric"]) for r in rows] == [("a", "nll"), ("b", "nll"), ("b", "fd[pixels]")]
+    assert [(r["model"], r["metric"]) for r in rows] == [("z", "nll"), ("b", "nll"), ("b", "fd[pixels]")]
     assert rows[2] == ROW
     skipped = {"status": "skipped", "cell_id": "def", "family": "reference", "unit": "bits/dim"}
     empty = dict.fromkeys(("kind", "value", "stderr", "ci95_low", "ci95_high"))
-    assert rows[0] == ROW | empty | skipped | {"model": "a", "metric": "nll"}
+    assert rows[0] == ROW | empty | skipped | {"model": "z", "metric": "nll"}
     assert (rows[1]["value"], rows[1]["ci95_low"], rows[1]["ci95_high"]) == (2.0, None, None)
     read = csv.DictReader(io.StringIO(as_csv(three)))
     assert read.fieldnames == list(ROW)

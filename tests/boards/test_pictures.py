@@ -53,7 +53,8 @@ def test_real_values_are_shown_from_their_least_to_their_largest():
 
 
 def test_a_constant_picture_is_no_division_by_zero():
-    found = pixels(pictures.grid(np.full((1, 1, 8, 8), 2.5, np.float32), Space((1, 8, 8)), 1))
+    with np.errstate(all="raise"):
+        found = pixels(pictures.grid(np.full((1, 1, 8, 8), 2.5, np.float32), Space((1, 8, 8)), 1))
     assert set(np.unique(found)) == {0, 128}
 
 
@@ -111,7 +112,7 @@ def test_a_scatter_shows_samples_and_modes_on_the_axes_of_the_data(drawn):
     centres = np.array([[1.0, 0.0], [0.0, 1.0]])
     data = dataset(Space((2,)), modes=(centres, 0.1))
     reach = 1.25 * np.abs(data.test).max()
-    points = np.array([[0.0, 0.0], [2 * reach, 0.0], [0.0, -2 * reach], [0.5, 0.25]])
+    points = np.array([[0.0, 0.0], [2 * reach, -2 * reach], [0.0, -2 * reach], [0.5, 0.25]])
     pictures.scatter(points, data, "m")
     (axes,) = drawn[0].axes
     np.testing.assert_allclose(axes.collections[0].get_offsets(), points)

@@ -4,7 +4,7 @@ import pytest
 
 from genbench import datasets
 from genbench.boards.columns import boards
-from genbench.catalog import HERE
+from genbench.catalog import HERE, entries
 from genbench.cli import shipped
 from genbench.files import sha256_file
 from genbench.run.records import read_runs
@@ -79,3 +79,18 @@ def test_every_number_says_what_it_is(digits):
             assert record.kind in ("exact", "upper_bound", "lower_bound", "estimate")
             assert record.ci95 is not None or record.ci_method.startswith("none")
             assert record.metric["unit"]
+
+
+@pytest.mark.parametrize("name", ["digits", "digits-samples", "ring8", "tinyshakespeare"])
+def test_a_board_was_measured_by_the_cards_as_they_are(name):
+    """A side, unit or title that changes on a card changes what the published numbers mean."""
+    cards = {
+        output.replace("_", "-"): card | {"version": entry.constants["VERSION"]}
+        for entry in entries("metrics").values()
+        for output, card in entry.constants["OUTPUTS"].items()
+    }
+    for record in read_runs([BOARDS / name]):
+        card = cards[record.metric["name"].partition("[")[0]]
+        unit = card["unit"].replace("/dim", f"/{record.dataset['per']}")
+        said = {field: record.metric[field] for field in ("direction", "unit", "title", "version")}
+        assert said == {field: card[field] for field in ("direction", "title", "version")} | {"unit": unit}
