@@ -65,8 +65,7 @@ def evaluate(
             measure_all(todo, run, device, batch_size, command="genbench.evaluate", pictures=out is not None)
         finally:
             restore(model, before)
-        found = [run.get(cell.id) for cell in todo.cells(source)]
-    return [record for record in found if record is not None]
+        return todo.rows(run)
 
 
 def held(model: Any, name: str) -> Source:

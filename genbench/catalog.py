@@ -96,6 +96,15 @@ class Entry:
         return {}
 
     @property
+    def made_of(self) -> str:
+        """What decides its behaviour: the version that a built-in member declares, the code of one from outside."""
+        if self.origin == "genbench" or self.path is None:
+            return f"version {self.constants.get('VERSION', 1)}"
+        from genbench.models.fingerprint import code_of
+
+        return f"code {code_of(self.path)}"
+
+    @property
     def weights(self) -> Path | None:
         """The safetensors file that ships beside an extractor's source."""
         weights = self.path.with_suffix(".safetensors") if self.path else None
@@ -243,10 +252,10 @@ def load(kind: str, name: str) -> ModuleType:
 
 
 def import_file(path: Path | None) -> ModuleType:
-    """Imports a source file under a name made from its path, once."""
+    """Imports a source file under a name made from its path and its content: once, and again when it has changed."""
     assert path is not None
     path = path.resolve()
-    name = f"genbench_plugin_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    name = f"genbench_plugin_{path.stem}_{hashlib.sha256(str(path).encode() + path.read_bytes()).hexdigest()[:8]}"
     if name not in sys.modules:
         spec = importlib.util.spec_from_file_location(name, path)
         assert spec is not None
@@ -261,11 +270,15 @@ def import_file(path: Path | None) -> ModuleType:
     return sys.modules[name]
 
 
+def trained(name: str) -> Entry:
+    """The member that `genbench train` knows by this name: a baseline, or an extractor trained here."""
+    is_extractor = name in entries("extractors") and name not in entries("baselines")
+    return find("extractors" if is_extractor else "baselines", name)
+
+
 def trainable(name: str) -> ModuleType:
     """The module whose `build` makes the network called `name`: a baseline, or an extractor trained here."""
-    extractors = entries("extractors")
-    is_extractor = name in extractors and name not in entries("baselines")
-    module = load("extractors" if is_extractor else "baselines", name)
+    module = load(trained(name).kind, name)
     if not hasattr(module, "build"):
         raise GenbenchError(f"extractor '{name}' is not trained here", "Its weights come with it or are downloaded.")
     return module

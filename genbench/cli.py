@@ -240,13 +240,12 @@ def run_evaluate(args: argparse.Namespace) -> int:
     run = Run(args.out or Path("runs") / (Path(args.suite).stem if args.suite else dataset.name))
     if args.dry_run:
         for source in sources:
-            left = missing(run, todo.cells(source), args.rerun)
+            left = missing(todo, run, source, args.rerun)
             print(f"{source.name}: {len(left)} of {len(todo.cells(source))} cells to measure")
         return 0
     started = time.monotonic()
     outcome = evaluate(todo, run, args.device, args.batch_size, args.rerun, args.fail_fast, args.line)
-    planned = {cell.id for source in sources for cell in todo.cells(source)}
-    records = [record for record in run.records() if record.cell_id in planned]
+    records = todo.rows(run)
     print(markdown(boards(records, suite.sort, strict=False)), end="")
     if outcome.measured + outcome.failed + outcome.skipped == 0:
         print(f"nothing to measure: all {outcome.kept} cells are in {run.folder}", file=sys.stderr)
@@ -359,21 +358,21 @@ def add_status(p: Parser) -> None:
 def run_status(args: argparse.Namespace) -> int:
     from tabulate import tabulate
 
-    from genbench.run.records import open_run
+    from genbench.run.records import in_rows, open_run
 
     run = open_run(args.run)
-    planned = run.manifest().get("plan", {})
     records = {record.cell_id: record for record in run.records()}
     rows: dict[str, dict[str, int]] = {}
-    for cell_id, cell in planned.items():
-        status = records[cell_id].status if cell_id in records else "missing"
-        row = rows.setdefault(cell["model"], {"ok": 0, "skipped": 0, "error": 0, "missing": 0})
-        row[status] = row.get(status, 0) + 1
+    for planned in run.manifest().get("rows", {}).values():
+        row = rows.setdefault(planned["name"], {"ok": 0, "skipped": 0, "error": 0, "missing": 0})
+        for cell_id in planned["cells"]:
+            status = records[cell_id].status if cell_id in records else "missing"
+            row[status] = row.get(status, 0) + 1
     headers = ["model", "ok", "skipped", "error", "missing"]
     print(
         tabulate([[model, *(row[h] for h in headers[1:])] for model, row in rows.items()], headers, tablefmt="simple")
     )
-    for record in records.values():
+    for record in in_rows([run]):
         if record.status == "error" and record.error:
             where = f"{record.model['name']}, {record.metric['name']}"
             print(f"error: {where}: {record.error['type']}: {record.error['message']}", file=sys.stderr)

@@ -1,11 +1,13 @@
-"""Files on disk: their hash, and writing all of one or nothing."""
+"""Content and files: keys of what is equal, and writing all of a file or nothing."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 
 def sha256_file(path: Path) -> str:
@@ -27,3 +29,13 @@ def write_atomically(path: Path, data: bytes) -> None:
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+def canonical(content: Any) -> str:
+    """JSON with sorted keys and no spaces: equal content, equal text."""
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def content_key(content: Any) -> str:
+    """The first 16 hex digits of sha256 over canonical JSON."""
+    return hashlib.sha256(canonical(content).encode()).hexdigest()[:16]

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 
 from genbench import catalog
 from genbench.errors import unknown
-from genbench.run.records import Record, canonical
+from genbench.files import canonical
+from genbench.run.records import Record
 
 ARROWS = {"lower": "↓", "higher": "↑", "none": ""}
 UNITS: dict[str, bool] = catalog.literals(catalog.HERE / "metrics" / "__init__.py")["UNITS"]  # without importing scipy

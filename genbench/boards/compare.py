@@ -19,7 +19,7 @@ from tabulate import tabulate
 from genbench.boards.columns import column_key
 from genbench.errors import GenbenchError, unknown
 from genbench.metrics import mean
-from genbench.run.records import Record, Run, open_run
+from genbench.run.records import Record, Run, in_rows, open_run
 from genbench.space import Space
 
 Z = 1.959963984540054
@@ -56,7 +56,7 @@ def side(text: str) -> tuple[Run, dict[str, list[Record]]]:
     path, _, model = text.partition(":")
     run = open_run(Path(path))
     by_model: dict[str, list[Record]] = {}
-    for record in run.records():
+    for record in in_rows([run]):
         by_model.setdefault(record.model["name"], []).append(record)
     if not model:
         return run, by_model

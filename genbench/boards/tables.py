@@ -105,7 +105,7 @@ def table(b: Board, notes: Notes) -> tuple[list[str], list[list[str]]]:
 def legend(b: Board) -> list[str]:
     """What the signs mean, and under which protocol the numbers were measured."""
     records = [r for c in b.columns for r in c.records.values()]
-    n = sorted({r.dataset["n"] for r in records})
+    n = sorted({r.dataset["n"] for r in records} - {None})
     samples = sorted({r.protocol["n_samples"] for r in records if "n_samples" in r.protocol})
     seeds = sorted({r.protocol["seed"] for r in records if "seed" in r.protocol})
     devices = sorted({f"{r.env['device']}, {r.env['threads']} threads" for r in records})

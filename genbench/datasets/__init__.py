@@ -74,6 +74,17 @@ class Dataset:
     def n_classes(self) -> int:
         return int(self.labels["train"].max()) + 1 if self.labels else 0
 
+    @property
+    def identity(self) -> dict[str, object]:
+        """What of the data decides values: the content, the modes, and what one dimension is called."""
+        found: dict[str, object] = {"name": self.name, "sha256": self.sha256, "per": self.value}
+        if self.modes is not None:
+            centres, sd = self.modes
+            digest = hashlib.sha256(f"{np.shape(centres)} {float(sd)!r}".encode())
+            digest.update(np.ascontiguousarray(centres, np.float64).tobytes())
+            found["modes"] = digest.hexdigest()
+        return found
+
     @cached_property
     def sha256(self) -> str:
         """Of the space, and of every split with its labels."""

@@ -37,6 +37,7 @@ class Extractor:
         weights: sha256 of the file of weights, None where there is none.
         between: the features of images between the levels, float64 `[n, *shape]` -> `[n, d]`, None where it
             can see levels only.
+        pinned: whether `sha256` is of all that decides the features; if not, none are used again.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Extractor:
     extract: Callable[[np.ndarray], Features]
     weights: str | None = None
     between: Callable[[Tensor], Tensor] | None = None
+    pinned: bool = True
 
     def __call__(
         self, x: np.ndarray, batch_size: int = ROWS, keep: Keep = afresh, progress: Progress = silent

@@ -3,8 +3,9 @@
     images [n, *shape], raw values of the space -> features [n, d], or (features, logits [n, classes])
 
 The function takes and gives NumPy arrays (or gives torch tensors), one batch at a time, and has to
-treat every image by itself. Its identity is the source file and the name; what else it reads, it
-has to answer for.
+treat every image by itself. It is known by its code, its name and its state, as a model in code is: a
+`torch.nn.Module` by its parameters and buffers; a plain function by the `version` that it declares
+(`embed.version = 1`), without which nothing that was measured with it is used again, since nobody knows what it reads.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 from genbench.errors import GenbenchError
 from genbench.features import Extractor, Features, identity, no_weights
 from genbench.models.adapters.code import code_object, hash_code
+from genbench.models.fingerprint import state_of
 
 
 def extractor(spec: str, weights: Path | None = None) -> Extractor:
@@ -27,7 +29,7 @@ def extractor(spec: str, weights: Path | None = None) -> Extractor:
     """
     name = spec.rpartition(":")[2]
     no_weights(name, weights)
-    sha256 = identity(hash_code(spec), name)
+    code = hash_code(spec)
     try:
         function = code_object(spec)
     except GenbenchError:
@@ -44,7 +46,10 @@ def extractor(spec: str, weights: Path | None = None) -> Extractor:
         features, logits = found if isinstance(found, tuple) and len(found) == 2 else (found, None)
         return matrix(features, name), None if logits is None else matrix(logits, name)
 
-    return Extractor(name, sha256, f"raw values of the space, as {name}() takes them", extract)
+    state = state_of(function)
+    sha256 = identity(code, name, state or "")
+    pinned = state is not None
+    return Extractor(name, sha256, f"raw values of the space, as {name}() takes them", extract, pinned=pinned)
 
 
 def matrix(values: Any, name: str) -> np.ndarray:

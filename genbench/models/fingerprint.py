@@ -165,12 +165,12 @@ def pieces(value: Any, torch: Any, seen: dict[int, int]) -> Iterator[bytes]:
     elif isinstance(value, list | tuple | dict | set | frozenset):
         yield from container_pieces(value, torch, seen)
     elif isinstance(value, torch.nn.Module):
-        yield f"module {type(value).__module__}.{type(value).__qualname__}\0".encode()
+        yield f"module {type(value).__qualname__}\0".encode()
         yield from pieces(vars(value), torch, seen)
     elif isinstance(value, type) or is_plain_function(value):
-        yield f"name {value.__module__}.{value.__qualname__}\0".encode()
+        yield f"name {value.__qualname__}\0".encode()
     elif hasattr(value, "__dataclass_fields__"):
-        yield f"dataclass {type(value).__module__}.{type(value).__qualname__}\0".encode()
+        yield f"dataclass {type(value).__qualname__}\0".encode()
         for name in value.__dataclass_fields__:
             yield from pieces(getattr(value, name), torch, seen)
     else:

@@ -334,7 +334,9 @@ def train(
             other settings.
     """
     device, values = torch.device(device), {}
-    resume = Resume(out.with_name(out.name + ".resume"), [name, dataset.sha256, asdict(preset), seed])
+    resume = Resume(
+        out.with_name(out.name + ".resume"), [name, catalog.trained(name).made_of, dataset.sha256, asdict(preset), seed]
+    )
     with torch.random.fork_rng():
         torch.manual_seed(derive(seed, "init"))
         model: Any = catalog.build(name, dataset.space, preset.options).to(device)

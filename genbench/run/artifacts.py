@@ -24,11 +24,12 @@ from genbench.blocks import Arrays, Keep, Progress
 from genbench.datasets import Dataset
 from genbench.errors import Unavailable
 from genbench.features import Extractor
+from genbench.files import content_key
 from genbench.models.adapters import Source
 from genbench.models.capabilities import n_classes
 from genbench.models.fixed import FixedSamples, TrueData
 from genbench.run.protocol import Protocol
-from genbench.run.records import Run, content_key
+from genbench.run.records import Run
 from genbench.space import Space
 
 if TYPE_CHECKING:
@@ -201,8 +202,11 @@ class Context:
             "protocol": {name: getattr(plan.protocol, name) for name in declared.fields},
             "extractor": plan.extractors[self.name] if declared.extracted and self.name else None,
             "model": None if declared.asks == DATA else of.source.identity,
-            "dataset": plan.dataset.sha256,
+            "dataset": plan.dataset.identity,
         }
+        whole = declared.asks == DATA or of.source.pinned
+        if not (whole and (not declared.extracted or self.name not in plan.unpinned)):
+            identity["nonce"] = plan.nonce  # of this call: what decides the arrays is not all known
         key = content_key(identity)
         if declared.asks != DATA:
             of.keys[self.need, self.name] = key

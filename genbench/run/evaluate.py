@@ -24,6 +24,7 @@ from genbench import catalog
 from genbench.environment import environment
 from genbench.errors import GenbenchError, Unavailable
 from genbench.features import Extractor
+from genbench.files import content_key
 from genbench.metrics import Measure
 from genbench.models.adapters import Source, public_path
 from genbench.models.fixed import FixedSamples
@@ -47,8 +48,8 @@ class Outcome:
         self.failed += record.status == "error"
 
 
-def missing(run: Run, cells: list[Cell], rerun: str) -> list[Cell]:
-    """The cells to measure: `only-missing` (no record that is ok or skipped), `failed`, `always`, `never`."""
+def missing(todo: Plan, run: Run, source: Source, rerun: str) -> list[Cell]:
+    """The cells of a model to measure: `only-missing` (no record that may stand), `failed`, `always`, `never`."""
 
     def wanted(cell: Cell) -> bool:
         if rerun in ("always", "never"):
@@ -56,9 +57,30 @@ def missing(run: Run, cells: list[Cell], rerun: str) -> list[Cell]:
         record = run.get(cell.id)
         if record is None:
             return rerun == "only-missing"
-        return record.status not in DONE
+        return record.status not in DONE or (rerun == "only-missing" and not todo.reusable(cell))
 
-    return [cell for cell in cells if wanted(cell)]
+    return [cell for cell in todo.cells(source) if wanted(cell)]
+
+
+def work_of(todo: Plan, run: Run, rerun: str) -> list[tuple[Source, list[Cell]]]:
+    """What there is to measure of each model; a value that two rows show is measured once."""
+    work, taken = [], set()
+    for source in todo.sources:
+        cells = [cell for cell in missing(todo, run, source, rerun) if cell.id not in taken]
+        taken |= {cell.id for cell in cells}
+        work.append((source, cells))
+    return work
+
+
+def say_unpinned(todo: Plan) -> None:
+    """Warns of what is measured anew in every call, and says how that can be helped."""
+    names = [source.name for source in todo.sources if not source.pinned]
+    for name in [*names, *sorted(todo.unpinned)]:
+        warnings.warn(
+            f"{name}: what decides its values is not all known (code, parameters and buffers are, files that it reads "
+            "and closures are not), so nothing measured of it is used again; a `version` attribute would be trusted",
+            stacklevel=2,
+        )
 
 
 @dataclass
@@ -106,10 +128,12 @@ def evaluate(
         KeyboardInterrupt: finished records and blocks are kept; the same call goes on from there.
     """
     outcome = Outcome()
-    work = [(source, missing(run, todo.cells(source), rerun)) for source in todo.sources]
+    say_unpinned(todo)
+    work = work_of(todo, run, rerun)
     total = sum(len(cells) for _, cells in work)
     outcome.kept = sum(len(todo.cells(source)) for source in todo.sources) - total
     if total == 0:
+        run.write_rows(rows_of(todo))
         return outcome
     device = pick_device(device)
     env = environment(device)
@@ -229,7 +253,7 @@ def measure(artifacts: Artifacts, job: Job, cells: list[Cell], bench: Bench) -> 
         except Exception as reason:
             status, error = "error", describe_error(reason, phase)
     noted = [str(w.message) for w in caught if issubclass(w.category, UserWarning | RuntimeWarning)]
-    dataset, limit = artifacts.plan.dataset, artifacts.plan.protocol.limit
+    dataset, limit, limited = artifacts.plan.dataset, artifacts.plan.protocol.limit, "limit" in job.fields
     frame = Record(
         cell_id="",
         run_id=bench.run_id,
@@ -239,13 +263,13 @@ def measure(artifacts: Artifacts, job: Job, cells: list[Cell], bench: Bench) -> 
             "name": dataset.name,
             "split": "test",
             "sha256": dataset.sha256,
-            "n": len(dataset.test[:limit]),
+            "n": len(dataset.test[:limit]) if limited else None,  # of the test set only what the metric used
             "space": dataset.space.to_dict(),
             "per": dataset.value,
         },
         metric={},
         protocol={},
-        complete=limit is None or limit >= len(dataset.test),
+        complete=not limited or limit is None or limit >= len(dataset.test),
         arrays=artifacts.arrays_of(job.needs, job.extractor),
         timing={
             "phases_s": {name: round(s, 6) for name, s in artifacts.phases.items()},
@@ -305,9 +329,19 @@ def manifest(todo: Plan, run_id: str, env: dict[str, Any], command: str) -> dict
         "dataset": {"name": todo.dataset.name, "sha256": todo.dataset.sha256, "licence": todo.dataset.licence},
         "protocol": asdict(todo.protocol),
         "extractors": {public_path(name): sha256 for name, sha256 in todo.extractors.items()},
-        "plan": {
-            cell.id: {"model": source.name, "metric": cell.job.label(cell.output)}
-            for source in todo.sources
-            for cell in todo.cells(source)
-        },
+        "rows": rows_of(todo),
+    }
+
+
+def rows_of(todo: Plan) -> dict[str, dict[str, Any]]:
+    """The rows that a call plans, for the manifest: a name, the model it means, and the cells."""
+    return {
+        content_key([source.name, source.key]): {
+            "name": source.name,
+            "model": source.key,
+            "planned": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "training_seed": source.training_seed,
+            "cells": {cell.id: cell.job.label(cell.output) for cell in todo.cells(source)},
+        }
+        for source in todo.sources
     }

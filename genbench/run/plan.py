@@ -5,6 +5,7 @@ suite (dataset, metrics, protocol) x sources -> cells, each with the id of its r
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,11 +15,11 @@ from typing import Any
 from genbench import catalog, features
 from genbench.datasets import Dataset
 from genbench.errors import GenbenchError, unknown
-from genbench.files import sha256_file
+from genbench.files import content_key, sha256_file
 from genbench.models.adapters import Source
 from genbench.run.artifacts import ARTIFACTS
 from genbench.run.protocol import Protocol, Suite
-from genbench.run.records import PROTOCOL_VERSION, content_key
+from genbench.run.records import PROTOCOL_VERSION, Record, Run, named
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,8 @@ class Plan:
     sources: list[Source]
     extractors: dict[str, str]  # name -> sha256
     weights: dict[str, Path] = field(default_factory=dict)  # name -> file, where one was named
+    unpinned: frozenset[str] = frozenset()  # extractors of which nobody knows what decides their features
+    nonce: str = field(default_factory=lambda: secrets.token_hex(16))  # in place of what nobody knows
 
     def cells(self, source: Source) -> list[Cell]:
         return [Cell(source, job, o, self.identity(source, job, o)) for job in self.jobs for o in job.outputs]
@@ -112,12 +115,31 @@ class Plan:
         """What the value depends on, and nothing else: no device, no paths, no dates."""
         return {
             "model": source.identity,
-            "dataset": {"name": self.dataset.name, "sha256": self.dataset.sha256, "split": "test"},
-            "metric": {"name": output, "version": job.entry.constants["VERSION"], "params": job.params},
+            "dataset": {**self.dataset.identity, "split": "test"},
+            "metric": {
+                "name": output,
+                "version": job.entry.constants["VERSION"],
+                "params": job.params,
+                **({} if job.entry.origin == "genbench" else {"made_of": job.entry.made_of}),
+            },
             "extractor": self.extractors[job.extractor] if job.extractor else None,
-            "protocol": {name: getattr(self.protocol, name) for name in sorted(job.fields | {"dtype"})},
+            "protocol": {name: getattr(self.protocol, name) for name in sorted(job.fields)},
             "protocol_version": PROTOCOL_VERSION,
         }
+
+    def reusable(self, cell: Cell) -> bool:
+        """Whether a value that an earlier call measured may stand: all that it was made of is known, and the same."""
+        return cell.source.pinned and cell.job.extractor not in self.unpinned
+
+    def rows(self, run: Run) -> list[Record]:
+        """What the run has of the planned cells, under the names of the planned models."""
+        found = {cell.id: run.get(cell.id) for source in self.sources for cell in self.cells(source)}
+        return [
+            named(record, source.name)
+            for source in self.sources
+            for cell in self.cells(source)
+            if (record := found[cell.id]) is not None
+        ]
 
 
 def plan(suite: Suite, dataset: Dataset, sources: list[Source], weights: dict[str, Path] | None = None) -> Plan:
@@ -152,11 +174,26 @@ def plan(suite: Suite, dataset: Dataset, sources: list[Source], weights: dict[st
             raise GenbenchError(f"no metric uses extractor '{name}', for which weights are given", "Leave them out.")
         if not path.is_file():
             raise GenbenchError(f"no weights at {path}, for extractor '{name}'", "Check the path.")
-    extractors = {name: extractor_hash(name, dataset, weights.get(name)) for name in sorted(used)}
-    return Plan(dataset, suite.protocol, todo, sources, extractors, weights)
+    known = {name: extractor_hash(name, dataset, weights.get(name)) for name in sorted(used)}
+    hashes = {name: sha256 for name, (sha256, _) in known.items()}
+    unpinned = frozenset(name for name, (_, pinned) in known.items() if not pinned)
+    return Plan(dataset, suite.protocol, todo, unique(sources), hashes, weights, unpinned)
 
 
-def extractor_hash(name: str, dataset: Dataset, weights: Path | None = None) -> str:
-    """sha256 of weights in the place of those that ship, which needs no torch, else what the extractor says itself."""
-    shipped = None if ":" in name else catalog.find("extractors", name).weights
-    return sha256_file(weights or shipped) if shipped else features.load(name, dataset.space, weights).sha256
+def unique(sources: list[Source]) -> list[Source]:
+    """Each name once: the same model given twice under one name is one row."""
+    return list({source.name: source for source in sources}.values())
+
+
+def extractor_hash(name: str, dataset: Dataset, weights: Path | None = None) -> tuple[str, bool]:
+    """What decides an extractor's features, as a sha256, and whether that is all that does.
+
+    Of weights in the place of those that ship it is that of the file, which needs no torch; else what the extractor
+    says itself; with the code of one from outside.
+    """
+    if ":" in name:
+        found = features.load(name, dataset.space, weights)
+        return found.sha256, found.pinned
+    entry = catalog.find("extractors", name)
+    own = sha256_file(weights or entry.weights) if entry.weights else features.load(name, dataset.space, weights).sha256
+    return (own if entry.origin == "genbench" else features.identity(own, entry.made_of)), True

@@ -42,7 +42,6 @@ class Protocol:
     step: float = 1e-4
     path: str = "slerp"
     limit: int | None = None
-    dtype: str = "float32"
 
     def __post_init__(self) -> None:
         for name in ("n_samples", "block_size", "k", "temperatures", "chains", "leapfrog", "simulated", "limit"):

@@ -1,6 +1,6 @@
 """A record is one measured number with everything needed to believe and to repeat it; a run is a folder of records.
 
-RUN/manifest.json           written first: environment, command, protocol, the cells that are planned
+RUN/manifest.json           written first: environment, command, protocol, the rows and the cells that are planned
 RUN/cells/<cell_id>.json    one record each, written whole or not at all
 RUN/arrays/<key>.npz        samples, features and log-likelihoods, by content key
 RUN/arrays/<key>.blocks/    those of them that are not finished, block by block
@@ -9,7 +9,6 @@ RUN/pictures/               samples of every model
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import math
@@ -17,7 +16,7 @@ import re
 import shutil
 import zipfile
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,21 +24,11 @@ import numpy as np
 
 from genbench.blocks import Arrays
 from genbench.errors import GenbenchError
-from genbench.files import write_atomically
+from genbench.files import content_key, write_atomically
 
-SCHEMA_VERSION = 1
-PROTOCOL_VERSION = 1
+SCHEMA_VERSION = 2  # 1 held the name of the row, which the manifest has now
+PROTOCOL_VERSION = 2
 DONE = ("ok", "skipped")
-
-
-def canonical(content: Any) -> str:
-    """JSON with sorted keys and no spaces: equal content, equal text."""
-    return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
-def content_key(content: Any) -> str:
-    """The first 16 hex digits of sha256 over canonical JSON."""
-    return hashlib.sha256(canonical(content).encode()).hexdigest()[:16]
 
 
 def slug(name: str) -> str:
@@ -135,10 +124,20 @@ class Run:
                 "Free some space or choose another folder with -o; finished records are kept, and a rerun goes on.",
             ) from error
 
+    def write_rows(self, rows: dict[str, dict[str, Any]]) -> None:
+        """Adds rows to the manifest of a call that measures nothing, if it has not planned them already."""
+        before = self.manifest()
+        known = before.get("rows", {})
+        if any(key not in known or row["cells"].keys() - known[key]["cells"].keys() for key, row in rows.items()):
+            self.write_manifest({**before, "rows": rows})
+
     def write_manifest(self, manifest: dict[str, Any]) -> None:
-        """Writes the manifest; cells planned by earlier calls into the same folder stay planned."""
-        plan = {**self.manifest().get("plan", {}), **manifest["plan"]}
-        text = json.dumps({**manifest, "plan": plan}, indent=1, sort_keys=True)
+        """Writes the manifest; rows and cells planned by earlier calls into the same folder stay planned."""
+        rows = self.manifest().get("rows", {})
+        for key, row in manifest["rows"].items():
+            cells = {**rows.get(key, {}).get("cells", {}), **row["cells"]}
+            rows[key] = {**row, "cells": cells}
+        text = json.dumps({**manifest, "rows": rows}, indent=1, sort_keys=True)
         self.write(self.folder / "manifest.json", text.encode() + b"\n")
 
     def manifest(self) -> dict[str, Any]:
@@ -187,6 +186,49 @@ class Run:
             return None
 
 
+def named(record: Record, name: str) -> Record:
+    """The record under the name of a row: on disk it has none, since one model may have several."""
+    return replace(record, model={**record.model, "name": name})
+
+
+def in_rows(runs: Iterable[Run]) -> list[Record]:
+    """The records of several runs, each under the name of every row that shows it; of one measured twice, the later.
+
+    A row is a model *and* the name that it was given. Where one name was given to several models of one dataset, the
+    latest has it, and the others have the beginning of their keys beside it.
+    """
+    latest: dict[tuple[str, str, str], str] = {}  # when a dataset, name and model were last planned together
+    found: dict[tuple[str, str, str], Record] = {}  # by model, name and cell
+    for run in runs:
+        rows = list(run.manifest().get("rows", {}).values())
+        for record in run.records():
+            key = model_key(record)
+            mine = [(row["name"], row["planned"]) for row in rows if row["model"] == key]
+            if not mine:  # a record of version 0.1 has its name in itself
+                mine = [(record.model.get("name", record.model.get("source", "model")), record.ended)]
+            for name, planned in mine:
+                at = (record.dataset["name"], name, key)
+                latest[at] = max(latest.get(at, ""), planned)
+                if (old := found.get((key, name, record.cell_id))) is None or old.ended <= record.ended:
+                    found[key, name, record.cell_id] = record
+    named_so: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for (dataset, name, key), planned in latest.items():
+        named_so.setdefault((dataset, name), []).append((planned, key))
+
+    def label(record: Record, name: str, key: str) -> str:
+        _, owner = max(named_so[record.dataset["name"], name])
+        return name if key == owner else f"{name} [{key[:6]}]"
+
+    return [named(record, label(record, name, key)) for (key, name, _), record in found.items()]
+
+
+def model_key(record: Record) -> str:
+    """What the model of a record is known by; of a record of version 0.1, the key that its fields give."""
+    if "key" in record.model:
+        return record.model["key"]
+    return content_key([record.model.get(name) for name in ("sha256", "adapter", "args")])
+
+
 def open_run(path: Path) -> Run:
     """An existing run.
 
@@ -200,10 +242,5 @@ def open_run(path: Path) -> Run:
 
 
 def read_runs(paths: Iterable[Path]) -> list[Record]:
-    """The records of several runs; of one cell measured twice, the later."""
-    found: dict[str, Record] = {}
-    for path in paths:
-        for record in open_run(path).records():
-            if record.cell_id not in found or found[record.cell_id].ended <= record.ended:
-                found[record.cell_id] = record
-    return list(found.values())
+    """The records of the runs in these folders, by the rows they stand in."""
+    return in_rows(open_run(path) for path in paths)

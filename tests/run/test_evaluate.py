@@ -16,7 +16,7 @@ from genbench.models.adapters import parse
 from genbench.run.evaluate import evaluate
 from genbench.run.plan import Plan, jobs, plan
 from genbench.run.protocol import Protocol, Suite
-from genbench.run.records import Run
+from genbench.run.records import Run, in_rows
 
 METRICS = ("nll", "fd", "precision", "copies")
 PROTOCOL = Protocol(n_samples=60, block_size=20, limit=80)
@@ -33,7 +33,7 @@ def planned(digits, *specs, metrics=METRICS, protocol=PROTOCOL) -> Plan:
 
 
 def values(run: Run) -> dict:
-    return {(r.model["name"], r.metric["name"]): r.value for r in run.records()}
+    return {(r.model["name"], r.metric["name"]): r.value for r in in_rows([run])}
 
 
 def code(tmp_path, body: str) -> str:
@@ -61,7 +61,7 @@ def test_every_cell_becomes_a_record_that_says_what_it_is(tmp_path, digits, pixe
     assert record.stderr > 0
     assert record.ci95[0] < record.value < record.ci95[1]
     assert record.metric["extractor_sha256"] == todo.extractors["digits-cnn"]
-    assert record.protocol == {"n_samples": 60, "seed": 0, "block_size": 20, "dtype": "float32"}
+    assert record.protocol == {"n_samples": 60, "seed": 0, "block_size": 20}
     nll = next(r for r in run.records() if r.metric["name"] == "nll")
     assert (nll.kind, nll.metric["unit"], nll.dataset["n"], nll.complete) == ("exact", "bits/dim", 80, False)
 

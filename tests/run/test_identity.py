@@ -11,13 +11,14 @@ import pytest
 import torch
 
 from genbench import catalog, datasets
+from genbench.files import content_key
 from genbench.models.adapters import Source, parse
 from genbench.models.adapters.object import held
 from genbench.run import plan as planning
 from genbench.run.artifacts import ARTIFACTS, DATA, Artifacts, Context
 from genbench.run.plan import Plan, jobs, plan
 from genbench.run.protocol import Protocol, Suite
-from genbench.run.records import Run, content_key
+from genbench.run.records import Run
 from genbench.space import Space
 
 # Another value of every field of a protocol, so that a new field makes these tests fail until it is varied too.
@@ -35,7 +36,6 @@ OTHER = dict(
     step=1e-3,
     path="lerp",
     limit=9,
-    dtype="float64",
 )
 SMALL = Protocol(
     n_samples=20, block_size=10, k=2, rtol=1e-1, temperatures=3, chains=2, leapfrog=1, simulated=4, limit=6
@@ -92,16 +92,15 @@ SOURCE = Source("name", "checkpoint", "what", "0" * 64, "family", 7, {"a": 1})
 # --- Cells
 
 
-@pytest.mark.parametrize("field", [f.name for f in fields(Protocol)])
-@pytest.mark.parametrize("metric", catalog.names("metrics"))
-def test_a_cell_depends_on_a_field_of_the_protocol_exactly_if_an_artifact_it_needs_does(metric, field, digits):
-    job = jobs([metric], "digits-cnn", {})[0]
-    declared = {name for need in job.needs for name in ARTIFACTS[need].fields} | {"dtype"}
-    ids = [
-        Plan(digits, protocol, [job], [SOURCE], {"digits-cnn": "e"}).cells(SOURCE)[0].id
-        for protocol in (SMALL, replace(SMALL, **{field: OTHER[field]}))
-    ]
-    assert (ids[0] != ids[1]) == (field in declared)
+@pytest.mark.parametrize("job", jobs(catalog.names("metrics"), "digits-cnn", {}), ids=lambda job: job.metric)
+def test_a_cell_depends_on_a_field_of_the_protocol_exactly_if_an_artifact_it_needs_does(job, digits):
+    def cell_id(protocol: Protocol) -> str:
+        return Plan(digits, protocol, [job], [SOURCE], {"digits-cnn": "e"}).cells(SOURCE)[0].id
+
+    declared = {name for need in job.needs for name in ARTIFACTS[need].fields}
+    varied = {name for name, other in OTHER.items() if cell_id(replace(SMALL, **{name: other})) != cell_id(SMALL)}
+    assert varied == declared
+    assert set(OTHER) == {f.name for f in fields(Protocol)}
 
 
 CHANGES = {
@@ -111,6 +110,9 @@ CHANGES = {
     "an argument's name": lambda t: replace(t, sources=[replace(SOURCE, args={"b": 1})]),
     "no arguments": lambda t: replace(t, sources=[replace(SOURCE, args={})]),
     "the dataset's name": lambda t: replace(t, dataset=replace(t.dataset, name="other")),
+    "what else it is made of": lambda t: replace(t, sources=[replace(SOURCE, made_of={"baseline": "version 2"})]),
+    "the dataset's modes": lambda t: replace(t, dataset=replace(t.dataset, modes=(np.zeros((1, 64)), 1.0))),
+    "what a dimension is called": lambda t: replace(t, dataset=replace(t.dataset, value="char")),
     "the dataset's content": lambda t: replace(t, dataset=replace(t.dataset, test=t.dataset.test[::-1])),
     "a parameter of the metric": lambda t: replace(t, jobs=[replace(j, params={**j.params, "x": 1}) for j in t.jobs]),
     "the extractor's hash": lambda t: replace(t, extractors={"digits-cnn": "other"}),
@@ -155,10 +157,10 @@ def test_an_id_is_the_hash_of_the_whole_identity_in_canonical_json(digits):
     cell = planned(digits, SOURCE, metrics=("nll",)).cells(SOURCE)[0]
     version = cell.job.entry.constants["VERSION"]
     text = (
-        f'{{"dataset":{{"name":"digits","sha256":"{digits.sha256}","split":"test"}},"extractor":null,'
+        f'{{"dataset":{{"name":"digits","per":"dim","sha256":"{digits.sha256}","split":"test"}},"extractor":null,'
         f'"metric":{{"name":"nll","params":{{}},"version":{version}}},'
         f'"model":{{"adapter":"checkpoint","args":{{"a":1}},"sha256":"{"0" * 64}"}},'
-        '"protocol":{"block_size":10,"dtype":"float32","k":2,"limit":6,"seed":0},"protocol_version":1}'
+        '"protocol":{"block_size":10,"k":2,"limit":6,"seed":0},"protocol_version":2}'
     )
     assert cell.id == hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -176,14 +178,13 @@ def key_of(todo: Plan, need: str, tmp_path) -> str:
     return keys[0]
 
 
-@pytest.mark.parametrize("field", [f.name for f in fields(Protocol)])
 @pytest.mark.parametrize("need", ARTIFACTS)
-def test_arrays_are_kept_by_the_fields_that_are_declared(need, field, digits, tmp_path):
-    keys = [
-        key_of(planned(digits, SOURCE, protocol=protocol), need, tmp_path)
-        for protocol in (SMALL, replace(SMALL, **{field: OTHER[field]}))
-    ]
-    assert (keys[0] != keys[1]) == (field in ARTIFACTS[need].fields)
+def test_arrays_are_kept_by_the_fields_that_are_declared(need, digits, tmp_path):
+    base = planned(digits, SOURCE, metrics=("fd",))
+    before = key_of(base, need, tmp_path)
+    others = {name: replace(base, protocol=replace(SMALL, **{name: other})) for name, other in OTHER.items()}
+    varied = {name for name, todo in others.items() if key_of(todo, need, tmp_path) != before}
+    assert varied == set(ARTIFACTS[need].fields)
 
 
 @pytest.mark.parametrize("need", ARTIFACTS)
@@ -319,20 +320,21 @@ def test_code_is_known_by_its_content(tmp_path, digits):
 
 def test_a_model_in_memory_is_known_by_its_weights_and_buffers_and_code(digits):
     model = small("vae", digits.space)
-    before = held(model).sha256
-    assert held(model, "other name").sha256 == before
+    before = held(model).key
+    assert held(model, "other name").key == before
     with torch.no_grad():
         next(model.parameters()).view(-1)[0] += 1e-6
-    assert held(model).sha256 != before
+    assert held(model).key != before
     model.register_buffer("extra", torch.zeros(1))
-    with_buffer = held(model).sha256
+    with_buffer = held(model).key
     model.extra += 1
-    assert held(model).sha256 != with_buffer
+    assert held(model).key != with_buffer
 
     class Plain:
         space = digits.space
 
-    assert held(Plain()).sha256 != held(Plain()).sha256  # nobody knows what decides its values
+    assert not held(Plain()).pinned  # nobody knows what decides its values
+    assert held(model).pinned
 
 
 @pytest.mark.parametrize("split", datasets.SPLITS)
@@ -353,16 +355,17 @@ def test_the_space_is_in_a_datasets_hash(digits):
 def test_an_extractor_in_code_is_known_by_file_and_name(tmp_path, digits):
     path = tmp_path / "e.py"
     path.write_text("def f(x): return x.reshape(len(x), -1)\ndef g(x): return x.reshape(len(x), -1)\n")
-    hashes = {planning.extractor_hash(f"{path}:{name}", digits) for name in "fg"}
+    hashes = {planning.extractor_hash(f"{path}:{name}", digits)[0] for name in "fg"}
     assert len(hashes) == 2
     other = tmp_path / "other.py"
-    other.write_text(path.read_text() + "\n# changed\n")
-    assert planning.extractor_hash(f"{other}:f", digits) not in hashes
+    other.write_text(path.read_text() + "\nW = 1\n")
+    assert planning.extractor_hash(f"{other}:f", digits)[0] not in hashes
 
 
 def test_weights_in_the_place_of_those_that_ship_are_another_extractor(tmp_path, digits):
     shipped = catalog.find("extractors", "digits-cnn").weights
     copy = tmp_path / "w.safetensors"
     copy.write_bytes(shipped.read_bytes() + b" ")
-    assert planning.extractor_hash("digits-cnn", digits) == hashlib.sha256(shipped.read_bytes()).hexdigest()
-    assert planning.extractor_hash("digits-cnn", digits, copy) == hashlib.sha256(copy.read_bytes()).hexdigest()
+    for given, read in ((None, shipped), (copy, copy)):
+        expected = hashlib.sha256(read.read_bytes()).hexdigest()
+        assert planning.extractor_hash("digits-cnn", digits, given) == (expected, True)

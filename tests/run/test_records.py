@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from genbench.errors import GenbenchError
-from genbench.run.records import Record, Run, canonical, content_key, open_run, read_runs, slug
+from genbench.files import canonical, content_key
+from genbench.run.records import Record, Run, open_run, read_runs, slug
 
 
 def record(**changes):
@@ -70,11 +71,17 @@ def test_arrays_come_back_or_are_missing(tmp_path):
     assert run.get_arrays("key") is None
 
 
+def row(name, model, planned="2026-01-01", **cells):
+    return {"name": name, "model": model, "planned": planned, "cells": cells}
+
+
 def test_a_plan_grows_when_a_run_is_used_again(tmp_path):
     run = Run(tmp_path / "run")
-    run.write_manifest({"plan": {"a": 1}})
-    run.write_manifest({"plan": {"b": 2}})
-    assert run.manifest()["plan"] == {"a": 1, "b": 2}
+    run.write_manifest({"rows": {"x": row("m", "k", a="nll")}})
+    run.write_manifest({"rows": {"x": row("m", "k", "2026-02-01", b="fd"), "y": row("n", "l", c="fd")}})
+    rows = run.manifest()["rows"]
+    assert rows["x"] == row("m", "k", "2026-02-01", a="nll", b="fd")
+    assert set(rows) == {"x", "y"}
 
 
 def test_a_folder_without_a_run_is_an_error(tmp_path):

@@ -22,6 +22,7 @@ from urllib.parse import parse_qsl
 from genbench import catalog
 from genbench.datasets import Dataset
 from genbench.errors import GenbenchError
+from genbench.files import content_key
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ class Source:
         what: the path or module, without name and arguments.
         sha256: of all that decides its values, except for `args`.
         args: key=value arguments: options of a baseline, or arguments of a callable.
+        made_of: what else decides its values: the version or code of its baseline, the state of an object.
+        pinned: whether all that decides its values is known; if not, nothing measured of it is used again.
         extra: what the adapter has to keep for `open`.
     """
 
@@ -65,17 +68,29 @@ class Source:
     family: str
     parameters: int | None = None
     args: dict[str, Any] = field(default_factory=dict)
+    made_of: dict[str, Any] = field(default_factory=dict)
+    pinned: bool = True
     extra: Any = field(default=None, repr=False, compare=False)
 
     @property
     def identity(self) -> dict[str, Any]:
         """What its values depend on: content, not name or place."""
-        return {"sha256": self.sha256, "adapter": self.adapter, "args": self.args}
+        return {"sha256": self.sha256, "adapter": self.adapter, "args": self.args, **self.made_of}
+
+    @property
+    def training_seed(self) -> Any:
+        """Of a checkpoint, the seed that its card says it was trained with."""
+        return getattr(self.extra, "training", {}).get("seed")
+
+    @property
+    def key(self) -> str:
+        """The content key of its identity: what its records are known by, under whatever name."""
+        return content_key(self.identity)
 
     def describe(self) -> dict[str, Any]:
-        """What a record says of its model; paths only as far as they mean something elsewhere."""
+        """What a record says of its model; no name, and paths only as far as they mean something elsewhere."""
         return {
-            "name": self.name,
+            "key": self.key,
             "family": self.family,
             "adapter": self.adapter,
             "source": public_path(self.what),

@@ -37,9 +37,18 @@ def identify(given: Given, dataset: Dataset) -> Source:
             f"{path} needs baseline '{card.baseline}', which is not installed",
             "Install its distribution, or name its file: --plugin FILE.py.",
         )
-    family = known[card.baseline].family
-    name = given.name or path.stem
-    return Source(name, "checkpoint", given.what, sha256_file(path), family, card.parameters, given.args, card)
+    baseline = known[card.baseline]
+    return Source(
+        name=given.name or path.stem,
+        adapter="checkpoint",
+        what=given.what,
+        sha256=sha256_file(path),
+        family=baseline.family,
+        parameters=card.parameters,
+        args=given.args,
+        made_of={"baseline": baseline.made_of},
+        extra=card,
+    )
 
 
 def open(source: Source, dataset: Dataset, device: Any) -> Any:

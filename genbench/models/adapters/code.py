@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import importlib
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from genbench import catalog
 from genbench.datasets import Dataset
 from genbench.errors import GenbenchError
-from genbench.files import sha256_file
 from genbench.models.adapters import Given, Source, fitting
+from genbench.models.fingerprint import code_of, state_of
 
 
 def handles(what: str) -> bool:
@@ -19,12 +20,48 @@ def handles(what: str) -> bool:
 
 
 def identify(given: Given, dataset: Dataset) -> Source:
-    name = given.name or given.what.rpartition(":")[2]
-    return Source(name, "code", given.what, hash_code(given.what), "code", args=given.args)
+    """The object, known by its code, its name and its state, for which it has to be opened.
+
+    What its own code raises is kept, and raised again when it is to be measured.
+    """
+    code = hash_code(given.what)
+    try:
+        opened: Any = ready(code_object(given.what), given.args, "cpu")
+        state = state_of(opened)
+    except GenbenchError:
+        raise
+    except Exception as error:
+        opened, state = Broken(error), None
+    object_name = given.what.rpartition(":")[2]
+    return Source(
+        name=given.name or object_name,
+        adapter="code",
+        what=given.what,
+        sha256=code,
+        family="code",
+        args=given.args,
+        made_of={"object": object_name, "state": state},
+        pinned=state is not None,
+        extra=[opened],
+    )
+
+
+@dataclass(frozen=True)
+class Broken:
+    """In place of a model whose code raised."""
+
+    error: Exception
 
 
 def open(source: Source, dataset: Dataset, device: Any) -> Any:
-    return fitting(ready(code_object(source.what), source.args, device), source, dataset)
+    """The object that identified the source, the first time; later another, made afresh."""
+    if not source.extra:
+        return fitting(ready(code_object(source.what), source.args, device), source, dataset)
+    model = source.extra[0]
+    if isinstance(model, Broken):
+        raise model.error
+    source.extra.clear()
+    return fitting(model.to(device) if hasattr(model, "to") else model, source, dataset)
 
 
 def ready(model: Any, args: dict[str, Any], device: Any) -> Any:
@@ -48,9 +85,16 @@ def code_object(what: str) -> Any:
 
 
 def hash_code(what: str) -> str:
-    """sha256 of the source file of FILE.py:OBJECT or module:OBJECT."""
+    """sha256 of the code behind FILE.py:OBJECT or module:OBJECT: the file and the modules of its own project.
+
+    Raises:
+        GenbenchError: no such file or module, or it is not valid Python.
+    """
     where = what.rpartition(":")[0]
     path = catalog.source_file(where)
     if path is None:
         raise GenbenchError(f"no code at {where}", "Give FILE.py:OBJECT or package.module:OBJECT.")
-    return sha256_file(path)
+    try:
+        return code_of(path)
+    except (SyntaxError, ValueError) as error:
+        raise GenbenchError(f"{where} is not valid Python: {error}", "Fix it, then try again.") from error

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import secrets
+from pathlib import Path
 from typing import Any
 
 from genbench.datasets import Dataset
 from genbench.errors import GenbenchError
 from genbench.models.adapters import Given, Source, fitting
+from genbench.models.fingerprint import code_of, state_of
 
 
 def handles(what: str) -> bool:
@@ -21,35 +22,32 @@ def identify(given: Given, dataset: Dataset) -> Source:
 
 
 def held(model: Any, name: str = "") -> Source:
-    """The object as a source, called `name` or as its class is called."""
-    what = type(model).__qualname__
-    parameters = sum(p.numel() for p in model.parameters()) if hasattr(model, "parameters") else None
-    return Source(name or type(model).__name__, "object", what, digest(model), "object", parameters, extra=model)
+    """The object as a source, called `name` or as its class is called.
 
-
-def digest(model: Any) -> str:
-    """sha256 of the code of the model's class and of its state.
-
-    Of an object without a `state_dict`, or whose code is not at hand, nobody knows what decides its values: it gets a
-    digest that no other has, so that nothing of it is ever taken for another's.
+    Known by the code of its class and by its state; where nobody knows all of that, nothing of it is used again.
     """
-    try:
-        code = inspect.getsource(type(model))
-    except (OSError, TypeError):
-        code = None
-    if code is None or not hasattr(model, "state_dict"):
-        return secrets.token_hex(32)
-    import torch
+    kind = type(model)
+    code, state = code_of_class(kind), state_of(model)
+    return Source(
+        name=name or kind.__name__,
+        adapter="object",
+        what=kind.__qualname__,
+        sha256=code or "unknown",
+        family="object",
+        parameters=sum(p.numel() for p in model.parameters()) if hasattr(model, "parameters") else None,
+        made_of={"object": kind.__qualname__, "state": state},
+        pinned=code is not None and state is not None,
+        extra=model,
+    )
 
-    found = hashlib.sha256(f"{type(model).__module__}.{type(model).__qualname__}\0{code}\0".encode())
-    for key, value in sorted(model.state_dict().items()):
-        found.update(f"{key}\0".encode())
-        if not isinstance(value, torch.Tensor):
-            found.update(repr(value).encode())
-            continue
-        found.update(f"{value.dtype} {tuple(value.shape)}\0".encode())
-        found.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return found.hexdigest()
+
+def code_of_class(kind: type) -> str | None:
+    """sha256 of the code that a class is made of, None where it is not at hand."""
+    try:
+        file = Path(inspect.getsourcefile(kind) or "")
+        return code_of(file) if file.is_file() else hashlib.sha256(inspect.getsource(kind).encode()).hexdigest()
+    except (OSError, TypeError, SyntaxError):
+        return None
 
 
 def open(source: Source, dataset: Dataset, device: Any) -> Any:

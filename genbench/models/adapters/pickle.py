@@ -20,7 +20,9 @@ def identify(given: Given, dataset: Dataset) -> Source:
     """The file, if it may be read; otherwise it is read as a checkpoint, which refuses pickles."""
     if not (given.unsafe and given.path.is_file()):
         return checkpoint.identify(given, dataset)
-    return Source(given.name or given.path.stem, "pickle", given.what, sha256_file(given.path), "code", args=given.args)
+    # The file holds the state, and the code of its classes lies elsewhere: nobody knows where.
+    name = given.name or given.path.stem
+    return Source(name, "pickle", given.what, sha256_file(given.path), "code", args=given.args, pinned=False)
 
 
 def open(source: Source, dataset: Dataset, device: Any) -> Any:
