@@ -6,33 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from genbench import catalog
 from genbench.errors import GenbenchError, ModelError, Unavailable
 from genbench.metrics import Measure
-from genbench.numerics.points import Points
+from pointsets import METRICS, SETS, gaussians, measured, needs, values
 
-SETS = ("sample_features", "train_features", "test_features")
-METRICS = [
-    name
-    for name, entry in catalog.entries("metrics").items()
-    if "sample_features" in entry.constants["NEEDS"] and set(entry.constants["NEEDS"]) <= set(SETS)
-]
 REFUSALS = (GenbenchError, ModelError, Unavailable, ValueError)
-
-
-def measured(name, sets, **points):
-    """The outputs of a metric for {need: rows}."""
-    needs = catalog.find("metrics", name).constants["NEEDS"]
-    return catalog.load("metrics", name).compute(**{need: Points(sets[need], **points) for need in needs})
-
-
-def gaussians(n=150, d=6, dtype=np.float32):
-    rng = np.random.default_rng(0)
-    shapes = dict(zip(SETS, (n, n + 60, n + 10), strict=True))
-    return {
-        need: (rng.standard_normal((m, d)) * np.linspace(0.5, 2, d) + 0.1 * i).astype(dtype)
-        for i, (need, m) in enumerate(shapes.items())
-    }
 
 
 def fewer_than_features():
@@ -76,7 +54,7 @@ def test_a_degenerate_input_gives_a_number_that_says_what_it_is_or_a_clear_error
 @pytest.mark.parametrize("need", SETS)
 @pytest.mark.parametrize("name", METRICS)
 def test_what_is_not_finite_is_an_error(name, need, bad):
-    if need not in catalog.find("metrics", name).constants["NEEDS"]:
+    if need not in needs(name):
         pytest.skip(f"{name} does not look at {need}")
     sets = gaussians()
     sets[need][3, 2] = bad
@@ -89,18 +67,10 @@ def test_what_is_not_finite_is_an_error(name, need, bad):
 def test_what_is_no_matrix_of_numbers_is_an_error(name, wrong):
     x = gaussians()["sample_features"]
     samples = {"rank": x[:, :, None], "width": x[:, :-1], "dtype": x.astype(str)}[wrong]
-    if wrong == "width" and len(catalog.find("metrics", name).constants["NEEDS"]) == 1:
+    if wrong == "width" and len(needs(name)) == 1:
         pytest.skip("one set has one width")
     with pytest.raises(ValueError, match="widths" if wrong == "width" else "expected numbers"):
         measured(name, {**gaussians(), "sample_features": samples})
-
-
-def values(found):
-    """Value, standard error and interval of every output, where it has them."""
-    kept = {}
-    for output, m in found.items():
-        kept[output] = [m.value, *([] if m.stderr is None else [m.stderr]), *(m.ci95 or ())]
-    return kept
 
 
 @pytest.mark.parametrize("name", METRICS)

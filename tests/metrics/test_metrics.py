@@ -351,6 +351,68 @@ def test_memorisation_covers_zero_for_real_data_whatever_the_dataset():
     assert covered >= 80
 
 
+def on_a_line(*values):
+    return np.array(values, dtype=np.float64)[:, None]
+
+
+def test_memorisation_by_hand():
+    # Of 12 samples 6 are nearest to the training example 0, 3 to 10, 1 to the test example 1000; two at 545 are as far
+    # from 90 as from 1000: each counts 1/2, and both crowd about 90. So 9 + 1/2 + 1/2 of 12 lean on training data, of
+    # which there are 10 in 22 examples.
+    train = on_a_line(*range(0, 100, 10))
+    test = on_a_line(*range(1000, 1120, 10))
+    x = on_a_line(0.1, 0.2, 0.3, -0.1, -0.2, -0.3, 10.1, 10.2, 10.3, 1002, 545, 545)
+    measure = memorisation.compute(x, train, test)["memorisation"]
+    p, q, n_eff = 10 / 12, 10 / 22, 12**2 / (6**2 + 3**2 + 1 + 2**2)
+    assert measure.details["n_eff"] == pytest.approx(n_eff, rel=1e-15)
+    assert measure.details["share_nearest_train"] == pytest.approx(p, rel=1e-15)
+    assert measure.details["expected_share"] == pytest.approx(q, rel=1e-15)
+    assert measure.value == pytest.approx((p - q) / (1 - q), rel=1e-14)
+    assert measure.stderr == pytest.approx(math.sqrt(p * (1 - p) / n_eff) / (1 - q), rel=1e-14)
+    for end in measure.ci95:
+        s = q + (1 - q) * end
+        assert abs(p - s) == pytest.approx(1.959963984540054 * math.sqrt(s * (1 - s) / n_eff), rel=1e-12)
+    # Test examples are 910, 920, ..., 1020 from 90; 1 % of the way up the 12 squares is 911.1^2, and 1002 is 912 away.
+    assert measure.details["close"] == 11 / 12
+    assert measure.details["median_distance_test_to_train"] == math.sqrt((960**2 + 970**2) / 2)
+
+
+def test_memorisation_counts_equally_near_examples_by_their_parts():
+    # 5 is as far from 0, 10 and 10 of the training set as from 0 of the test set: 3/4 of it leans on training data.
+    train, test = on_a_line(0, 10, 10, *range(100, 170, 10)), on_a_line(0, *range(1000, 1090, 10))
+    measure = memorisation.compute(on_a_line(*[5] * 10), train, test)["memorisation"]
+    assert measure.details["share_nearest_train"] == 3 / 4
+    assert measure.details["n_eff"] == 1  # all agree
+    # Every test example is its own copy, and no neighbour of itself: the other at 0 and two of the training set.
+    test = on_a_line(0, 0, *range(1000, 1080, 10))
+    train = on_a_line(0, 0, *range(2000, 2080, 10))
+    measure = memorisation.compute(test, train, test)["memorisation"]
+    assert measure.details["samples_are_test"]
+    assert measure.details["share_nearest_train"] == pytest.approx(2 * (2 / 3) / 10, rel=1e-15)
+    assert measure.details["expected_share"] == 10 / 19
+
+
+@pytest.mark.parametrize(
+    ("leaning", "close", "flagged"),
+    [(0.51, 0, True), (0.5, 0, False), (0.11, 0.06, True), (0.1, 1, False), (0.4, 0.05, False)],
+)
+def test_a_flag_is_raised_by_the_lower_ends_of_two_intervals(leaning, close, flagged):
+    assert memorisation._flagged(leaning, close) is flagged
+
+
+def test_intervals_of_memorisation_know_that_samples_crowd():
+    # Samples of 20 places, 10 of each, all leaning on the example next to them: the spread of the value is that of 20
+    # independent ones and not of 200. 100 replicates know it to 1/sqrt(200) = 7 %.
+    found = []
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        train, test = (10 * rng.standard_normal((60, 8)) for _ in range(2))
+        x = np.repeat(10 * rng.standard_normal((20, 8)), 10, 0) + 1e-3 * rng.standard_normal((200, 8))
+        found.append(memorisation.compute(x, train, test)["memorisation"])
+    spread = np.std([m.value for m in found], ddof=1)
+    assert np.mean([m.stderr for m in found]) == pytest.approx(spread, rel=0.28)
+
+
 # Classes and modes
 
 

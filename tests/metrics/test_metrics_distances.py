@@ -14,7 +14,6 @@ from genbench.errors import GenbenchError, ModelError
 from genbench.features import _torchvision
 from genbench.metrics import _halves, cmmd, fd, fd_infinity, mifid, sliced_wasserstein, vendi
 from genbench.metrics._halves import variance
-from genbench.numerics.directions import directions
 from genbench.numerics.points import Points
 
 DISTANCES = {"fd_infinity": fd_infinity, "cmmd": cmmd, "sliced_wasserstein": sliced_wasserstein, "mifid": mifid}
@@ -532,17 +531,6 @@ def test_halves_are_all_rows_once():
     one, other = (half for _, half in Points(x).halves)
     assert (len(one), len(other)) == (6, 5)
     assert sorted([*one.x[:, 0], *other.x[:, 0]]) == list(range(11))
-
-
-# Directions
-
-
-def test_directions_have_length_one_whatever_the_scale_and_keep_what_is_equal():
-    x = np.array([[3.0, 4], [3e-200, 4e-200], [3e200, 4e200], [6, 8]])
-    (units,) = directions(Points(x))
-    np.testing.assert_allclose(units.x, [[0.6, 0.8]] * 4, rtol=1e-15)
-    np.testing.assert_array_equal(units.x[0], units.x[3])
-    assert directions(Points(x[:1].astype(np.float32)))[0].x.dtype == np.float32
 
 
 # What all of them have in common

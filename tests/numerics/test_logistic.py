@@ -15,6 +15,8 @@ GRID = torch.arange(LEVELS, dtype=torch.float64) * (2 / (LEVELS - 1)) - 1
 def decimal_log_mass(x: Decimal, mean: Decimal, scale: Decimal, half: Decimal) -> float:
     """log(s(b) - s(a)) by the definition, with so many digits that the difference does not cancel."""
     getcontext().prec = 400
+    if x > mean:  # s(b) - s(a) = s(-a) - s(-b), whichever are near 0 and not near 1
+        x, mean = -x, -mean
 
     def s(u: Decimal) -> Decimal:
         return 1 / (1 + (-u).exp())
@@ -22,6 +24,20 @@ def decimal_log_mass(x: Decimal, mean: Decimal, scale: Decimal, half: Decimal) -
     upper = Decimal(1) if x == 1 else s((x + half - mean) / scale)
     lower = Decimal(0) if x == -1 else s((x - half - mean) / scale)
     return float((upper - lower).ln())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("log_scale", [-12.0, -9.0, 5.0, 9.0, 12.0, 16.0, 30.0])
+@pytest.mark.parametrize("level", [0, 1, 127, 254, 255])
+def test_masses_of_narrow_and_of_wide_logistics_are_finite_and_right(level, log_scale, dtype):
+    # A wide one's b - a = 2 h / scale is below the spacing of numbers near 1, a narrow one's s(b) and s(a) are both 0.
+    mean = torch.tensor(0.3, dtype=dtype)
+    x, scale = Decimal(2 * level) / (LEVELS - 1) - 1, Decimal(log_scale).exp()
+    truth = decimal_log_mass(x, Decimal(float(mean)), scale, Decimal(1) / (LEVELS - 1))
+    found = float(log_logistic_mass(GRID[level].to(dtype), mean, torch.tensor(log_scale, dtype=dtype), LEVELS))
+    # (x +- half - mean) errs by 2 eps, and its quotient by the scale by so much over the scale.
+    eps = torch.finfo(dtype).eps
+    assert found == pytest.approx(truth, rel=8 * eps, abs=(4 + 4 * float(1 / scale)) * eps)
 
 
 @pytest.mark.parametrize("levels", [2, 3, 17, 256])
