@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from genbench.space import Space
+from genbench import Space
 
 from ._layers import log_normal, sample_categorical
 
@@ -79,7 +79,8 @@ class Categorical(Observation):
 class PredictedGaussian(Observation):
     """Real numbers by a mean and a log standard deviation, both predicted.
 
-    It can trade one value's precision for another's, and on narrow data stops at local optima that do.
+    A model can then trade the precision of one value for that of another, and on narrow data training stops at
+    local optima that do.
     """
 
     def __init__(self, space: Space) -> None:
@@ -116,7 +117,7 @@ class SharedGaussian(Observation):
         return h.view(-1, *self.space.shape)
 
 
-def observation_of(space: Space, sd: str = "shared") -> Observation:
+def observation_of(space: Space, sd: str) -> Observation:
     """The exact family for a space: Gaussian, Bernoulli for two levels, categorical for more.
 
     Arguments:

@@ -1,7 +1,23 @@
 """genbench: checkpoint -> model -> samples, log-likelihoods -> features -> metrics -> records -> leaderboard."""
 
+# ruff: noqa: F401 - the imports below are for type checkers, which run no `__getattr__`
 from importlib import import_module as _import_module
+from typing import TYPE_CHECKING
 from typing import Any as _Any
+
+if TYPE_CHECKING:
+    from genbench.datasets import Dataset
+    from genbench.datasets import load as load_dataset
+    from genbench.errors import GenbenchError
+    from genbench.likelihood import log_likelihood
+    from genbench.metrics import Measure
+    from genbench.models.checkpoint import load as load_checkpoint
+    from genbench.models.checkpoint import save as save_checkpoint
+    from genbench.models.sampling import draw
+    from genbench.models.training import Objective, Preset, Stage
+    from genbench.run.plan import Protocol, Suite
+    from genbench.run.records import Record, Run
+    from genbench.space import Space
 
 __version__ = "0.1.0"
 

@@ -40,7 +40,7 @@ PACKAGES = {
     "adapters": "genbench.models.adapters",
 }
 KINDS = (*PACKAGES, "suites")
-# What a plugin file defines says what it is.
+# The name that a source file defines says what it is.
 MARKS = {
     "adapters": "handles",
     "extractors": "extractor",
@@ -171,9 +171,19 @@ def kind_of(path: Path) -> str | None:
     try:
         tree = ast.parse(path.read_text(encoding="utf-8"))
     except (SyntaxError, UnicodeDecodeError) as error:
-        raise GenbenchError(f"{path} is not valid Python: {error}", "Mend it, then try again.") from error
-    functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
-    return next((kind for kind, mark in MARKS.items() if mark in functions), None)
+        raise GenbenchError(f"{path} is not valid Python: {error}", "Fix it, then try again.") from error
+    defined = {name for node in tree.body for name in callables(node)}
+    return next((kind for kind, mark in MARKS.items() if mark in defined), None)
+
+
+def callables(node: ast.stmt) -> set[str]:
+    """The names that a statement gives to what can be called: `def build`, `build = Model`, `build = partial(...)`."""
+    if isinstance(node, ast.FunctionDef):
+        return {node.name}
+    if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Name | ast.Attribute | ast.Call):
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        return {target.id for target in targets if isinstance(target, ast.Name)}
+    return set()
 
 
 def entries(kind: str) -> dict[str, Entry]:
@@ -242,7 +252,7 @@ def load(kind: str, name: str) -> ModuleType:
     except Exception as error:
         raise GenbenchError(
             f"{kind[:-1]} '{name}' of {entry.origin} cannot be imported: {type(error).__name__}: {error}",
-            "Mend or remove the plugin; the rest of the catalog works without it.",
+            "Fix or remove the plugin; the rest of the catalog works without it.",
         ) from error
     if not hasattr(module, MARKS[kind]):
         raise GenbenchError(
@@ -285,9 +295,12 @@ def trainable(name: str) -> ModuleType:
 
 
 def options_of(name: str) -> dict[str, Any]:
-    """The options of a baseline's `build` with their defaults, in order."""
-    parameters = list(inspect.signature(trainable(name).build).parameters.values())
-    return {p.name: p.default for p in parameters[1:]}
+    """The options of a baseline with their defaults, in order: what its `build` takes by name beside the space.
+
+    `build` is a class, a function, or a `partial` of one, whose keywords are then the defaults.
+    """
+    options = list(inspect.signature(trainable(name).build).parameters.values())[1:]
+    return {p.name: p.default for p in options if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
 
 
 def build(name: str, space: Space, options: dict[str, Any]) -> torch.nn.Module:

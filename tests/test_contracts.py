@@ -1,5 +1,7 @@
 """One contract for the whole catalog: a new member is tested without editing a test."""
 
+import inspect
+
 import numpy as np
 import pytest
 
@@ -24,6 +26,14 @@ def test_baseline_says_what_it_is(name):
     constants = catalog.find("baselines", name).constants
     assert len(constants["__doc__"].splitlines()) >= 3, "a docstring that teaches"
     assert catalog.find("baselines", name).family != "other"
+
+
+@pytest.mark.parametrize("name", catalog.names("baselines"))
+def test_options_of_a_baseline_are_given_by_name_and_have_a_default(name):
+    space, *options = inspect.signature(catalog.trainable(name).build).parameters.values()
+    assert space.name == "space"
+    assert all(p.kind is p.KEYWORD_ONLY and p.default is not p.empty for p in options)
+    assert catalog.options_of(name) == {p.name: p.default for p in options}
 
 
 @pytest.mark.parametrize("name", catalog.names("metrics"))

@@ -1,5 +1,6 @@
 """What a user installs is all there, and small."""
 
+import ast
 import subprocess
 import sys
 import zipfile
@@ -23,6 +24,17 @@ def test_public_names_are_those_in_all():
         assert getattr(genbench, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = genbench.nothing
+
+
+def test_type_checkers_find_the_public_names_where_they_are_imported_from():
+    (block,) = (node for node in ast.parse(Path(genbench.__file__).read_text()).body if isinstance(node, ast.If))
+    assert ast.unparse(block.test) == "TYPE_CHECKING"
+    homes = {
+        alias.asname or alias.name: f"{node.module}:{alias.name}" if alias.asname else node.module
+        for node in block.body
+        for alias in node.names
+    }
+    assert homes == genbench._HOMES
 
 
 def test_the_wheel_holds_weights_and_suites(tmp_path):

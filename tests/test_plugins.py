@@ -114,6 +114,87 @@ def test_built_in_names_win_with_a_warning(tmp_path):
         assert catalog.find("baselines", "mixture").origin == "genbench"
 
 
+CLASS = '''
+    """A die for every pixel, the same for all; its `build` is a class."""
+    import torch
+    from torch import nn
+
+    class Die(nn.Module):
+        def __init__(self, space, *, sides: int = 2, loaded=False):
+            super().__init__()
+            if space.levels is None or not 1 <= sides <= space.levels:
+                raise ValueError("a die has no more sides than there are levels")
+            self.space, self.sides = space, sides
+            self.weight = nn.Parameter(torch.zeros(sides))
+
+        def sample(self, n, generator):
+            return torch.randint(self.sides, (n, *self.space.shape), generator=generator)
+
+        def loss(self, x, generator):
+            return self.weight.square().sum()
+
+    build = Die
+'''
+
+
+def test_build_may_be_a_class(cli, tmp_path):
+    (tmp_path / "die.py").write_text(textwrap.dedent(CLASS))
+    code, out, err = cli("describe", "die", "--plugin", "die.py")
+    assert code == 0, err
+    assert "options: {'sides': 2, 'loaded': False}" in out
+    code, out, _ = cli("check", "die.py")
+    assert code == 0, out
+    options = ("--plugin", "die.py", "--steps", "2", "-o", "die.safetensors")
+    code, out, err = cli("train", "die", *options, "--set", "sides=6")
+    assert code == 0, err
+    assert "die.safetensors: 6 parameters" in out
+    code, _, err = cli("train", "die", *options, "--set", "side=6")
+    assert code == 2
+    assert "Did you mean 'sides'?" in err
+    code, _, err = cli("train", "die", *options, "--set", "sides=60")
+    assert code == 2
+    assert "a die has no more sides than there are levels" in err
+
+
+def test_options_of_a_partial_are_those_of_its_class_with_its_own_defaults(tmp_path, monkeypatch):
+    (tmp_path / "die.py").write_text(textwrap.dedent(CLASS))
+    (tmp_path / "coin.py").write_text(
+        "from functools import partial\nfrom die import Die\nbuild = partial(Die, sides=1)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    catalog.use_plugin(str(tmp_path / "coin.py"))
+    assert catalog.options_of("coin") == {"sides": 1, "loaded": False}
+
+
+@pytest.mark.parametrize(
+    ("source", "kind"),
+    [
+        ("def build(space): ...", "baselines"),
+        ("class Model: ...\nbuild = Model", "baselines"),
+        ("build: type = Model", "baselines"),
+        ("build = models.Model", "baselines"),
+        ("build = partial(Model, width=3)", "baselines"),
+        ("load = partial(gaussian_mixture, sd=1)", "datasets"),
+        ("build = 3", None),
+        ("build: type", None),
+        ("other = build", None),
+        ("class Model:\n    build = Model", None),
+        ("if True:\n    def build(space): ...", None),
+    ],
+)
+def test_what_a_file_defines_is_read_without_running_it(source, kind, tmp_path):
+    path = tmp_path / "member.py"
+    path.write_text(source + "\nraise SystemExit\n")
+    assert catalog.kind_of(path) == kind
+
+
+def test_options_that_a_function_only_forwards_are_not_listed(tmp_path):
+    """`**options` names none: what it forwards to is found where it is a class, a partial or has a signature."""
+    (tmp_path / "forwards.py").write_text("def build(space, width=3, *args, **options): ...\n")
+    catalog.use_plugin(str(tmp_path / "forwards.py"))
+    assert catalog.options_of("forwards") == {"width": 3}
+
+
 def test_a_scaffold_is_short_and_passes_the_contract(cli, tmp_path):
     code, out, _ = cli("new", "baseline", "my-model")
     assert code == 0

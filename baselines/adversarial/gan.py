@@ -5,8 +5,8 @@
 
 Every weight W of the critic is divided by its largest singular value, followed by one step of
 power iteration per training pass; D is K times the network, so `slope` K bounds how steep it is.
-There is no likelihood: G(z) lives on a thin set. The best weights are kept by the energy distance
-between samples and validation data.
+There is no likelihood: the samples G(z) lie on a surface of fewer dimensions than the data. The best
+weights are kept by the energy distance between samples and validation data.
 
 References:
     Spectral Normalization for Generative Adversarial Networks (Miyato et al., 2018), equations 8,
@@ -21,8 +21,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from genbench.models.training import Objective, Preset, Stage
-from genbench.space import Space
+from genbench import Objective, Preset, Space, Stage
 
 from .._layers import log_normal, normalised
 
@@ -84,8 +83,24 @@ class GAN(nn.Module):
         repeats: critic steps for each generator step.
     """
 
-    def __init__(self, space: Space, latent: int, width: int, critic_width: int, slope: float, repeats: int) -> None:
+    def __init__(
+        self,
+        space: Space,
+        *,
+        latent: int = 32,
+        width: int = 48,
+        critic_width: int = 28,
+        slope: float = 4.0,
+        repeats: int = 2,
+    ) -> None:
         super().__init__()
+        if space.is_image:
+            if space.levels is None or space.shape[1] % 4 or space.shape[2] % 4:
+                raise ValueError("images need integer values and sides that are multiples of 4")
+            if width % 4:
+                raise ValueError(f"width must be a multiple of 4 for images, got {width}")
+        elif space.levels is not None:
+            raise ValueError("a generator's output is continuous: integers need an image to be rounded to")
         self.space, self.latent, self.slope, self.repeats = space, latent, slope, repeats
         if space.is_image:
             self.generator, critic = image_generator(space, latent, width), image_critic(space, critic_width)
@@ -154,15 +169,4 @@ PRESETS = {
     ),
 }  # fmt: skip
 
-
-def build(
-    space: Space, latent: int = 32, width: int = 48, critic_width: int = 28, slope: float = 4.0, repeats: int = 2
-) -> GAN:
-    if space.is_image:
-        if space.levels is None or space.shape[1] % 4 or space.shape[2] % 4:
-            raise ValueError("images need integer values and sides that are multiples of 4")
-        if width % 4:
-            raise ValueError(f"width must be a multiple of 4 for images, got {width}")
-    elif space.levels is not None:
-        raise ValueError("a generator's output is continuous: integers need an image to be rounded to")
-    return GAN(space, latent, width, critic_width, slope, repeats)
+build = GAN

@@ -6,10 +6,11 @@ The corruption c either blanks every value with probability `noise` (masking) or
 standard deviation `noise`, on values normalised to [-1, 1]. What can be filled in again has to be
 inferred from the other values, so the codes f(x) hold structure and not pixels.
 
-It has no likelihood. The squared error has no observation noise of its own, and the codes have no
+The model has no likelihood. The squared error has no observation noise of its own, and the codes have no
 prior: no p(x) was ever defined, and log N(x; g(f(x)), sd^2) is not one, since f(x) has already seen x.
-Nor has it a sampler. For one, a Gaussian is fitted to the codes afterwards by maximum likelihood, and
-samples are the decoded draws, rounded to the levels: as good as the codes are Gaussian.
+Nor does training give it a sampler. To have one, a Gaussian is fitted to the codes afterwards by maximum
+likelihood, and samples are its draws, decoded and rounded to the levels: they are as good as the codes are
+Gaussian.
 
 References:
     Extracting and Composing Robust Features with Denoising Autoencoders (Vincent, Larochelle,
@@ -23,8 +24,7 @@ import math
 import torch
 from torch import Generator, Tensor, nn
 
-from genbench.models.training import Objective, Preset, Stage
-from genbench.space import Space
+from genbench import Objective, Preset, Space, Stage
 
 from .._layers import normalised
 
@@ -67,8 +67,12 @@ class DenoisingAutoencoder(nn.Module):
         noise: the share of values masked, or the standard deviation on [-1, 1].
     """
 
-    def __init__(self, space: Space, latent: int, hidden: int, corruption: str, noise: float) -> None:
+    def __init__(
+        self, space: Space, *, latent: int = 16, hidden: int = 256, corruption: str = "masking", noise: float = 0.25
+    ) -> None:
         super().__init__()
+        if corruption not in CORRUPTIONS:
+            raise ValueError(f"corruption is one of {', '.join(CORRUPTIONS)}, got {corruption!r}")
         self.space, self.corruption, self.noise = space, corruption, noise
         self.f = nn.Sequential(nn.Linear(space.dim, hidden), nn.SiLU(), nn.Linear(hidden, latent))
         self.g = nn.Sequential(nn.Linear(latent, hidden), nn.SiLU(), nn.Linear(hidden, space.dim))
@@ -128,10 +132,4 @@ PRESETS = {
     ),
 }
 
-
-def build(
-    space: Space, latent: int = 16, hidden: int = 256, corruption: str = "masking", noise: float = 0.25
-) -> DenoisingAutoencoder:
-    if corruption not in CORRUPTIONS:
-        raise ValueError(f"corruption is one of {', '.join(CORRUPTIONS)}, got {corruption!r}")
-    return DenoisingAutoencoder(space, latent, hidden, corruption, noise)
+build = DenoisingAutoencoder

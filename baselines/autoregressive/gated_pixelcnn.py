@@ -2,10 +2,11 @@
 
     p(x) = prod_{i,j,c} p(x_ijc | the rows above, the pixels to the left, the channels before c)
 
-Two stacks of features. The vertical one, v, sees every row above and no part of its own; the
-horizontal one, h, sees its row up to the pixel, and v. Together they see all of the past: one
-stack of masked k x k filters would miss a wedge of pixels to the upper right (the blind spot).
-Features come in groups, one for each channel, so that R is seen by G and B, and G by B.
+There are two stacks of features. The vertical stack, `vstack`, sees every row above and no part of its
+own; the horizontal stack, `hstack`, sees its row up to the pixel, and the vertical stack by a link.
+Together they see all of the past: one stack of masked k x k filters would miss a wedge of pixels to the
+upper right (the blind spot). Features come in groups, one for each channel, so that R is seen by G and B,
+and G by B.
 
 References:
     Conditional Image Generation with PixelCNN Decoders (van den Oord et al., 2016), section 2,
@@ -20,8 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from genbench.models.training import Preset
-from genbench.space import Space
+from genbench import Preset, Space
 
 from .._layers import categorical_log_likelihood, normalised, sample_categorical
 
@@ -61,37 +61,37 @@ class GatedLayer(nn.Module):
     """One layer of both stacks (figure 2), p features in each.
 
     Both methods take input that is padded already, so that the cache can give them slices.
-    NOTE: the vertical stack is residual too; the paper found that it neither helps nor harms.
+    NOTE: the vertical stack is residual too; the paper found that this neither helps nor harms.
     """
 
     def __init__(self, width: int, reach: int, channels: int, classes: int, dropout: float) -> None:
         super().__init__()
         self.reach = reach
         g = groups(width, channels)
-        self.vertical = nn.Conv2d(width, 2 * width, (reach + 1, 2 * reach + 1))
-        self.down = nn.Conv2d(2 * width, 2 * width, 1)
-        self.horizontal = MaskedConv2d(g, g.repeat(2), reach)
-        self.out = MaskedConv2d(g, g, 0)
+        self.vstack = nn.Conv2d(width, 2 * width, (reach + 1, 2 * reach + 1))
+        self.link = nn.Conv2d(2 * width, 2 * width, 1)
+        self.hstack = MaskedConv2d(g, g.repeat(2), reach)
+        self.hstack_out = MaskedConv2d(g, g, 0)
         self.condition = nn.Embedding(classes, 4 * width) if classes else None
         self.dropout = nn.Dropout(dropout)
 
     def bias(self, labels: Tensor | None, stack: int) -> Tensor | float:
-        """V^T h of equation 4, h one-hot; 0 in a model without classes."""
+        """V^T h of equation 4 for the vertical (0) or horizontal (1) stack, h one-hot; 0 in a model without classes."""
         if self.condition is None:
             return 0.0
         return self.condition(labels).chunk(2, dim=1)[stack][:, :, None, None]
 
-    def rows(self, v: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
-        """The next v [B, p, n, W], and what h gets of it [B, 2p, n, W], from v [B, p, n + r, W + 2r]."""
+    def rows(self, vstack: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The vertical stack's next features [B, p, n, W], and the link [B, 2p, n, W], from [B, p, n + r, W + 2r]."""
         r = self.reach
-        a = self.vertical(v)
-        above = v[:, :, r:, r : v.shape[-1] - r]
-        return above + self.dropout(gate(a + self.bias(labels, 0))), self.down(a)
+        a = self.vstack(vstack)
+        same = vstack[:, :, r:, r : vstack.shape[-1] - r]
+        return same + self.dropout(gate(a + self.bias(labels, 0))), self.link(a)
 
-    def pixels(self, h: Tensor, down: Tensor, labels: Tensor | None) -> Tensor:
-        """The next h [B, p, n, m] from h [B, p, n, m + r] and the vertical features [B, 2p, n, m]."""
-        a = self.horizontal(h) + down + self.bias(labels, 1)
-        return h[..., self.reach :] + self.out(self.dropout(gate(a)))
+    def pixels(self, hstack: Tensor, link: Tensor, labels: Tensor | None) -> Tensor:
+        """The horizontal stack's next features [B, p, n, m], from [B, p, n, m + r] and the link [B, 2p, n, m]."""
+        a = self.hstack(hstack) + link + self.bias(labels, 1)
+        return hstack[..., self.reach :] + self.hstack_out(self.dropout(gate(a)))
 
 
 class GatedPixelCNN(nn.Module):
@@ -101,6 +101,7 @@ class GatedPixelCNN(nn.Module):
         width: p, the features of each stack.
         depth: the number of gated layers.
         first, kernel: filter sizes (odd) of the first convolution and of the layers.
+        dropout: on the gated features of either stack, while training.
         one_hot: read x as one-hot levels, not as a number: for codes, whose order means nothing.
         classes: the number of classes to condition on, 0 for none.
     """
@@ -108,13 +109,14 @@ class GatedPixelCNN(nn.Module):
     def __init__(
         self,
         space: Space,
-        width: int,
-        depth: int,
-        first: int,
-        kernel: int,
-        dropout: float,
-        one_hot: bool,
-        classes: int,
+        *,
+        width: int = 32,
+        depth: int = 6,
+        first: int = 7,
+        kernel: int = 3,
+        dropout: float = 0.0,
+        one_hot: bool = False,
+        classes: int = 0,
     ) -> None:
         super().__init__()
         if not space.is_image or space.levels is None:
@@ -127,8 +129,8 @@ class GatedPixelCNN(nn.Module):
         self.first, self.reach = first // 2, kernel // 2
         self.inputs = C * space.levels if one_hot else C
         g = groups(width, C)
-        self.vertical = nn.Conv2d(self.inputs, width, (self.first, first))
-        self.horizontal = MaskedConv2d(groups(self.inputs, C), g, self.first, strict=True)
+        self.vstack_in = nn.Conv2d(self.inputs, width, (self.first, first))
+        self.hstack_in = MaskedConv2d(groups(self.inputs, C), g, self.first, strict=True)
         # Where a pixel lies, for both stacks: digits are centred, and filters alone do not know the place.
         self.row = nn.Parameter(torch.zeros(2 * width, H, 1))
         self.column = nn.Parameter(torch.zeros(2 * width, 1, W))
@@ -144,25 +146,26 @@ class GatedPixelCNN(nn.Module):
         return F.one_hot(x, self.levels).movedim(-1, 2).flatten(1, 2).float()
 
     def place(self, stack: int) -> Tensor:
-        return (self.row + self.column).chunk(2)[stack]  # [p, H, W]
+        """What the vertical (0) or horizontal (1) stack is told of where a pixel lies -> [p, H, W]."""
+        return (self.row + self.column).chunk(2)[stack]
 
-    def head(self, h: Tensor) -> Tensor:
+    def head(self, hstack: Tensor) -> Tensor:
         """[B, p, H, W] -> logits [B, L, C, H, W]."""
-        logits = self.output(self.hidden(h.relu()).relu())
+        logits = self.output(self.hidden(hstack.relu()).relu())
         return logits.unflatten(1, (self.space.shape[0], -1)).transpose(1, 2)
 
     def logits(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """The logits of every value given all those before it: [B, C, H, W] -> [B, L, C, H, W]."""
         e, s, r = self.embed(x), self.first, self.reach
-        v = self.vertical(F.pad(e, (s, s, s, 0))[:, :, :-1]) + self.place(0)
-        h = self.horizontal(F.pad(e, (s, 0))) + self.place(1)
+        vstack = self.vstack_in(F.pad(e, (s, s, s, 0))[:, :, :-1]) + self.place(0)
+        hstack = self.hstack_in(F.pad(e, (s, 0))) + self.place(1)
         for layer in self.layers:
-            v, down = layer.rows(F.pad(v, (r, r, r, 0)), labels)
-            h = layer.pixels(F.pad(h, (r, 0)), down, labels)
-        return self.head(h)
+            vstack, link = layer.rows(F.pad(vstack, (r, r, r, 0)), labels)
+            hstack = layer.pixels(F.pad(hstack, (r, 0)), link, labels)
+        return self.head(hstack)
 
     def log_prob(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        """log p(x given y); without labels a conditional model's log 1/K sum_y p(x given y)."""
+        """log p(x | y); without labels a conditional model's log 1/K sum_y p(x | y)."""
         if labels is None and self.n_classes:
             given = [self.log_prob(x, torch.full_like(x[:, 0, 0, 0], y)) for y in range(self.n_classes)]
             return torch.logsumexp(torch.stack(given), dim=0) - math.log(self.n_classes)
@@ -209,8 +212,8 @@ class GatedPixelCNN(nn.Module):
     def complete(self, x: Tensor, mask: Tensor, generator: Generator, labels: Tensor | None = None) -> Tensor:
         """x where mask is 1, draws elsewhere: [B, C, H, W] -> [B, C, H, W].
 
-        Exact, p(hidden given visible), where the visible values come first in raster order, such as
-        an upper half. A visible value after a hidden one is kept, but does not inform it.
+        The draws are exact, from p(hidden | visible), where the visible values come first in raster order, such
+        as an upper half. A visible value after a hidden one is kept, but does not inform it.
         """
         hidden = ~mask.expand_as(x).bool()
         x = x.masked_fill(hidden, 0)
@@ -220,7 +223,7 @@ class GatedPixelCNN(nn.Module):
 
     @torch.no_grad()
     def sample_label(self, x: Tensor, visible: Tensor, generator: Generator) -> Tensor:
-        """y from p(y given the visible values before the first hidden one) -> [B]."""
+        """y from p(y | the visible values before the first hidden one) -> [B]."""
         order = visible.permute(0, 2, 3, 1)  # raster order has channels last
         leading = order.flatten(1).cumprod(1).view(order.shape).permute(0, 3, 1, 2)  # [B, C, H, W]
         scores = []
@@ -243,19 +246,19 @@ class Cache:
         zeros = net.row.new_zeros
         self.net, self.labels = net, labels
         self.e = zeros(n, net.inputs, H + s, W + 2 * s)
-        self.v = [zeros(n, p, H + r, W + 2 * r) for _ in net.layers]
-        self.h = [zeros(n, p, 1, W + r) for _ in net.layers]  # of one row; columns to the right are stale, and unseen
-        self.down: list[Tensor] = []
+        self.vstack = [zeros(n, p, H + r, W + 2 * r) for _ in net.layers]
+        self.hstack = [zeros(n, p, 1, W + r) for _ in net.layers]  # of one row; columns to the right are stale, unseen
+        self.links: list[Tensor] = []
 
     def enter_row(self, i: int) -> None:
         """The vertical stack at row i, from the rows above."""
         net, r = self.net, self.net.reach
-        v = net.vertical(self.e[:, :, i : i + net.first]) + net.place(0)[:, i : i + 1]
-        self.down = []
-        for layer, cache in zip(net.layers, self.v, strict=True):
-            cache[:, :, i + r, r : r + v.shape[-1]] = v[:, :, 0]
-            v, down = layer.rows(cache[:, :, i : i + r + 1], self.labels)
-            self.down.append(down)
+        vstack = net.vstack_in(self.e[:, :, i : i + net.first]) + net.place(0)[:, i : i + 1]
+        self.links = []
+        for layer, cache in zip(net.layers, self.vstack, strict=True):
+            cache[:, :, i + r, r : r + vstack.shape[-1]] = vstack[:, :, 0]
+            vstack, link = layer.rows(cache[:, :, i : i + r + 1], self.labels)
+            self.links.append(link)
 
     def logits_at(self, x: Tensor, i: int, j: int, c: int) -> Tensor:
         """Logits of value (c, i, j) given those before it: x [B, C, H, W] -> [B, L]."""
@@ -266,11 +269,11 @@ class Cache:
             self.enter_row(i)
         start = max(j - 1, 0)
         self.e[:, :, s + i, s + start : s + j + 1] = net.embed(x[:, :, i : i + 1, start : j + 1])[:, :, 0]
-        h = net.horizontal(self.e[:, :, s + i : s + i + 1, j : j + s + 1]) + net.place(1)[:, i : i + 1, j : j + 1]
-        for layer, cache, down in zip(net.layers, self.h, self.down, strict=True):
-            cache[..., j + r] = h[..., 0]
-            h = layer.pixels(cache[..., j : j + r + 1], down[..., j : j + 1], self.labels)
-        return net.head(h)[:, :, c, 0, 0]
+        hstack = net.hstack_in(self.e[:, :, s + i : s + i + 1, j : j + s + 1]) + net.place(1)[:, i : i + 1, j : j + 1]
+        for layer, cache, link in zip(net.layers, self.hstack, self.links, strict=True):
+            cache[..., j + r] = hstack[..., 0]
+            hstack = layer.pixels(cache[..., j : j + r + 1], link[..., j : j + 1], self.labels)
+        return net.head(hstack)[:, :, c, 0, 0]
 
 
 PRESETS = {
@@ -286,15 +289,4 @@ PRESETS = {
     ),
 }
 
-
-def build(
-    space: Space,
-    width: int = 32,
-    depth: int = 6,
-    first: int = 7,
-    kernel: int = 3,
-    dropout: float = 0.0,
-    one_hot: bool = False,
-    classes: int = 0,
-) -> GatedPixelCNN:
-    return GatedPixelCNN(space, width, depth, first, kernel, dropout, one_hot, classes)
+build = GatedPixelCNN

@@ -17,8 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from genbench.models.training import Preset
-from genbench.space import Space
+from genbench import Preset, Space
 
 from .._layers import categorical_log_likelihood, sample_categorical
 
@@ -72,13 +71,14 @@ class Transformer(nn.Module):
 
     Arguments:
         space: `[T]` integers; V levels.
-        width: of the residual stream; heads share it out.
+        width: of the residual stream, in equal parts for each of the heads.
+        layers, heads: the number of blocks, and of heads in each.
         hidden: width of the perceptrons.
     """
 
     angle: Tensor
 
-    def __init__(self, space: Space, width: int, layers: int, heads: int, hidden: int) -> None:
+    def __init__(self, space: Space, *, width: int = 64, layers: int = 2, heads: int = 4, hidden: int = 256) -> None:
         super().__init__()
         if space.levels is None or len(space.shape) != 1:
             raise ValueError("it models sequences of integers, [T]")
@@ -164,6 +164,4 @@ PRESETS = {
     ),
 }
 
-
-def build(space: Space, width: int = 64, layers: int = 2, heads: int = 4, hidden: int = 256) -> Transformer:
-    return Transformer(space, width, layers, heads, hidden)
+build = Transformer

@@ -7,11 +7,11 @@ The network predicts the noise eps in x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) 
 between its two limits the variance s_t^2 lies. The last step, from x_1 to the integers x_0, is a
 Gaussian discretised to the levels, so that they sum to one. Then
 
-    -log p(x_0) <= KL(q(x_T|x_0) || p(x_T)) + sum_{t>1} E KL(q(x_{t-1}|x_t,x_0) || p(x_{t-1}|x_t))
-                   - E log p(x_0|x_1)
+    -log p(x_0) <= KL(q(x_T | x_0) || p(x_T)) + sum_{t>1} E KL(q(x_{t-1} | x_t, x_0) || p(x_{t-1} | x_t))
+                   - E log p(x_0 | x_1)
 
-log(abar_t / (1 - abar_t)) falls linearly in t: every step then weighs the error in eps alike in
-the bound, which makes the simple objective the bound's own, but for its constant.
+log(abar_t / (1 - abar_t)) falls linearly in t. The bound then gives the error in eps the same weight at
+every step, so that the simple objective is the bound's own, up to a constant.
 
 References:
     Denoising Diffusion Probabilistic Models (Ho, Jain, Abbeel, 2020), equations 4-14.
@@ -25,9 +25,8 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
+from genbench import Objective, Preset, Space, Stage
 from genbench.likelihood.probability_flow import NoisePrediction
-from genbench.models.training import Objective, Preset, Stage
-from genbench.space import Space
 
 from .._layers import log_normal, log_normal_mass, normalised
 
@@ -178,14 +177,19 @@ class DDPM(nn.Module):
     def __init__(
         self,
         space: Space,
-        T: int,
-        log_snr: tuple[float, float],
-        width: int,
-        embedding: int,
-        dropout: float,
-        hybrid: float,
+        *,
+        T: int = 100,
+        log_snr: tuple[float, float] = (5.0, -8.0),
+        width: int = 24,
+        embedding: int = 64,
+        dropout: float = 0.1,
+        hybrid: float = 0.1,
     ) -> None:
         super().__init__()
+        if not space.is_image or space.shape[1] % 2 or space.shape[2] % 2:
+            raise ValueError("it needs images with even sides")
+        if T < 2 or width % 4 or embedding % 2:
+            raise ValueError("T must be at least 2, width a multiple of 4, embedding even")
         self.space, self.hybrid, self.embedding = space, hybrid, embedding
         self.schedule = Schedule(torch.linspace(*log_snr, T, dtype=torch.float64))
         self.net = UNet(space.shape[0], width, embedding, dropout)
@@ -256,18 +260,4 @@ PRESETS = {
     ),
 }  # fmt: skip
 
-
-def build(
-    space: Space,
-    T: int = 100,
-    log_snr: tuple[float, float] = (5.0, -8.0),
-    width: int = 24,
-    embedding: int = 64,
-    dropout: float = 0.1,
-    hybrid: float = 0.1,
-) -> DDPM:
-    if not space.is_image or space.shape[1] % 2 or space.shape[2] % 2:
-        raise ValueError("it needs images with even sides")
-    if T < 2 or width % 4 or embedding % 2:
-        raise ValueError("T must be at least 2, width a multiple of 4, embedding even")
-    return DDPM(space, T, (log_snr[0], log_snr[1]), width, embedding, dropout, hybrid)
+build = DDPM

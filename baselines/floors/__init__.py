@@ -1,3 +1,3 @@
-"""Floors: models that need no learning; whoever cannot beat them has learned nothing."""
+"""Floors: models that count, average or store the data; a model that does not beat them has learned nothing."""
 
 FAMILY = "floor"

@@ -14,8 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from genbench.errors import GenbenchError
-from genbench.space import Space
+from genbench import GenbenchError, Space
 
 from .._layers import log_normal, sample_categorical
 

@@ -17,8 +17,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
-from genbench.errors import GenbenchError
-from genbench.space import Space
+from genbench import GenbenchError, Space
 
 
 class Resampler(nn.Module):
@@ -31,7 +30,7 @@ class Resampler(nn.Module):
 
     examples: Tensor
 
-    def __init__(self, space: Space, size: int) -> None:
+    def __init__(self, space: Space, *, size: int = 1097) -> None:
         super().__init__()
         self.space = space
         # The dtype of arrays at rest: bytes for images, an eighth of what a model is given.
@@ -52,5 +51,4 @@ class Resampler(nn.Module):
         return x if self.space.levels is None else x.long()
 
 
-def build(space: Space, size: int = 1097) -> Resampler:
-    return Resampler(space, size)
+build = Resampler

@@ -7,9 +7,9 @@ Half of the values, chosen by the mask m, stay and decide the scale s and the sh
 so the Jacobian is triangular and the inverse as cheap as the map. Images pass through checkerboard
 masks, then are squeezed to four times the channels at half the side and pass through channel masks,
 after which half of the channels are done (sections 3.4 to 3.6). Points take alternating masks and
-fully connected couplings. Integers are dequantised (`genbench.likelihood.dequantised`; variationally
-in `genbench.baselines.flows.variational_realnvp`) and
-stretched from [0, L) to the real line by a logit, which contributes its log-determinant.
+fully connected couplings. Integers are dequantised (`genbench.likelihood.dequantised`; with learned
+noise in `variational_realnvp.py`) and stretched from [0, L) to the real line by a logit, which
+contributes its log-determinant.
 
 NOTE: where the paper has batch normalisation, every coupling follows a learned affine map of each
 value: nothing depends on the batch, so a density is the same whatever it is computed with.
@@ -29,11 +29,9 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from genbench.datasets import Dataset
+from genbench import Dataset, Preset, Space
 from genbench.likelihood.dequantised import Dequantised, LogitNormal, VariationallyDequantised
 from genbench.models.sampling import to_tensor
-from genbench.models.training import Preset
-from genbench.space import Space
 
 from .._layers import log_normal
 
@@ -173,7 +171,7 @@ def network(shape: Shape, hidden: int, outputs: int, dropout: float) -> nn.Seque
 
 
 def learned_noise(shape: Shape, levels: int, hidden: int, depth: int = 2) -> LogitNormal:
-    """r(u|x) of variational dequantisation: a conditional Gaussian, then couplings that see a context of x and keep it.
+    """r(u | x) of variational dequantisation: a conditional Gaussian, then couplings, all told of x by a context.
 
     Without couplings r is independent in every value; each coupling lets half of the noise depend on the other half.
 
@@ -201,7 +199,7 @@ class RealNVP(nn.Module):
         levels: L where the values are dequantised integers on [0, L).
     """
 
-    def __init__(self, shape: Shape, depth: int, hidden: int, dropout: float, levels: int | None = None) -> None:
+    def __init__(self, shape: Shape, *, depth: int, hidden: int, dropout: float, levels: int | None = None) -> None:
         super().__init__()
         self.space = Space(shape)
         entry: list[Bijection] = [] if levels is None else [Logit(levels)]
@@ -282,20 +280,30 @@ PRESETS = {
 
 def build(
     space: Space,
+    *,
     depth: int = 4,
     hidden: int = 24,
     dropout: float = 0.0,
     dequantisation: str = "uniform",
     noise_hidden: int = 10,
 ) -> nn.Module:
-    """The flow; on integers the flow dequantised, by uniform noise or variationally."""
+    """The flow on real numbers; on integers the flow with noise added to them.
+
+    Arguments:
+        depth, hidden, dropout: of the flow.
+        dequantisation: "uniform", or "variational" for noise that is learned.
+        noise_hidden: channels or units of the networks that learn it.
+
+    Raises:
+        ValueError: a space of one value, a matrix, or learned noise for real numbers.
+    """
     if dequantisation not in ("uniform", "variational"):
         raise ValueError(f"dequantisation is 'uniform' or 'variational', not '{dequantisation}'")
     if space.dim < 2:
         raise ValueError("a coupling needs at least two values")
     if len(space.shape) == 2:
         raise ValueError("it takes images [channels, height, width] and vectors [d]")
-    flow = RealNVP(space.shape, depth, hidden, dropout, space.levels)
+    flow = RealNVP(space.shape, depth=depth, hidden=hidden, dropout=dropout, levels=space.levels)
     if space.levels is None:
         if dequantisation == "variational":
             raise ValueError("real numbers need no dequantisation")

@@ -17,8 +17,7 @@ References:
 import torch
 from torch import Generator, Tensor, nn
 
-from genbench.models.training import Preset
-from genbench.space import Space
+from genbench import Preset, Space
 
 from .._layers import log_normal, normalised
 from .._observations import observation_of
@@ -48,7 +47,9 @@ class VAE(nn.Module):
         sd: of real numbers given z: one, learned ("shared"), or one for each value ("predicted").
     """
 
-    def __init__(self, space: Space, latent: int, hidden: int, dropout: float, sd: str) -> None:
+    def __init__(
+        self, space: Space, *, latent: int = 16, hidden: int = 64, dropout: float = 0.0, sd: str = "shared"
+    ) -> None:
         super().__init__()
         self.space, self.latent = space, latent
         self.observation = observation_of(space, sd)
@@ -127,6 +128,4 @@ PRESETS = {
     ),
 }
 
-
-def build(space: Space, latent: int = 16, hidden: int = 64, dropout: float = 0.0, sd: str = "shared") -> VAE:
-    return VAE(space, latent, hidden, dropout, sd)
+build = VAE

@@ -1,10 +1,10 @@
 """VQ-VAE: images as small grids of discrete codes, with an autoregressive prior over the codes.
 
-    p(x) = sum_c p(c) p(x given e_c),    q(c given x) = 1 where every c_ij is the code nearest to z(x)_ij
+    p(x) = sum_c p(c) p(x | e_c),    q(c | x) = 1 where every c_ij is the code nearest to z(x)_ij
 
 Stage one learns encoder z, codebook e and decoder; stage two fits the prior, a Gated PixelCNN, to
-the codes of the training images. q is a point mass, so the bound log p(c, x) - log q(c given x) has
-no noise: one term of a sum of positive terms, and so a lower bound on log p(x).
+the codes of the training images. q is a point mass, so the bound log p(c, x) - log q(c | x) has no
+noise. It is the logarithm of one term of a sum of positive terms, and so a lower bound on log p(x).
 
 References:
     Neural Discrete Representation Learning (van den Oord, Vinyals, Kavukcuoglu, 2017), equations 1-3;
@@ -15,8 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from genbench.models.training import Objective, Preset, Stage
-from genbench.space import Space
+from genbench import Objective, Preset, Space, Stage
 
 from .._layers import categorical_log_likelihood, normalised, sample_categorical
 from ..autoregressive.gated_pixelcnn import GatedPixelCNN
@@ -28,8 +27,8 @@ class Codebook(nn.Module):
         N_k <- g N_k + (1 - g) n_k,    e_k <- e_k + (1 - g) (S_k - n_k e_k) / N_k
 
     with n_k the number and S_k the sum of a batch's outputs assigned to k. That is equations 6-8
-    of the paper with m_k = N_k e_k put in: a code without outputs stays exactly where it is. One that
-    had none for long (all of them, at first) is put on an output drawn by the generator.
+    of the paper with m_k = N_k e_k put in: a code without outputs stays exactly where it is. A code that
+    had none for long (every code, at first) is put on an output drawn by the generator.
 
     Arguments:
         decay: g.
@@ -48,7 +47,7 @@ class Codebook(nn.Module):
     def nearest(self, z: Tensor) -> Tensor:
         """Equation 1: [B, d, h, w] -> [B, 1, h, w] int64."""
         e = self.vectors
-        distance = e.square().sum(1) - 2 * z.movedim(1, -1) @ e.T  # less |z|^2; [B, h, w, K]
+        distance = e.square().sum(1) - 2 * z.movedim(1, -1) @ e.T  # |z - e|^2 without |z|^2: [B, h, w, K]
         return distance.argmin(-1).unsqueeze(1)
 
     def forward(self, codes: Tensor) -> Tensor:
@@ -120,16 +119,17 @@ class VQVAE(nn.Module):
     def __init__(
         self,
         space: Space,
-        width: int,
-        blocks: int,
-        dropout: float,
-        codes: int,
-        dim: int,
-        halvings: int,
-        beta: float,
-        prior_width: int,
-        prior_depth: int,
-        prior_dropout: float,
+        *,
+        width: int = 64,
+        blocks: int = 2,
+        dropout: float = 0.0,
+        codes: int = 64,
+        dim: int = 16,
+        halvings: int = 1,
+        beta: float = 0.25,
+        prior_width: int = 32,
+        prior_depth: int = 6,
+        prior_dropout: float = 0.0,
     ) -> None:
         super().__init__()
         if not space.is_image or space.levels is None:
@@ -142,7 +142,9 @@ class VQVAE(nn.Module):
         self.codebook = Codebook(codes, dim)
         self.decoder = decoder(C * space.levels, width, dim, halvings, blocks, dropout)
         grid = Space((1, H >> halvings, W >> halvings), levels=codes)
-        self.prior = GatedPixelCNN(grid, prior_width, prior_depth, 3, 3, prior_dropout, one_hot=True, classes=0)
+        self.prior = GatedPixelCNN(
+            grid, width=prior_width, depth=prior_depth, first=3, dropout=prior_dropout, one_hot=True
+        )
 
     @property
     def latent_space(self) -> Space:
@@ -175,7 +177,7 @@ class VQVAE(nn.Module):
         return (self.beta * commitment - log_p).mean()
 
     def distortion(self, x: Tensor, generator: Generator) -> Tensor:
-        """-log p(x given c(x)), in nats."""
+        """-log p(x | c(x)), in nats."""
         return -self.log_likelihood(x, self.codes(x)).mean()
 
     def prior_loss(self, x: Tensor, generator: Generator) -> Tensor:
@@ -192,14 +194,14 @@ class VQVAE(nn.Module):
         return self.prior.log_prob(codes)
 
     def log_likelihood(self, x: Tensor, codes: Tensor) -> Tensor:
-        """log p(x given c): [n, C, H, W], [n, 1, h, w] -> [n]."""
+        """log p(x | c): [n, C, H, W], [n, 1, h, w] -> [n]."""
         return categorical_log_likelihood(self.logits(self.codebook(codes)), x)
 
     def elbo(self, x: Tensor, generator: Generator) -> Tensor:
-        """log p(c(x)) + log p(x given c(x)) -> [B].
+        """log p(c(x)) + log p(x | c(x)) -> [B].
 
-        q(c given x) is a point mass, so the bound has no noise. Nor is its exp an importance weight, which
-        would be p(x) in expectation: p(x) is the sum of the same term over all codes.
+        q(c | x) is a point mass, so the bound has no noise. For the same reason its exp is no importance weight,
+        which would be p(x) in expectation: p(x) is the sum of the same term over all codes.
         """
         codes = self.codes(x)
         return self.log_prior(codes) + self.log_likelihood(x, codes)
@@ -209,7 +211,7 @@ class VQVAE(nn.Module):
         return self.codebook(self.codes(x)).flatten(1)
 
     def reconstruct(self, x: Tensor) -> Tensor:
-        """E(x' given c(x)) -> [B, C, H, W] float."""
+        """E[x' | c(x)] -> [B, C, H, W] float."""
         p = self.logits(self.codebook(self.codes(x))).softmax(1)
         return (p.movedim(1, -1) * torch.arange(p.shape[1], device=p.device)).sum(-1)
 
@@ -243,18 +245,4 @@ PRESETS = {
     ),
 }
 
-
-def build(
-    space: Space,
-    width: int = 64,
-    blocks: int = 2,
-    dropout: float = 0.0,
-    codes: int = 64,
-    dim: int = 16,
-    halvings: int = 1,
-    beta: float = 0.25,
-    prior_width: int = 32,
-    prior_depth: int = 6,
-    prior_dropout: float = 0.0,
-) -> VQVAE:
-    return VQVAE(space, width, blocks, dropout, codes, dim, halvings, beta, prior_width, prior_depth, prior_dropout)
+build = VQVAE

@@ -15,8 +15,7 @@ import math
 import torch
 from torch import Generator, Tensor, nn
 
-from genbench.models.training import Preset
-from genbench.space import Space
+from genbench import Preset, Space
 
 from .._layers import log_normal, log_normal_mass, normalised
 
@@ -29,7 +28,7 @@ class GaussianMixture(nn.Module):
         scale: initial standard deviation of every component; integers are normalised to [-1, 1].
     """
 
-    def __init__(self, space: Space, components: int, scale: float) -> None:
+    def __init__(self, space: Space, *, components: int = 50, scale: float = 0.3) -> None:
         super().__init__()
         self.space = space
         self.logits = nn.Parameter(torch.zeros(components))
@@ -72,6 +71,4 @@ PRESETS = {
     "ring8": Preset({"components": 24, "scale": 0.3}, steps=3000, batch_size=512, lr=2e-2),
 }
 
-
-def build(space: Space, components: int = 50, scale: float = 0.3) -> GaussianMixture:
-    return GaussianMixture(space, components, scale)
+build = GaussianMixture

@@ -14,7 +14,7 @@ Measure:   genbench evaluate {name}.safetensors --plugin {file}
 import torch
 from torch import nn
 
-from genbench.models.training import Preset
+from genbench import Preset
 
 FAMILY = "other"
 PRESETS = {{"digits": Preset(steps=300, lr=0.05)}}  # how it is trained on each dataset

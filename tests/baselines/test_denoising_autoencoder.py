@@ -1,6 +1,10 @@
+"""Denoising autoencoder: the corruption, the two stages, the Gaussian of the codes and what is decoded of it."""
+
 import pytest
 import torch
+from torch.distributions import MultivariateNormal
 
+from draws import assert_moments, assert_standard_normal
 from genbench.baselines.autoencoders import denoising_autoencoder
 from genbench.models.capabilities import capabilities
 from genbench.models.sampling import seeded
@@ -57,11 +61,10 @@ def test_latent_density_is_the_gaussian_its_samples_have():
     W = codes.W.detach()
     mean, covariance = torch.linalg.solve(W, codes.b), torch.linalg.inv(W.T @ W)
     z = torch.randn(10, 3, dtype=torch.double, generator=seeded("z"))
-    expected = torch.distributions.MultivariateNormal(mean, covariance).log_prob(z)
-    torch.testing.assert_close(codes.log_density(z), expected)
-    n = 20_000
-    error = codes.float().sample(n, seeded("samples")).double().mean(0) - mean
-    assert float((error / (covariance.diagonal() / n).sqrt()).abs().max()) < 4
+    torch.testing.assert_close(codes.log_density(z), MultivariateNormal(mean, covariance).log_prob(z))
+    drawn = codes.float().sample(20_000, seeded("samples"))
+    assert_moments(drawn, mean, covariance)
+    assert_standard_normal(drawn @ W.float().T - codes.b)  # W whitens
 
 
 def test_second_stage_ends_at_the_moments_of_the_codes():
@@ -84,11 +87,30 @@ def test_second_stage_ends_at_the_moments_of_the_codes():
     assert all(torch.equal(p, q) for p, q in zip(model.f.parameters(), before, strict=True))
 
 
-def test_samples_are_levels():
-    x = small().sample(100, seeded("samples"))
+def test_the_error_is_that_of_the_clean_image():
+    model, x = small(noise=0.5), images(8)
+    clean = (x / 8 - 1).flatten(1)
+    given_back = model.g(model.f(model.corrupted(clean, seeded("corruption"))))
+    expected = ((given_back - clean) ** 2).sum(1).mean()
+    torch.testing.assert_close(model.denoising_error(x, seeded("corruption")), expected)
+    torch.testing.assert_close(model.encode(x), model.f(clean))  # once trained, nothing is corrupted
+
+
+@torch.no_grad()
+def test_samples_are_decoded_codes_at_the_nearest_level():
+    model = small()
+    model.g[-1].weight.mul_(20)  # far out of [-1, 1], too
+    values = model.g(model.codes.sample(100, seeded("samples"))).view(100, *SPACE.shape)
+    assert values.abs().max() > 1.2
+    x = model.sample(100, seeded("samples"))
     assert x.dtype == torch.int64
-    assert x.shape == (100, *SPACE.shape)
-    assert 0 <= int(x.min()) <= int(x.max()) <= 16
+    assert torch.equal(x, (values[..., None] - torch.linspace(-1, 1, 17)).abs().argmin(-1))
+
+
+@torch.no_grad()
+def test_real_samples_are_decoded_codes():
+    model = small(Space((4,)))
+    assert torch.equal(model.sample(9, seeded("samples")), model.g(model.codes.sample(9, seeded("samples"))))
 
 
 def test_an_unknown_corruption_is_refused():

@@ -1,14 +1,13 @@
-"""Gated PixelCNN: masks, normalisation, the cache, classes."""
-
-import itertools
-import math
+"""Gated PixelCNN: masks, gates, normalisation, the cache, classes."""
 
 import pytest
 import torch
 
+from draws import assert_drawn, assert_frequencies, every
 from genbench import catalog
 from genbench.baselines.autoregressive import conditional_gated_pixelcnn, gated_pixelcnn
-from genbench.baselines.autoregressive.gated_pixelcnn import GatedPixelCNN
+from genbench.baselines.autoregressive.gated_pixelcnn import GatedPixelCNN, gate
+from genbench.models.sampling import seeded
 from genbench.space import Space
 
 BINARY = Space((1, 3, 3), levels=2)
@@ -19,31 +18,82 @@ VARIANTS = [
     (Space((3, 3, 4), levels=5), 0, True),
     (Space((3, 3, 4), levels=5), 4, False),
 ]
+# Spaces that can be enumerated, for the same variants: rows and columns; channels of one pixel; pixels of two channels.
+ENUMERABLE = [
+    (Space((1, 2, 2), levels=2), 0, False),
+    (Space((1, 2, 2), levels=2), 3, False),
+    (Space((3, 1, 1), levels=4), 0, True),
+    (Space((2, 1, 2), levels=3), 2, True),
+    (Space((2, 2, 1), levels=3), 0, False),
+]
 
 
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def network(space: Space, classes: int = 0, one_hot: bool = False, depth: int = 3, width: int = 9) -> GatedPixelCNN:
+def network(space: Space, classes: int = 0, one_hot: bool = False, **options) -> GatedPixelCNN:
     """A random network whose conditionals are far from uniform, and from each other."""
     torch.manual_seed(1)
-    net = gated_pixelcnn.build(space, width=width, depth=depth, first=5, one_hot=one_hot, classes=classes)
+    options = {"width": 9, "depth": 3, "first": 5, **options}
+    net = gated_pixelcnn.build(space, one_hot=one_hot, classes=classes, **options)
     with torch.no_grad():
         for p in net.parameters():
             p.add_(0.3 * torch.randn_like(p))
     return net.eval().requires_grad_(False)
 
 
-def every_image(space: Space) -> torch.Tensor:
-    values = torch.tensor(list(itertools.product(range(space.levels), repeat=space.dim)))
-    return values.view(-1, *space.shape)
+def test_the_gate_is_equation_2():
+    a, b = torch.randn(2, 3, 4, 2, 2, generator=seeded("a"))
+    torch.testing.assert_close(gate(torch.cat([a, b], dim=1)), torch.tanh(a) / (1 + torch.exp(-b)))
 
 
-def chi_squared(drawn: torch.Tensor, p: torch.Tensor) -> float:
-    counts = torch.bincount(drawn, minlength=len(p))
-    expected = len(drawn) * p
-    return float(((counts - expected) ** 2 / expected).sum())
+@pytest.mark.parametrize(("space", "classes", "one_hot"), VARIANTS)
+def test_gradients_reach_every_parameter(space, classes, one_hot):
+    net = network(space, classes, one_hot).requires_grad_(True)
+    x = torch.randint(space.levels, (12, *space.shape), generator=seeded("x"))
+    net.loss(x, seeded("unused"), torch.arange(12) % classes if classes else None).backward()
+    for name, p in net.named_parameters():
+        assert p.grad is not None, name
+        assert p.grad.abs().sum() > 0, name
+
+
+def padded() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """What a layer of 4 features takes on images of 4x5: both stacks with their padding, and the link."""
+    shapes = {"vstack": (1, 4, 5, 7), "hstack": (1, 4, 4, 6), "link": (1, 8, 4, 5)}
+    v, h, link = (torch.randn(shape, generator=seeded(name)) for name, shape in shapes.items())
+    return v, h, link
+
+
+def test_a_class_is_a_bias_in_the_gates_of_both_stacks():
+    net = network(Space((1, 4, 5), levels=3), classes=2, depth=1, width=4)
+    (layer,) = net.layers
+    v, h, link = padded()
+    nobody = torch.tensor([0])
+    layer.condition.weight[0] = 0
+    for stack, features in ((0, lambda y: layer.rows(v, y)[0]), (1, lambda y: layer.pixels(h, link, y))):
+        layer.condition.weight[1] = 0
+        layer.condition.weight[1].view(2, 8)[1 - stack] = 1.0  # the other stack's
+        assert torch.equal(features(torch.tensor([1])), features(nobody))
+        layer.condition.weight[1].view(2, 8)[stack] = 1.0
+        assert not torch.equal(features(torch.tensor([1])), features(nobody))
+
+
+def test_place_tells_both_stacks_of_row_and_column():
+    net = network(Space((1, 4, 5), levels=3), width=2)
+    for stack, features in ((0, slice(0, 2)), (1, slice(2, 4))):
+        place = net.row[features].expand(2, 4, 5) + net.column[features].expand(2, 4, 5)
+        torch.testing.assert_close(net.place(stack), place)
+
+
+@pytest.mark.parametrize("stack", ["vstack", "hstack"])
+def test_dropout_is_on_the_gated_features_of_both_stacks(stack):
+    net = network(Space((1, 4, 5), levels=3), depth=1, width=4, dropout=0.5)
+    v, h, link = padded()
+    (layer,) = net.layers
+
+    def features():
+        return layer.rows(v, None)[0] if stack == "vstack" else layer.pixels(h, link, None)
+
+    assert torch.equal(features(), features())
+    net.train()
+    assert not torch.equal(features(), features())
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3])
@@ -70,7 +120,7 @@ def test_every_value_sees_all_of_its_past_and_nothing_else(channels, one_hot):
 
 @pytest.mark.parametrize("classes", [0, 3])
 def test_probabilities_of_all_binary_images_sum_to_one(classes):
-    x = every_image(BINARY)
+    x = every(BINARY)
     assert len(x) == 512
     log_p = network(BINARY, classes).log_prob(x)
     # 9 float32 conditionals, each log-softmax right to a few 1e-7: the sum is right to about 1e-5
@@ -79,7 +129,7 @@ def test_probabilities_of_all_binary_images_sum_to_one(classes):
 
 
 def test_conditionals_are_those_of_the_joint_distribution():
-    net, x = network(BINARY), every_image(BINARY)
+    net, x = network(BINARY), every(BINARY)
     joint = net.log_prob(x).double().exp().view([2] * 9)
     for d in range(9):
         prefix = joint.sum(dim=tuple(range(d + 1, 9))) if d < 8 else joint  # p(x_0 .. x_d)
@@ -108,13 +158,23 @@ def test_log_probabilities_along_the_way_are_those_of_one_pass(space, classes, o
     torch.testing.assert_close(log_p, net.log_prob(x, labels), rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("classes", [0, 3])
-def test_samples_come_from_the_distribution_that_is_scored(classes):
-    space = Space((1, 2, 2), levels=2)
-    net = network(space, classes)
-    p = net.log_prob(every_image(space)).exp()
-    drawn = net.sample(4000, seeded()).view(-1, 4) @ torch.tensor([8, 4, 2, 1])
-    assert chi_squared(drawn, p) < 15 + 6 * math.sqrt(2 * 15)  # mean and six standard deviations, 15 degrees
+@pytest.mark.parametrize(("space", "classes", "one_hot"), ENUMERABLE)
+def test_samples_come_from_the_distribution_that_is_scored(space, classes, one_hot):
+    net = network(space, classes, one_hot)
+    assert_drawn(net.sample(20_000, seeded()), net.log_prob(every(space)), space)
+
+
+@pytest.mark.parametrize(("space", "classes", "one_hot"), [v for v in ENUMERABLE if v[1]])
+def test_samples_of_a_class_come_from_its_distribution(space, classes, one_hot):
+    net, x = network(space, classes, one_hot), every(space)
+    for y in range(classes):
+        drawn = net.sample(8_000, seeded(y), torch.full((8_000,), y))
+        assert_drawn(drawn, net.log_prob(x, torch.full((len(x),), y)), space)
+
+
+def test_classes_are_drawn_uniformly_where_none_is_asked_for():
+    _, labels = network(BINARY, classes=3).blank(20_000, seeded(), None)
+    assert_frequencies(torch.bincount(labels), torch.ones(3) / 3)
 
 
 def test_marginal_is_the_mean_over_classes():
@@ -143,22 +203,22 @@ def test_completion_of_a_lower_half_is_exact(classes):
     x = torch.tensor([[1, 0], [0, 0]]).expand(4000, 1, 2, 2)
     done = net.complete(x, mask, seeded())
     assert torch.equal(done[:, :, 0], x[:, :, 0])
-    images = every_image(space)
+    images = every(space)
     upper = (images[:, 0, 0] == torch.tensor([1, 0])).all(1)
-    p = net.log_prob(images[upper]).softmax(0)  # p(lower given upper)
-    assert chi_squared(done[:, 0, 1] @ torch.tensor([2, 1]), p) < 3 + 6 * math.sqrt(2 * 3)
+    p = net.log_prob(images[upper]).softmax(0)  # p(lower | upper)
+    assert_frequencies(torch.bincount(done[:, 0, 1] @ torch.tensor([2, 1]), minlength=4), p)
 
 
 def test_the_label_of_a_completion_follows_its_posterior():
-    net, images = network(BINARY, classes=3), every_image(BINARY)
+    net, images = network(BINARY, classes=3), every(BINARY)
     given = torch.stack([net.log_prob(images, torch.full((512,), y)) for y in range(3)])  # [y, x]
-    posterior = given.view(3, 64, 8).logsumexp(2).softmax(0)  # p(y given the upper two rows): 8 lower rows summed out
+    posterior = given.view(3, 64, 8).logsumexp(2).softmax(0)  # p(y | the upper two rows): 8 lower rows summed out
     best = int(posterior.max(0).values.argmax())
     assert posterior[:, best].max() > 0.5  # far from p(y)
     x = images[8 * best].expand(4000, 1, 3, 3)
     visible = torch.tensor([[1, 1, 1], [1, 1, 1], [0, 1, 1]]).bool().expand_as(x)  # what follows a hidden value is left
     drawn = net.sample_label(x, visible, seeded())
-    assert chi_squared(drawn, posterior[:, best]) < 2 + 6 * math.sqrt(2 * 2)
+    assert_frequencies(torch.bincount(drawn, minlength=3), posterior[:, best])
 
 
 def test_visible_values_stand_wherever_they_are():

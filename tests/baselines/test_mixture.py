@@ -1,9 +1,12 @@
+"""Mixture: the density against SciPy, the masses of integers, weights and components of the draws."""
+
 import numpy as np
 import pytest
 import torch
 from scipy import stats
 from scipy.special import log_ndtr, logsumexp
 
+from draws import assert_drawn, assert_frequencies, assert_moments, assert_standard_normal, every
 from genbench.baselines._layers import log_normal_mass
 from genbench.baselines.mixtures import mixture
 from genbench.models.sampling import seeded
@@ -67,15 +70,39 @@ def test_gradient_of_the_log_mass_is_finite_where_the_mass_underflows(mean):
         assert torch.isfinite(gradient).all()
 
 
+@torch.no_grad()
 def test_samples_have_the_scored_frequencies():
-    model = random_mixture(Space((2,), levels=4))
-    with torch.no_grad():
-        model.mean.mul_(0.3)  # every one of the 16 states common enough to be counted
-        model.log_sd.fill_(-0.3)
-    everything = torch.cartesian_prod(torch.arange(4), torch.arange(4))
-    p = model.log_prob(everything).detach().double().exp().numpy()
-    n = 20_000
-    x = model.sample(n, seeded("samples"))
-    counts = np.bincount((4 * x[:, 0] + x[:, 1]).numpy(), minlength=16)
-    assert (n * p > 5).all()  # the chi-square approximation holds
-    assert stats.chisquare(counts, n * p / p.sum()).pvalue > 1e-4
+    space = Space((2,), levels=4)
+    model = random_mixture(space)
+    model.mean.mul_(0.3)
+    model.log_sd.fill_(-0.3)  # wide enough that the edge levels take much of the tails
+    assert_drawn(model.sample(20_000, seeded("samples")), model.log_prob(every(space)), space)
+
+
+@torch.no_grad()
+def test_draws_of_real_numbers_follow_weights_means_and_deviations():
+    model = random_mixture(Space((2,)))
+    weights = torch.tensor([0.6, 0.3, 0.1])
+    model.logits.copy_(weights.log() + 5.0)  # up to a constant
+    model.mean.copy_(torch.tensor([[-90.0, 0.0], [0.0, 90.0], [90.0, 0.0]]))  # so far apart that a draw shows its k
+    x = model.sample(20_000, seeded("samples"))
+    k = torch.cdist(x, model.mean).argmin(1)
+    assert_frequencies(torch.bincount(k, minlength=3), weights)
+    assert_standard_normal((x - model.mean[k]) / model.log_sd[k].exp())
+    for j, w in enumerate(model.log_sd.exp()):
+        assert_moments(x[k == j], model.mean[j], w.square().diag())
+
+
+@torch.no_grad()
+def test_components_start_on_training_examples():
+    space = Space((2,), levels=5)
+    model = random_mixture(space)
+    x = torch.tensor([[0, 4], [4, 2], [1, 3]])
+    model.initialise(x, seeded("initialise"))
+    for mean in model.mean:
+        assert (mean == x / 2 - 1).all(1).any()  # 5 levels are 2 per unit of [-1, 1]
+
+
+def test_loss_is_the_mean_negative_log_likelihood():
+    model, x = random_mixture(Space((2,))), torch.randn(7, 2, generator=seeded("x"))
+    torch.testing.assert_close(model.loss(x, seeded("unused")), -model.log_prob(x).mean())

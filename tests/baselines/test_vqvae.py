@@ -1,27 +1,23 @@
-"""VQ-VAE: the bound against enumeration, the codebook, straight-through gradients."""
-
-import itertools
-import math
+"""VQ-VAE: the bound and the sampler against enumeration, the codebook, straight-through gradients."""
 
 import pytest
 import torch
 from torch import nn
 
+from draws import assert_drawn, every
 from genbench.baselines.latent_variable import vqvae
 from genbench.baselines.latent_variable.vqvae import VQVAE, Codebook
+from genbench.models.sampling import seeded
 from genbench.space import Space
 
 TINY = Space((1, 2, 2), levels=3)  # 81 images; one code, of 5
+SPACES = [TINY, Space((1, 2, 4), levels=2), Space((2, 2, 2), levels=2)]  # two codes; two channels
 
 
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def network(space: Space = TINY, codes: int = 5) -> VQVAE:
+def network(space: Space = TINY, codes: int = 5, **options) -> VQVAE:
     """A random model whose codes and conditionals are far from uniform."""
     torch.manual_seed(1)
-    net = vqvae.build(space, width=8, blocks=1, codes=codes, dim=3, prior_width=6, prior_depth=2)
+    net = vqvae.build(space, width=8, blocks=1, codes=codes, dim=3, prior_width=6, prior_depth=2, **options)
     with torch.no_grad():
         for p in net.parameters():
             p.add_(0.3 * torch.randn_like(p))
@@ -29,29 +25,25 @@ def network(space: Space = TINY, codes: int = 5) -> VQVAE:
     return net.eval().requires_grad_(False)
 
 
-def every_image(space: Space) -> torch.Tensor:
-    values = torch.tensor(list(itertools.product(range(space.levels), repeat=space.dim)))
-    return values.view(-1, *space.shape)
-
-
 def enumerated(net: VQVAE, x: torch.Tensor) -> torch.Tensor:
-    """log sum_c p(c) p(x given c), for a model whose grid is one code."""
-    codes = torch.arange(len(net.codebook.vectors)).view(-1, 1, 1, 1)
-    terms = [net.log_prior(c[None]) + net.log_likelihood(x, c.expand(len(x), 1, 1, 1)) for c in codes]
+    """log sum_c p(c) p(x | c), over all grids of codes."""
+    grids = every(net.latent_space)[:, None]
+    terms = [net.log_prior(c) + net.log_likelihood(x, c.expand(len(x), -1, -1, -1)) for c in grids]
     return torch.logsumexp(torch.stack(terms), dim=0)
 
 
-def test_enumerated_probabilities_sum_to_one():
-    # 4 pixels and 1 code, float32 log-softmaxes right to a few 1e-7: about 1e-5 in the sum
-    assert float(enumerated(network(), every_image(TINY)).double().exp().sum()) == pytest.approx(1, abs=1e-5)
+@pytest.mark.parametrize("space", SPACES)
+def test_enumerated_probabilities_sum_to_one(space):
+    # up to 8 values and 2 codes, float32 log-softmaxes right to a few 1e-7: about 1e-5 in the sum
+    assert float(enumerated(network(space), every(space)).double().exp().sum()) == pytest.approx(1, abs=1e-5)
 
 
 def test_the_bound_is_below_the_enumerated_likelihood():
-    net, x = network(), every_image(TINY)
+    net, x = network(), every(TINY)
     assert net.codes(x).unique().numel() > 1
     gap = enumerated(net, x) - net.elbo(x, seeded())
     assert (gap > 0).all()  # five codes give every image some probability: strictly below
-    # The gap is -log p(c(x) given x): all codes share the posterior, so it is what q leaves out.
+    # The gap is -log p(c(x) | x): all codes share the posterior, so it is what q leaves out.
     codes = torch.arange(5).view(5, 1, 1, 1)
     joint = torch.stack([net.log_prior(c[None]) + net.log_likelihood(x, c.expand(81, 1, 1, 1)) for c in codes])
     posterior = joint.log_softmax(0).gather(0, net.codes(x).view(1, -1))[0]
@@ -59,19 +51,57 @@ def test_the_bound_is_below_the_enumerated_likelihood():
 
 
 def test_the_bound_has_no_noise():
-    net, x = network(), every_image(TINY)
+    net, x = network(), every(TINY)
     generator = seeded()
     assert torch.equal(net.elbo(x, generator), net.elbo(x, generator))
 
 
-def test_samples_come_from_the_distribution_that_is_scored():
-    space = Space((1, 2, 2), levels=2)
+@pytest.mark.parametrize("space", SPACES)
+def test_samples_come_from_the_distribution_that_is_scored(space):
     net = network(space)
-    p = enumerated(net, every_image(space)).exp()
-    drawn = net.sample(4000, seeded()).view(-1, 4) @ torch.tensor([8, 4, 2, 1])
-    expected = 4000 * p
-    chi_squared = float(((torch.bincount(drawn, minlength=16) - expected) ** 2 / expected).sum())
-    assert chi_squared < 15 + 6 * math.sqrt(2 * 15)  # mean and six standard deviations, 15 degrees
+    assert_drawn(net.sample(20_000, seeded()), enumerated(net, every(space)), space)
+
+
+def test_codes_are_drawn_from_the_prior_that_is_scored():
+    net = network(SPACES[1])
+    assert net.latent_space == Space((1, 1, 2), levels=5)
+    assert_drawn(net.sample_prior(20_000, seeded()), net.log_prior(every(net.latent_space)), net.latent_space)
+
+
+def test_stages_lower_the_two_terms_of_the_bound():
+    net, x = network(SPACES[1]), every(SPACES[1])
+    codes, prior = net.stages()
+    distortion, bound = codes.validate(x, seeded()), prior.validate(x, seeded())
+    grids = every(net.latent_space)
+    chosen = (net.codes(x)[:, None] == grids).flatten(2).all(2).int().argmax(1)  # which grid is c(x)
+    joint = torch.stack([net.log_likelihood(x, c.expand(len(x), -1, -1, -1)) for c in grids[:, None]])
+    torch.testing.assert_close(distortion, -joint.gather(0, chosen[None]).mean())
+    torch.testing.assert_close(net.prior_loss(x, seeded()), -net.log_prior(grids)[chosen].mean())
+    torch.testing.assert_close(bound, distortion + net.prior_loss(x, seeded()))
+
+
+def test_each_stage_teaches_its_own_weights_only():
+    space = Space((1, 6, 6), levels=3)  # codes enough that some stand above others
+    net = network(space).requires_grad_(True)
+    x = torch.randint(3, (20, *space.shape), generator=seeded("x"))
+    for stage, still in zip(net.stages(), ((net.prior,), (net.encoder, net.decoder)), strict=True):
+        net.zero_grad(set_to_none=True)
+        (objective,) = stage.objectives
+        objective.loss(x, seeded()).backward()
+        for p in objective.parameters:
+            assert p.grad is not None
+            assert p.grad.abs().sum() > 0
+        assert all(p.grad is None for network in still for p in network.parameters())
+
+
+def test_dropout_is_in_decoder_and_prior_and_a_code_stays_a_function_of_its_image():
+    net, x = network(SPACES[1], dropout=0.5, prior_dropout=0.5), every(SPACES[1])
+    codes = net.codes(x)
+    terms = (lambda: net.log_likelihood(x, codes), lambda: net.log_prior(codes))
+    assert all(torch.equal(term(), term()) for term in terms)
+    net.train()
+    assert torch.equal(net.codes(x), codes)
+    assert not any(torch.equal(term(), term()) for term in terms)
 
 
 def test_codes_are_the_nearest_vectors():
@@ -120,7 +150,7 @@ def test_gradients_pass_straight_through_the_codes():
         def forward(self, x):
             return self.z
 
-    net, x = network(), every_image(TINY)[:4]
+    net, x = network(), every(TINY)[:4]
     z = torch.randn(4, 3, 1, 1, generator=seeded())
     net.encoder, net.beta = Constant(z), 0.5
     net.codebook.count.fill_(1.0)
