@@ -1,13 +1,18 @@
-"""Content and files: keys of what is equal, and writing all of a file or nothing."""
+"""Content and files: keys of what is equal, writing all of a file or nothing, and whether that can be done at all."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
-import tempfile
+import secrets
+import stat
+import sys
 from pathlib import Path
 from typing import Any
+
+from genbench.errors import GenbenchError
 
 
 def sha256_file(path: Path) -> str:
@@ -15,20 +20,112 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """All of `data` or nothing: a temporary file in the same folder, fsynced, renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+def memory() -> int:
+    """Bytes of memory that the machine has, which no array can exceed."""
+    if "SC_PHYS_PAGES" not in getattr(os, "sysconf_names", {}):
+        return sys.maxsize
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def destination(path: Path) -> Path:
+    """Where the bytes of `path` will lie: at the end of its symbolic links.
+
+    Raises:
+        OSError: something is there that is no regular file (replacing a device or a pipe would destroy it), or a
+            file that may not be written.
+    """
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return Path(os.path.realpath(path))
+    if stat.S_ISDIR(mode):
+        raise OSError(errno.EISDIR, "it is a folder", str(path))
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "it is a device or a pipe, no regular file", str(path))
+    if not os.access(path, os.W_OK):
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+    return Path(os.path.realpath(path))
+
+
+class Draft:
+    """A file that is written beside its destination and takes its name when it is whole.
+
+    Raises:
+        OSError: nothing can be written there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = destination(path)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        # Not named after the file, whose name may be as long as names can be.
+        self.draft = self.path.with_name(f".genbench-{secrets.token_hex(8)}")
+        self.handle: int | None = os.open(self.draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+        if self.path.exists():
+            os.chmod(self.draft, stat.S_IMODE(self.path.stat().st_mode))
+
+    def fill(self, data: bytes) -> None:
+        """Replaces what it holds; room that earlier bytes took is used again."""
+        assert self.handle is not None
+        os.lseek(self.handle, 0, os.SEEK_SET)
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(self.handle, rest) :]
+        os.ftruncate(self.handle, len(data))
+        os.fsync(self.handle)
+
+    def publish(self) -> None:
+        """Gives it its name."""
+        self.close()
+        os.replace(self.draft, self.path)
+
+    def discard(self) -> None:
+        """Leaves nothing behind; after `publish` nothing is left to do."""
+        self.close()
+        self.draft.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        if self.handle is not None:
+            os.close(self.handle)
+            self.handle = None
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """All of `data` or nothing: a temporary file in the same folder, fsynced, renamed.
+
+    A symbolic link is followed; what is no regular file is never replaced; a file keeps its permissions.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    draft = Draft(path)
+    try:
+        draft.fill(data)
+        draft.publish()
+    finally:
+        draft.discard()
+
+
+def check_folder(folder: Path, option: str = "-o") -> None:
+    """Whether files can be written into a folder that may not exist yet; leaves nothing behind.
+
+    Raises:
+        GenbenchError: they cannot.
+    """
+    nearest = folder
+    while not os.path.lexists(nearest) and nearest != nearest.parent:
+        nearest = nearest.parent
+    try:
+        if not nearest.is_dir():
+            raise OSError(errno.ENOTDIR, f"{nearest} is no folder")
+        probe = Draft(nearest / "probe")
+        try:
+            probe.fill(b"0")
+        finally:
+            probe.discard()
+    except OSError as error:
+        raise GenbenchError(
+            f"cannot write into {folder}: {error.strerror or error}", f"Choose another place with {option}."
+        ) from error
 
 
 def canonical(content: Any) -> str:

@@ -108,11 +108,13 @@ def legend(b: Board) -> list[str]:
     n = sorted({r.dataset["n"] for r in records} - {None})
     samples = sorted({r.protocol["n_samples"] for r in records if "n_samples" in r.protocol})
     seeds = sorted({r.protocol["seed"] for r in records if "seed" in r.protocol})
-    devices = sorted({f"{r.env['device']}, {r.env['threads']} threads" for r in records})
+    devices = sorted(
+        {f"{r.env['device']}, {r.env['threads']} threads" for r in records if {"device", "threads"} <= {*r.env}}
+    )
     return [
         "`=` exact, `≤` upper bound, `≥` lower bound, `~` estimate; ± is the wider half of the 95 % interval; "
         "↓ lower is better, ↑ higher is better; ⚑ flagged.",
         f"Data: {b.dataset}, test split, {', '.join(map(str, n))} examples, "
         f"sha256 {records[0].dataset['sha256'][:16]}. Samples: {', '.join(map(str, samples)) or 'none'} "
-        f"from each model, seed {', '.join(map(str, seeds)) or 'none'}. Measured on {'; '.join(devices)}.",
+        f"from each model, seed {', '.join(map(str, seeds)) or 'none'}. Measured on {'; '.join(devices) or 'unknown'}.",
     ]

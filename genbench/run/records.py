@@ -14,21 +14,102 @@ import json
 import math
 import re
 import shutil
-import zipfile
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 import numpy as np
 
+from genbench import reading
 from genbench.blocks import Arrays
 from genbench.errors import GenbenchError
-from genbench.files import content_key, write_atomically
+from genbench.files import check_folder, content_key, write_atomically
+from genbench.numpy_files import read_arrays
+from genbench.reading import As, Match, Size, Within, legible, parse_json, text_of
 
 SCHEMA_VERSION = 2  # 1 held the name of the row, which the manifest has now
 PROTOCOL_VERSION = 2
 DONE = ("ok", "skipped")
+REMEDY = "Remove the file, and the same `genbench evaluate` measures it again."
+
+# --- What a record says, as the reader holds it against; more may stand in each of these tables.
+
+Count = Annotated[int, Within(0)]
+Key = Annotated[str, Match("[0-9a-f]{16}", "a content key of 16 hex digits")]  # names a file: nothing else is followed
+Name = Annotated[str, Match(r"(?s).*\S.*", "a name")]
+Ends = Annotated[list[float | None], Size(2, 2)]  # of an interval; one that is not finite is None
+Kind = Literal["exact", "upper_bound", "lower_bound", "estimate"]
+Status = Literal["ok", "error", "skipped", "timeout", "crashed"]
+
+
+class ModelSaid(TypedDict):
+    name: NotRequired[Name]  # of version 0.1; since then names stand in the manifest
+    key: NotRequired[Key]
+    family: str
+    parameters: Count | None
+    sha256: NotRequired[str]
+    args: NotRequired[dict[str, Any]]
+
+
+class SpaceSaid(TypedDict):
+    shape: Annotated[list[Annotated[int, Within(1)]], Size(1)]
+    levels: Annotated[int, Within(2)] | None
+
+
+class DatasetSaid(TypedDict):
+    name: Name
+    n: Annotated[int, Within(1)] | None
+    sha256: str
+    split: NotRequired[str]
+    per: NotRequired[str]
+    space: NotRequired[SpaceSaid]
+
+
+class MetricSaid(TypedDict):
+    name: Name
+    direction: Literal["lower", "higher", "none"]
+    unit: str
+    version: int
+    params: dict[str, Any]
+    title: NotRequired[str]
+    extractor: NotRequired[str | None]
+    extractor_sha256: NotRequired[str | None]
+
+
+class ProtocolSaid(TypedDict):
+    n_samples: NotRequired[Annotated[int, Within(1)]]
+    seed: NotRequired[int]
+
+
+class EnvSaid(TypedDict):
+    device: NotRequired[str]
+    threads: NotRequired[Annotated[int, Within(1)]]
+
+
+class DetailsSaid(TypedDict):
+    flag: NotRequired[str]
+    note: NotRequired[str]
+
+
+class ErrorSaid(TypedDict):
+    type: str
+    message: str
+    phase: NotRequired[str]
+    traceback: NotRequired[str]
+
+
+class RowSaid(TypedDict):
+    name: Name
+    model: Key
+    planned: str
+    cells: dict[str, Name]
+
+
+class Manifest(TypedDict):
+    rows: NotRequired[dict[str, RowSaid]]
+    command: NotRequired[str]
 
 
 def slug(name: str) -> str:
@@ -53,27 +134,27 @@ class Record:
         arrays: {stage: content key} of the arrays behind the value, in the run's `arrays/`.
     """
 
-    cell_id: str
+    cell_id: Annotated[str, As(Name)]
     run_id: str
-    status: str
-    model: dict[str, Any]
-    dataset: dict[str, Any]
-    metric: dict[str, Any]
-    protocol: dict[str, Any]
+    status: Annotated[str, As(Status)]
+    model: Annotated[dict[str, Any], As(ModelSaid)]
+    dataset: Annotated[dict[str, Any], As(DatasetSaid)]
+    metric: Annotated[dict[str, Any], As(MetricSaid)]
+    protocol: Annotated[dict[str, Any], As(ProtocolSaid)]
     value: float | None = None
-    kind: str | None = None
-    stderr: float | None = None
-    ci95: tuple[float, float] | None = None
+    kind: Annotated[str | None, As(Kind | None)] = None
+    stderr: Annotated[float, Within(0)] | None = None
+    ci95: Annotated[tuple[float, float] | None, As(Ends | None)] = None
     ci_method: str = ""
-    n_nonfinite: int = 0
+    n_nonfinite: Count = 0
     complete: bool = True
-    details: dict[str, Any] = field(default_factory=dict)
-    arrays: dict[str, str] = field(default_factory=dict)
+    details: Annotated[dict[str, Any], As(DetailsSaid)] = field(default_factory=dict)
+    arrays: dict[str, Key] = field(default_factory=dict)
     timing: dict[str, Any] = field(default_factory=dict)
-    env: dict[str, Any] = field(default_factory=dict)
+    env: Annotated[dict[str, Any], As(EnvSaid)] = field(default_factory=dict)
     started: str = ""
     ended: str = ""
-    error: dict[str, str] | None = None
+    error: Annotated[dict[str, str] | None, As(ErrorSaid | None)] = None
     warnings: list[str] = field(default_factory=list)
     schema_version: int = SCHEMA_VERSION
 
@@ -84,14 +165,29 @@ class Record:
         return json.dumps({**body, "warnings": warnings}, indent=1, sort_keys=True, allow_nan=False) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> Record:
-        return cls(**json.loads(text))
+    def from_json(cls, text: str, origin: str = "the record") -> Record:
+        """The record in a text.
+
+        Raises:
+            GenbenchError: it is no JSON, of a newer schema, or a field is not what it should be.
+        """
+        content = parse_json(text, origin, REMEDY)
+        schema = content.get("schema_version", SCHEMA_VERSION) if isinstance(content, dict) else None
+        if isinstance(schema, int) and schema > SCHEMA_VERSION:
+            raise GenbenchError(
+                f"{origin} has schema_version {reading.shown(schema)}, this genbench reads {SCHEMA_VERSION}",
+                "Read it with the genbench that wrote it, or a newer one.",
+            )
+        record = reading.read(cls, content, origin, REMEDY)
+        if record.status == "ok" and record.kind is None:
+            raise GenbenchError(f"{origin}: kind is missing, of a record that is ok", REMEDY)
+        return record
 
 
 def finite(content: Any, where: str, warnings: list[str]) -> Any:
     """`content` as plain JSON types, with non-finite numbers as None and a warning for each."""
     if isinstance(content, dict):
-        return {str(k): finite(v, f"{where}.{k}".lstrip("."), warnings) for k, v in content.items()}
+        return {legible(str(k)): finite(v, f"{where}.{k}".lstrip("."), warnings) for k, v in content.items()}
     if isinstance(content, list | tuple):
         return [finite(v, f"{where}[{i}]", warnings) for i, v in enumerate(content)]
     if isinstance(content, np.generic):
@@ -99,7 +195,7 @@ def finite(content: Any, where: str, warnings: list[str]) -> Any:
     if isinstance(content, float) and not math.isfinite(content):
         warnings.append(f"{where} is {content}")
         return None
-    return content
+    return legible(content) if isinstance(content, str) else content
 
 
 class Run:
@@ -124,6 +220,15 @@ class Run:
                 "Free some space or choose another folder with -o; finished records are kept, and a rerun goes on.",
             ) from error
 
+    def check(self) -> None:
+        """Whether it can be written to, before the long work; leaves nothing behind.
+
+        Raises:
+            GenbenchError: it cannot.
+        """
+        for folder in (self.folder, self.cells, self.arrays, self.pictures):
+            check_folder(folder)
+
     def write_rows(self, rows: dict[str, dict[str, Any]]) -> None:
         """Adds rows to the manifest of a call that measures nothing, if it has not planned them already."""
         before = self.manifest()
@@ -133,31 +238,73 @@ class Run:
 
     def write_manifest(self, manifest: dict[str, Any]) -> None:
         """Writes the manifest; rows and cells planned by earlier calls into the same folder stay planned."""
-        rows = self.manifest().get("rows", {})
+        try:
+            rows = self.manifest().get("rows", {})
+        except GenbenchError as error:
+            warnings.warn(f"{error.problem}; it is written anew", stacklevel=2)
+            rows = {}
         for key, row in manifest["rows"].items():
             cells = {**rows.get(key, {}).get("cells", {}), **row["cells"]}
             rows[key] = {**row, "cells": cells}
-        text = json.dumps({**manifest, "rows": rows}, indent=1, sort_keys=True)
+        text = json.dumps({**finite(manifest, "", []), "rows": rows}, indent=1, sort_keys=True)
         self.write(self.folder / "manifest.json", text.encode() + b"\n")
 
     def manifest(self) -> dict[str, Any]:
+        """What the run says of itself; nothing where it says nothing.
+
+        Raises:
+            GenbenchError: its file cannot be read.
+        """
         path = self.folder / "manifest.json"
-        return json.loads(path.read_text()) if path.is_file() else {}
+        if not path.is_file():
+            return {}
+        remedy = "Remove the file: the next `genbench evaluate` into this folder writes it anew."
+        content = parse_json(text_of(path, "manifest", remedy), str(path), remedy)
+        return dict(reading.read(Manifest, content, str(path), remedy))
 
     def put(self, record: Record) -> None:
         self.write(self.cells / f"{record.cell_id}.json", record.to_json().encode())
 
     def get(self, cell_id: str) -> Record | None:
-        """The record of a cell, None if there is none or its file does not parse."""
+        """The record of a cell, None if there is none or its file cannot be read: either way it is to be measured."""
         try:
-            return Record.from_json((self.cells / f"{cell_id}.json").read_text())
-        except (OSError, ValueError, TypeError):
+            return self.read(self.cells / f"{cell_id}.json")
+        except GenbenchError:
             return None
 
+    def read(self, path: Path) -> Record:
+        """The record in one of the run's files.
+
+        Raises:
+            GenbenchError: it cannot be read, or is that of another cell.
+        """
+        record = Record.from_json(text_of(path, "record", REMEDY), str(path))
+        if record.cell_id != path.stem:
+            raise GenbenchError(f"{path} holds the record of another cell, {record.cell_id}", REMEDY)
+        return record
+
     def records(self) -> list[Record]:
-        """Every record that parses, in the order of their file names."""
-        found = (self.get(path.stem) for path in sorted(self.cells.glob("*.json")))
+        """Every record that can be read, in the order of their file names; `unreadable` says which cannot."""
+        found = (self.get(path.stem) for path in self.files())
         return [record for record in found if record is not None]
+
+    def unreadable(self) -> list[tuple[Path, str]]:
+        """The files of records, and the manifest, that are there and cannot be read, each with the reason in a line."""
+        found = []
+        for path in self.files():
+            try:
+                self.read(path)
+            except GenbenchError as error:
+                found.append((path, error.problem))
+        try:
+            self.manifest()
+        except GenbenchError as error:
+            found.append((self.folder / "manifest.json", error.problem))
+        return found
+
+    def files(self) -> list[Path]:
+        """Those of the records, in the order of their names."""
+        return sorted(self.cells.glob("*.json"))
 
     def put_arrays(self, key: str, arrays: Arrays) -> None:
         buffer = io.BytesIO()
@@ -180,9 +327,8 @@ class Run:
     def get_arrays(self, key: str) -> Arrays | None:
         """The arrays under a content key, None if they are not there or not whole."""
         try:
-            with np.load(self.arrays / f"{key}.npz", allow_pickle=False) as file:
-                return dict(file)
-        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+            return read_arrays(self.arrays / f"{key}.npz")
+        except GenbenchError:
             return None
 
 

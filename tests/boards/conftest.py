@@ -7,6 +7,8 @@ import pytest
 from genbench import catalog
 from genbench.run.records import Record
 
+SPACE = {"shape": [1, 8, 8], "levels": 17}
+
 
 def made(model="a", metric="nll", value=1.0, half=0.02, kind="exact", card=None, family="flow", **changes) -> Record:
     """A record of `metric`, whose 95 % interval is value +- half; `card` changes its metric, `changes` its fields."""
@@ -15,7 +17,7 @@ def made(model="a", metric="nll", value=1.0, half=0.02, kind="exact", card=None,
         run_id="run",
         status="ok",
         model={"name": model, "family": family, "parameters": 1234},
-        dataset={"name": "digits", "split": "test", "sha256": "f" * 64, "n": 500, "space": {"levels": 17}},
+        dataset={"name": "digits", "split": "test", "sha256": "f" * 64, "n": 500, "space": SPACE},
         metric={"name": metric, "version": 1, "direction": "lower", "unit": "bits/dim", "params": {}, **(card or {})},
         protocol={"seed": 0},
         value=value,

@@ -11,7 +11,7 @@ from scipy import stats
 from genbench.boards.compare import Difference, as_dicts, compare, judge, table, tripped
 from genbench.errors import GenbenchError
 from genbench.metrics import mean
-from genbench.run.records import Record, Run
+from genbench.run.records import Record, Run, content_key
 from genbench.space import Space
 
 SPACE = Space((4,), 2)
@@ -21,7 +21,7 @@ SIDE = stats.norm.ppf(0.975)
 def put(run: Run, model: str, nats: np.ndarray, seed: int = 0) -> None:
     """A record of an NLL whose log-likelihoods are kept, as evaluate writes it."""
     bits = SPACE.bits_per_dim(1.0) * nats
-    run.put_arrays(f"{model}-arrays", {"values": -nats})
+    run.put_arrays(content_key(model), {"values": -nats})
     run.put(
         Record(
             cell_id=model,
@@ -34,7 +34,7 @@ def put(run: Run, model: str, nats: np.ndarray, seed: int = 0) -> None:
             value=float(bits.mean()),
             kind="exact",
             stderr=float(bits.std(ddof=1) / np.sqrt(len(bits))),
-            arrays={"log_likelihood": f"{model}-arrays"},
+            arrays={"log_likelihood": content_key(model)},
         )
     )
 
@@ -83,7 +83,7 @@ def test_without_both_arrays_two_estimates_are_independent(run, lost):
     for model, shift in (("a", 0.0), ("b", 0.1)):
         put(run, model, shift + np.random.RandomState(1).standard_normal(100))
     for model in lost:
-        (run.arrays / f"{model}-arrays.npz").unlink()
+        (run.arrays / f"{content_key(model)}.npz").unlink()
     found = compare(f"{run.folder}:a", f"{run.folder}:b")[0]
     assert found.method == "normal, independent"
     assert found.verdict == "no difference"
@@ -122,8 +122,8 @@ def test_without_a_standard_error_there_is_no_interval(run, record, base, new):
 
 def test_only_the_likelihood_itself_is_compared_by_pairs(run, record):
     """Another metric made from the same arrays is not their mean."""
-    run.put_arrays("kept", {"values": np.arange(5.0)})
-    (found,) = estimates(run, record, (1.0, 0.1), (2.0, 0.1), "nll-ode", arrays={"log_likelihood": "kept"})
+    run.put_arrays(content_key("kept"), {"values": np.arange(5.0)})
+    (found,) = estimates(run, record, (1.0, 0.1), (2.0, 0.1), "nll-ode", arrays={"log_likelihood": content_key("kept")})
     assert found.method == "normal, independent"
 
 
