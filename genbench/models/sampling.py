@@ -28,9 +28,8 @@ def seeded(*keys: object, device: torch.device | str = "cpu") -> torch.Generator
 
 
 def to_tensor(x: np.ndarray, space: Space, device: torch.device | str = "cpu") -> torch.Tensor:
-    """An array of the space as a model takes it: int64 or float32, on `device`."""
-    dtype = torch.float32 if space.levels is None else torch.int64
-    return torch.from_numpy(np.ascontiguousarray(x)).to(device=device, dtype=dtype)
+    """An array of the space as a model takes it: int64 or float32, on `device`; a copy, which a model may change."""
+    return torch.tensor(x, dtype=torch.float32 if space.levels is None else torch.int64, device=device)
 
 
 def to_array(x: torch.Tensor, space: Space, who: str) -> np.ndarray:

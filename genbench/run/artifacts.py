@@ -10,9 +10,11 @@ are derived from the declarations: a new artifact is one function here.
 
 from __future__ import annotations
 
+import json
 import time
+import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -28,6 +30,7 @@ from genbench.files import content_key
 from genbench.models.adapters import Source
 from genbench.models.capabilities import n_classes
 from genbench.models.fixed import FixedSamples, TrueData
+from genbench.models.guard import guarded
 from genbench.run.protocol import Protocol
 from genbench.run.records import Run
 from genbench.space import Space
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
     from genbench.run.plan import Plan
 
 DATA, SAMPLES, MODEL = "data", "samples", "model"  # what an artifact asks
+WARNINGS = "warnings"  # in the file of arrays, beside them
 SAMPLED = ("n_samples", "seed", "block_size")
 ANNEALED = ("temperatures", "chains", "leapfrog", "schedule", "seed", "block_size")
 
@@ -80,10 +84,30 @@ def artifact(asks: str, *fields: str, extracted: bool = False) -> Callable[[Call
 
 
 @dataclass(frozen=True)
+class Made:
+    """An artifact, and what was warned of while it was made."""
+
+    value: Any
+    warnings: list[str]
+
+
+@dataclass(frozen=True)
 class Failed:
     """In place of an artifact that could not be made."""
 
     error: Exception
+    warnings: list[str]
+
+
+@contextmanager
+def noting() -> Iterator[list[str]]:
+    """Warnings become texts, each once, instead of being shown."""
+    texts: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield texts
+    found = [str(w.message) for w in caught if issubclass(w.category, UserWarning | RuntimeWarning)]
+    texts += dict.fromkeys(found)
 
 
 def opened(name: str, plan: Plan, device: str, shared: dict) -> Extractor:
@@ -120,14 +144,18 @@ class Artifacts:
         key = (need, extractor if declared.extracted else None)
         memo = self.shared if declared.asks == DATA else self.memo
         if key not in memo:
-            with self.timed(need):
+            with self.timed(need), noting() as texts:
                 try:
-                    memo[key] = declared.make(Context(self, *key))
+                    with nullcontext() if declared.asks == DATA else guarded():
+                        memo[key] = Made(declared.make(Context(self, *key)), texts)
                 except Exception as error:
-                    memo[key] = Failed(error)
-        if isinstance(memo[key], Failed):
-            raise memo[key].error
-        return memo[key]
+                    memo[key] = Failed(error, texts)
+        made = memo[key]
+        for text in made.warnings:  # every metric that rests on it says so
+            warnings.warn(text, stacklevel=2)
+        if isinstance(made, Failed):
+            raise made.error
+        return made.value
 
     @contextmanager
     def timed(self, need: str) -> Iterator[None]:
@@ -142,11 +170,12 @@ class Artifacts:
 
     def has(self, need: str) -> bool:
         """Whether an artifact that depends on no extractor has been made, and without failing."""
-        return (need, None) in self.memo and not isinstance(self.memo[need, None], Failed)
+        return isinstance(self.memo.get((need, None)), Made)
 
     @cached_property
     def model(self) -> Any:
-        return self.source.open(self.plan.dataset, self.device)
+        with guarded():
+            return self.source.open(self.plan.dataset, self.device)
 
     def extractor(self, name: str) -> Extractor:
         return opened(name, self.plan, self.device, self.shared)
@@ -214,10 +243,14 @@ class Context:
         if arrays is None:
             if of.fresh:
                 of.run.drop_blocks(key)
-            arrays = make(partial(of.run.kept_block, key))
+            with noting() as texts:
+                arrays = make(partial(of.run.kept_block, key))
+            arrays = {**arrays, WARNINGS: np.array(json.dumps(texts))}
             of.run.put_arrays(key, arrays)
             of.run.drop_blocks(key)
-        return arrays
+        for text in json.loads(str(arrays.get(WARNINGS, "[]"))):
+            warnings.warn(text, stacklevel=2)
+        return {name: array for name, array in arrays.items() if name != WARNINGS}
 
     def extract(self, images: Callable[[], np.ndarray], under: str | None = None) -> Arrays:
         """Features, and logits if there are any, of images `[n, *shape]`, which are asked for if the run has none."""
@@ -331,6 +364,13 @@ def samples(c: Context) -> np.ndarray:
 
         tell = c.progress("samples", p.n_samples)
         x = draw(c.model, p.n_samples, p.seed, p.block_size, c.device, keep=keep, progress=tell)
+        again = draw(c.model, min(p.n_samples, p.block_size), p.seed, p.block_size, c.device)
+        if not np.array_equal(again, x[: len(again)]):
+            warnings.warn(
+                "the first block of samples, drawn twice with one seed, differs: not all randomness comes from the "
+                "generator, and the value cannot be repeated",
+                stacklevel=2,
+            )
         return {"samples": x}
 
     return c.kept(make)["samples"]

@@ -9,8 +9,8 @@ the rest goes on.
 from __future__ import annotations
 
 import re
-import resource
 import sys
+import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
@@ -21,14 +21,15 @@ from typing import Any
 from tqdm import tqdm
 
 from genbench import catalog
-from genbench.environment import environment
+from genbench.environment import environment, forget_peak, memory_status
 from genbench.errors import GenbenchError, Unavailable
 from genbench.features import Extractor
 from genbench.files import content_key
 from genbench.metrics import Measure
 from genbench.models.adapters import Source, public_path
 from genbench.models.fixed import FixedSamples
-from genbench.run.artifacts import Artifacts, opened
+from genbench.models.guard import guarded
+from genbench.run.artifacts import Artifacts, noting, opened
 from genbench.run.plan import Cell, Job, Plan
 from genbench.run.records import DONE, Record, Run
 
@@ -152,11 +153,16 @@ def evaluate(
             bar.set_postfix_str(how_far)
 
         bench.show = show
+        clock = time.monotonic()
         for source, cells in work:
             for record in measure_source(todo, source, cells, bench):
                 run.put(record)
                 outcome.count(record)
                 bar.update()
+                if bar.disable:  # no terminal: a line for each number instead
+                    now = time.monotonic()
+                    print(f"{record.status:8} {now - clock:7.1f} s  {source.name}: {record.metric['name']}", file=sys.stderr)
+                    clock = now
                 if record.status == "error" and fail_fast:
                     return outcome
     return outcome
@@ -184,7 +190,8 @@ def preflight(source: Source, todo: Plan, device: str) -> None:
     What a model's own code raises is left to be recorded by its cells.
     """
     try:
-        model = source.open(todo.dataset, device)
+        with guarded():
+            model = source.open(todo.dataset, device)
     except GenbenchError:
         raise
     except Exception:
@@ -204,7 +211,8 @@ def try_extractor(name: str, todo: Plan, bench: Bench) -> None:
     """
     extractor = opened(name, todo, bench.device, bench.shared)
     try:
-        extractor(todo.dataset.train[:1])
+        with guarded():
+            extractor(todo.dataset.train[:1])
     except GenbenchError:
         raise
     except Exception:
@@ -240,9 +248,9 @@ def picture(artifacts: Artifacts) -> None:
 def measure(artifacts: Artifacts, job: Job, cells: list[Cell], bench: Bench) -> list[Record]:
     """The records of one metric for one model, whatever happens to it."""
     started, artifacts.phases = datetime.now(UTC), {}
+    forget_peak()
     status, error, found, phase = "ok", None, {}, "model"
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+    with noting() as texts:
         try:
             needs = {need: artifacts.get(need, job.extractor) for need in job.needs}
             phase = "metric"
@@ -252,7 +260,7 @@ def measure(artifacts: Artifacts, job: Job, cells: list[Cell], bench: Bench) -> 
             status, error = "skipped", describe_error(reason, phase)
         except Exception as reason:
             status, error = "error", describe_error(reason, phase)
-    noted = [str(w.message) for w in caught if issubclass(w.category, UserWarning | RuntimeWarning)]
+    noted = list(dict.fromkeys(texts))
     dataset, limit, limited = artifacts.plan.dataset, artifacts.plan.protocol.limit, "limit" in job.fields
     frame = Record(
         cell_id="",
@@ -273,7 +281,7 @@ def measure(artifacts: Artifacts, job: Job, cells: list[Cell], bench: Bench) -> 
         arrays=artifacts.arrays_of(job.needs, job.extractor),
         timing={
             "phases_s": {name: round(s, 6) for name, s in artifacts.phases.items()},
-            "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            "peak_memory_bytes": memory_status("VmHWM"),  # of the process, while this metric was measured
         },
         env=bench.env,
         started=started.isoformat(timespec="milliseconds"),

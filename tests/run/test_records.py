@@ -74,16 +74,19 @@ def test_arrays_come_back_or_are_missing(tmp_path):
     assert run.get_arrays("key") is None
 
 
+A, B = "a" * 16, "b" * 16
+
+
 def row(name, model, planned="2026-01-01", **cells):
     return {"name": name, "model": model, "planned": planned, "cells": cells}
 
 
 def test_a_plan_grows_when_a_run_is_used_again(tmp_path):
     run = Run(tmp_path / "run")
-    run.write_manifest({"rows": {"x": row("m", "k", a="nll")}})
-    run.write_manifest({"rows": {"x": row("m", "k", "2026-02-01", b="fd"), "y": row("n", "l", c="fd")}})
+    run.write_manifest({"rows": {"x": row("m", A, a="nll")}})
+    run.write_manifest({"rows": {"x": row("m", A, "2026-02-01", b="fd"), "y": row("n", B, c="fd")}})
     rows = run.manifest()["rows"]
-    assert rows["x"] == row("m", "k", "2026-02-01", a="nll", b="fd")
+    assert rows["x"] == row("m", A, "2026-02-01", a="nll", b="fd")
     assert set(rows) == {"x", "y"}
 
 

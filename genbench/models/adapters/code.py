@@ -13,6 +13,7 @@ from genbench.datasets import Dataset
 from genbench.errors import GenbenchError
 from genbench.models.adapters import Given, Source, fitting
 from genbench.models.fingerprint import code_of, state_of
+from genbench.models.guard import guarded
 
 
 def handles(what: str) -> bool:
@@ -26,8 +27,9 @@ def identify(given: Given, dataset: Dataset) -> Source:
     """
     code = hash_code(given.what)
     try:
-        opened: Any = ready(code_object(given.what), given.args, "cpu")
-        state = state_of(opened)
+        with guarded():
+            opened: Any = ready(code_object(given.what), given.args, "cpu")
+            state = state_of(opened)
     except GenbenchError:
         raise
     except Exception as error:

@@ -11,12 +11,13 @@ import ctypes
 import gc
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import torch
 from threadpoolctl import threadpool_limits
 from torch.utils.benchmark import Timer
+
+from genbench.environment import forget_peak, memory_status
 
 WARM_UP = 3  # runs on a GPU before the first that counts
 
@@ -82,10 +83,10 @@ def first_run(run: Callable[[], Any], device: str, threads: int) -> tuple[float,
         return time.perf_counter() - started, torch.cuda.max_memory_allocated(device) - before
     with limited(threads):
         give_back()
-        held = status("VmRSS")
+        held = memory_status("VmRSS")
         started = time.perf_counter()
         run()
-        seconds, peak = time.perf_counter() - started, status("VmHWM")
+        seconds, peak = time.perf_counter() - started, memory_status("VmHWM")
     return seconds, None if held is None or peak is None else max(0, peak - held)
 
 
@@ -93,13 +94,6 @@ def give_back() -> None:
     """Returns freed memory to the system and forgets the peak so far, as far as the system can (Linux with glibc)."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
+    forget_peak()
 
 
-def status(name: str) -> int | None:
-    """`VmRSS`, what this process holds, or `VmHWM`, the most it held, in bytes; None where there is no /proc."""
-    path = Path("/proc/self/status")
-    if not path.is_file():
-        return None
-    return int(path.read_text().split(f"{name}:")[1].split()[0]) * 1024
