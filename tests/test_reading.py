@@ -43,9 +43,8 @@ def whole(**content):
 
 
 def test_what_fits_is_read_as_its_type():
-    found = whole(
-        ends=[1, 2.5], inner={"rate": 1, "sizes": {"4": 2}}, rest={"a": [1, None]}, card={"name": "n", "x": 1}
-    )
+    inner, card = {"rate": 1, "sizes": {"4": 2}}, {"name": "n", "x": 1}
+    found = whole(ends=[1, 2.5], inner=inner, rest={"a": [1, None]}, card=card)
     assert found.ends == (1.0, 2.5)
     assert found.inner == Inner(1.0, {4: 2.0})
     assert found.rest == {"a": [1, None]}
