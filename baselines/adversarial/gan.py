@@ -25,6 +25,7 @@ from genbench import Objective, Preset, Space, Stage
 
 from .._layers import log_normal, normalised
 
+VERSION = 1
 SAMPLES_PER_EXAMPLE = 4  # generated for each validation example: the samples' own noise then counts little
 
 

@@ -28,6 +28,7 @@ from genbench import Objective, Preset, Space, Stage
 
 from .._layers import normalised
 
+VERSION = 1
 CORRUPTIONS = ("masking", "gaussian")
 
 

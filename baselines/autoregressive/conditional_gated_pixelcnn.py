@@ -14,5 +14,6 @@ from functools import partial
 
 from . import gated_pixelcnn
 
+VERSION = 1
 PRESETS = {"digits": gated_pixelcnn.PRESETS["digits"]}
 build = partial(gated_pixelcnn.build, classes=10)

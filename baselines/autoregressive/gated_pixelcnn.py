@@ -25,6 +25,8 @@ from genbench import Preset, Space
 
 from .._layers import categorical_log_likelihood, normalised, sample_categorical
 
+VERSION = 1
+
 
 def groups(n: int, channels: int) -> Tensor:
     """The image channel that each of n features belongs to, in equal shares -> [n]."""

@@ -21,6 +21,8 @@ from genbench import Preset, Space
 
 from .._layers import categorical_log_likelihood, sample_categorical
 
+VERSION = 1
+
 
 def rotated(x: Tensor, angle: Tensor) -> Tensor:
     """x `[..., T, d]` with coordinates (i, i + d/2) turned by angle `[T, d/2]` (Su et al., equation 34).

@@ -30,6 +30,8 @@ from genbench.likelihood.probability_flow import NoisePrediction
 
 from .._layers import log_normal, log_normal_mass, normalised
 
+VERSION = 1
+
 # (x_t [B, *shape], t [B] int64 in 0..T-1) -> eps [B, *shape], share [B, *shape] in [0, 1]
 Denoiser = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 

@@ -18,6 +18,8 @@ from genbench import GenbenchError, Space
 
 from .._layers import log_normal, sample_categorical
 
+VERSION = 1
+
 
 class IndependentCategorical(nn.Module):
     """P(x_d = l) = (n_dl + 1) / (N + L), with n_dl the number of the N training examples that have x_d = l."""

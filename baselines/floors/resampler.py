@@ -19,6 +19,8 @@ from torch import Generator, Tensor, nn
 
 from genbench import GenbenchError, Space
 
+VERSION = 1
+
 
 class Resampler(nn.Module):
     """The uniform distribution on `size` stored examples.

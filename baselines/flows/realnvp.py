@@ -35,6 +35,7 @@ from genbench.models.sampling import to_tensor
 
 from .._layers import log_normal
 
+VERSION = 1
 Shape = tuple[int, ...]
 
 

@@ -18,5 +18,6 @@ from functools import partial
 
 from . import realnvp
 
+VERSION = 1
 PRESETS = {"digits": realnvp.PRESETS["digits"]}
 build = partial(realnvp.build, dequantisation="variational")

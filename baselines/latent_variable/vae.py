@@ -22,6 +22,7 @@ from genbench import Preset, Space
 from .._layers import log_normal, normalised
 from .._observations import observation_of
 
+VERSION = 1
 ROWS = 1000  # decoded at once by `log_weights`: few enough that the decoder's outputs stay in the cache
 
 

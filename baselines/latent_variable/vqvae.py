@@ -20,6 +20,8 @@ from genbench import Objective, Preset, Space, Stage
 from .._layers import categorical_log_likelihood, normalised, sample_categorical
 from ..autoregressive.gated_pixelcnn import GatedPixelCNN
 
+VERSION = 1
+
 
 class Codebook(nn.Module):
     """K vectors e_k, each the moving average of the encoder's outputs that are nearest to it.

@@ -19,6 +19,8 @@ from genbench import Preset, Space
 
 from .._layers import log_normal, log_normal_mass, normalised
 
+VERSION = 1
+
 
 class GaussianMixture(nn.Module):
     """log p(x) in closed form, by log-sum-exp over the components.

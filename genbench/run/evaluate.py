@@ -161,7 +161,10 @@ def evaluate(
                 bar.update()
                 if bar.disable:  # no terminal: a line for each number instead
                     now = time.monotonic()
-                    print(f"{record.status:8} {now - clock:7.1f} s  {source.name}: {record.metric['name']}", file=sys.stderr)
+                    print(
+                        f"{record.status:8} {now - clock:7.1f} s  {source.name}: {record.metric['name']}",
+                        file=sys.stderr,
+                    )
                     clock = now
                 if record.status == "error" and fail_fast:
                     return outcome

@@ -95,5 +95,3 @@ def give_back() -> None:
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
     forget_peak()
-
-

@@ -1,0 +1,56 @@
+"""What every shipped checkpoint does, in a few numbers: a baseline that does otherwise needs another VERSION.
+
+python tests/baselines/golden.py      # writes golden.json anew, after a VERSION was raised
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from genbench import catalog, datasets
+from genbench.models.checkpoint import load, read_card
+from genbench.models.sampling import draw, seeded, to_tensor
+
+FILE = Path(__file__).with_name("golden.json")
+SHIPPED = sorted((catalog.BASELINES / "checkpoints").glob("*/*.safetensors"))
+N = 16
+
+
+def behaviour(path: Path) -> dict[str, Any]:
+    """Sixteen samples and sixteen log-likelihoods (or one log-weight, or one draw of the bound) of a checkpoint.
+
+    A sample is told by its mean and by its inner product with a fixed random vector.
+    """
+    model: Any = load(path)
+    space = read_card(path).space
+    x = draw(model, N, 0, N).reshape(N, -1).astype(np.float64)
+    direction = np.random.default_rng(0).standard_normal(x.shape[1])
+    found = {"mean": x.mean(1).tolist(), "projection": (x @ direction).tolist()}
+    batch = to_tensor(examples(path, model), space)
+    with torch.no_grad():
+        if hasattr(model, "log_prob"):
+            found["log_prob"] = model.log_prob(batch).double().tolist()
+        elif hasattr(model, "log_weights"):
+            found["log_weight"] = model.log_weights(batch, 1, seeded(0))[0].double().tolist()
+        elif hasattr(model, "elbo"):
+            found["elbo"] = model.elbo(batch, seeded(0)).double().tolist()
+    return {"version": catalog.find("baselines", read_card(path).baseline).made_of, **found}
+
+
+def examples(path: Path, model: Any) -> np.ndarray:
+    """Sixteen test examples, or samples of the model where the data are not at hand."""
+    name = path.parent.name
+    return datasets.load(name).test[:N] if name in ("digits", "ring8") else draw(model, N, 1, N)
+
+
+def key(path: Path) -> str:
+    return f"{path.parent.name}/{path.stem}"
+
+
+if __name__ == "__main__":
+    FILE.write_text(json.dumps({key(path): behaviour(path) for path in SHIPPED}, indent=1) + "\n", encoding="utf-8")
