@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import math
 import re
 import shutil
 import warnings
@@ -28,7 +27,7 @@ from genbench.blocks import Arrays
 from genbench.errors import GenbenchError
 from genbench.files import check_folder, write_atomically
 from genbench.numpy_files import read_arrays
-from genbench.reading import As, Match, Size, Within, legible, parse_json, text_of
+from genbench.reading import As, Match, Name, Size, Within, finite, parse_json, text_of
 
 SCHEMA_VERSION = 1
 PROTOCOL_VERSION = 1
@@ -39,7 +38,6 @@ REMEDY = "Remove the file, and the same `genbench evaluate` measures it again."
 
 Count = Annotated[int, Within(0)]
 Key = Annotated[str, Match("[0-9a-f]{16}", "a content key of 16 hex digits")]  # names a file: nothing else is followed
-Name = Annotated[str, Match(r"(?s).*\S.*", "a name")]
 Ends = Annotated[list[float | None], Size(2, 2)]  # of an interval; one that is not finite is None
 Kind = Literal["exact", "upper_bound", "lower_bound", "estimate"]
 Status = Literal["ok", "error", "skipped", "timeout", "crashed"]
@@ -192,20 +190,6 @@ class Record:
         return record
 
 
-def finite(content: Any, where: str, warnings: list[str]) -> Any:
-    """`content` as plain JSON types, with non-finite numbers as None and a warning for each."""
-    if isinstance(content, dict):
-        return {legible(str(k)): finite(v, f"{where}.{k}".lstrip("."), warnings) for k, v in content.items()}
-    if isinstance(content, list | tuple):
-        return [finite(v, f"{where}[{i}]", warnings) for i, v in enumerate(content)]
-    if isinstance(content, np.generic):
-        content = content.item()
-    if isinstance(content, float) and not math.isfinite(content):
-        warnings.append(f"{where} is {content}")
-        return None
-    return legible(content) if isinstance(content, str) else content
-
-
 class Run:
     """A folder of records. Opening it makes it; every write is atomic.
 
@@ -244,9 +228,8 @@ class Run:
         except GenbenchError as error:
             warnings.warn(f"{error.problem}; it is written anew", stacklevel=2)
             before = {}
-        text = json.dumps(
-            {**finite(manifest, "", []), "plan": {**before, **manifest["plan"]}}, indent=1, sort_keys=True
-        )
+        whole = finite({**manifest, "plan": {**before, **manifest["plan"]}}, "", [])
+        text = json.dumps(whole, indent=1, sort_keys=True)
         self.write(self.folder / "manifest.json", text.encode() + b"\n")
 
     def manifest(self) -> dict[str, Any]:
