@@ -9,11 +9,13 @@ nothing: the first line of the docstring and the constants are read from the sou
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
 import importlib
 import importlib.util
 import inspect
 import sys
+import typing
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,6 +26,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import genbench.baselines
+from genbench import reading
 from genbench.errors import GenbenchError, unknown
 from genbench.space import Space
 
@@ -307,16 +310,40 @@ def build(name: str, space: Space, options: dict[str, Any]) -> torch.nn.Module:
     """A new model of baseline `name` for `space`.
 
     Raises:
-        GenbenchError: no such baseline or option, or the baseline cannot model that space.
+        GenbenchError: no such baseline or option, an option of another type, or the baseline cannot model that space.
     """
-    known = options_of(name)
-    for key in options:
+    known, make = options_of(name), trainable(name).build
+    types = annotations_of(make)
+    for key, value in options.items():
         if key not in known:
             raise unknown(f"option of baseline '{name}'", key, known)
+        try:
+            if key in types:
+                reading.shape_of(types[key]).read(value, key)
+        except reading.Malformed as error:
+            raise GenbenchError(
+                f"option of baseline '{name}': {error}", f"`genbench describe {name}` shows its options."
+            ) from error
     try:
-        return trainable(name).build(space, **options)
-    except (TypeError, ValueError) as error:
+        return make(space, **options)
+    except GenbenchError:
+        raise
+    except Exception as error:  # with options that cannot be, constructors raise many kinds
         raise GenbenchError(
-            f"baseline '{name}' cannot be built for {space}: {error}",
+            f"baseline '{name}' cannot be built for {space}: {error or type(error).__name__}",
             f"`genbench describe {name}` shows its options and spaces.",
         ) from error
+
+
+def annotations_of(function: Any) -> dict[str, Any]:
+    """The types of a function's arguments, as far as it declares types that the reader knows."""
+    try:
+        hints = typing.get_type_hints(function, include_extras=True)
+    except (NameError, TypeError):  # a plugin may annotate as it likes
+        return {}
+    found = {}
+    for name, hint in hints.items():
+        with contextlib.suppress(TypeError):
+            reading.shape_of(hint)
+            found[name] = hint
+    return found

@@ -24,7 +24,7 @@ import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from genbench.errors import GenbenchError, unknown
 
@@ -63,6 +63,9 @@ class Match:
 
     pattern: str
     words: str
+
+
+Name = Annotated[str, Match(r"(?s).*\S.*", "a name")]
 
 
 @dataclass(frozen=True)
@@ -401,3 +404,17 @@ def parse_toml(text: str, origin: str, remedy: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         why = "too many levels" if isinstance(error, RecursionError) else error
         raise GenbenchError(f"{origin} is not TOML: {why}", remedy) from error
+
+
+def finite(content: Any, where: str, warnings: list[str]) -> Any:
+    """`content` as plain JSON types, with non-finite numbers as None and a warning for each."""
+    if isinstance(content, dict):
+        return {legible(str(k)): finite(v, f"{where}.{k}".lstrip("."), warnings) for k, v in content.items()}
+    if isinstance(content, list | tuple):
+        return [finite(v, f"{where}[{i}]", warnings) for i, v in enumerate(content)]
+    if getattr(content, "shape", None) == ():  # a scalar of NumPy, which need not be loaded here
+        content = content.item()
+    if isinstance(content, float) and not math.isfinite(content):
+        warnings.append(f"{where} is {content}")
+        return None
+    return legible(content) if isinstance(content, str) else content

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
 from genbench.errors import ModelError
+from genbench.reading import Within
+
+LARGEST = 2**31  # values of one observation, and levels: what int32 holds
 
 
 @dataclass(frozen=True)
@@ -29,8 +33,8 @@ class Space:
         4.087
     """
 
-    shape: tuple[int, ...]
-    levels: int | None = None
+    shape: tuple[Annotated[int, Within(1)], ...]
+    levels: Annotated[int, Within(2)] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", tuple(int(s) for s in self.shape))
@@ -38,6 +42,8 @@ class Space:
             raise ValueError(f"a space needs a shape of positive sizes, got {self.shape}")
         if self.levels is not None and self.levels < 2:
             raise ValueError(f"a space of integers needs at least 2 levels, got {self.levels}")
+        if self.dim > LARGEST or (self.levels or 0) > LARGEST:
+            raise ValueError(f"a space has at most {LARGEST:,} values and levels, got {self.shape}, {self.levels}")
 
     @property
     def dim(self) -> int:

@@ -8,19 +8,54 @@ Reading a card does not import torch.
 from __future__ import annotations
 
 import json
+import math
 import struct
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired, TypedDict
 
+from genbench import reading
 from genbench.errors import GenbenchError
 from genbench.files import write_atomically
+from genbench.reading import As, Name, Size, Within
 from genbench.space import Space
 
 if TYPE_CHECKING:
     import torch
 
 MAX_HEADER = 16 << 20
+BYTES = {
+    "BOOL": 1, "U8": 1, "I8": 1, "F8_E5M2": 1, "F8_E4M3": 1, "U16": 2, "I16": 2, "F16": 2, "BF16": 2,
+    "U32": 4, "I32": 4, "F32": 4, "U64": 8, "I64": 8, "F64": 8, "C64": 8,
+}  # fmt: skip
+DAMAGED = "Copy or download it again, and compare its sha256."
+
+Count = Annotated[int, Within(0, 2**62)]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What a safetensors header says of a tensor: its type, its shape, and where its bytes begin and end."""
+
+    dtype: Annotated[str, As(Literal[tuple(BYTES)])]
+    shape: list[Count]
+    data_offsets: Annotated[list[Count], Size(2, 2)]
+
+    @property
+    def numbers(self) -> int:
+        return math.prod(self.shape)
+
+
+class DataSaid(TypedDict):
+    name: NotRequired[str]
+    sha256: NotRequired[str]
+    vocabulary: NotRequired[str]
+
+
+class TrainingSaid(TypedDict):
+    command: NotRequired[str]
+    seed: NotRequired[int]
 
 
 @dataclass(frozen=True)
@@ -36,35 +71,80 @@ class Card:
         parameters: the number of trainable weights.
     """
 
-    baseline: str
+    baseline: Name
     space: Space
     options: dict[str, Any] = field(default_factory=dict)
-    dataset: dict[str, Any] = field(default_factory=dict)
-    training: dict[str, Any] = field(default_factory=dict)
-    parameters: int = 0
+    dataset: Annotated[dict[str, Any], As(DataSaid)] = field(default_factory=dict)
+    training: Annotated[dict[str, Any], As(TrainingSaid)] = field(default_factory=dict)
+    parameters: Count = 0
 
     def to_json(self) -> str:
-        return json.dumps({**asdict(self), "space": self.space.to_dict()}, sort_keys=True)
+        content = reading.finite({**asdict(self), "space": self.space.to_dict()}, "", [])
+        return json.dumps(content, sort_keys=True, allow_nan=False)
 
-    @classmethod
-    def from_json(cls, text: str) -> Card:
-        d = json.loads(text)
-        return cls(**{**d, "space": Space.from_dict(d["space"])})
+
+def packed(model: torch.nn.Module, card: Card) -> bytes:
+    """The bytes of a checkpoint: card and weights, buffers included, each tensor once, whatever names it has.
+
+    Raises:
+        GenbenchError: the model's state holds what is no tensor, or tensors that the format does not know.
+    """
+    import torch
+    from safetensors.torch import save as to_bytes
+
+    state, first = model.state_dict(keep_vars=True), ties(model)
+    tensors, places = {}, set()
+    for name, value in state.items():
+        if not isinstance(value, torch.Tensor):
+            raise GenbenchError(
+                f"the model's state '{name}' is a {type(value).__name__}, no tensor",
+                "Keep numbers in parameters and buffers, settings in the options of `build`.",
+            )
+        if first[name] != name:
+            continue
+        tensor = value.detach().cpu().contiguous()
+        place = tensor.untyped_storage().data_ptr()
+        tensors[name] = tensor.clone() if place in places else tensor  # a view of another one gets its own bytes
+        places.add(place)
+    try:
+        return to_bytes(tensors, metadata={"genbench": card.to_json()})
+    except Exception as error:
+        raise GenbenchError(
+            f"the model of baseline '{card.baseline}' cannot be saved: {error}",
+            "Its state has to consist of dense tensors, its options of text, numbers and lists.",
+        ) from error
+
+
+def ties(model: torch.nn.Module) -> dict[str, str]:
+    """Of every name in the model's state the first name of the same tensor: tied weights have several."""
+    first: dict[int, str] = {}
+    return {name: first.setdefault(id(value), name) for name, value in model.state_dict(keep_vars=True).items()}
 
 
 def save(path: str | Path, model: torch.nn.Module, card: Card) -> None:
-    """Writes the weights (buffers included) and the card to `path`, atomically."""
-    from safetensors.torch import save as to_bytes
-
-    state = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
-    write_atomically(Path(path), to_bytes(state, metadata={"genbench": card.to_json()}))
-
-
-def read_card(path: Path) -> Card:
-    """The card in the header of `path`. Reads the header only.
+    """Writes the weights (buffers included) and the card to `path`, atomically.
 
     Raises:
-        GenbenchError: no such file, a pickle, a truncated or foreign file, or no card in it.
+        GenbenchError: the model cannot be saved, or the file cannot be written.
+    """
+    data = packed(model, card)
+    try:
+        write_atomically(Path(path), data)
+    except OSError as error:
+        raise unwritable(Path(path), error) from error
+
+
+def unwritable(path: Path, error: OSError) -> GenbenchError:
+    return GenbenchError(
+        f"cannot write {path}: {error.strerror or error}", "Name another file: -o FILE.safetensors, or free some space."
+    )
+
+
+def read_header(path: Path) -> tuple[dict[str, Stored], dict[str, str]]:
+    """The tensors that a safetensors file holds, and its metadata. Reads the header only.
+
+    Raises:
+        GenbenchError: no such file, a pickle, or a truncated or foreign file.
     """
     if not path.is_file():
         raise GenbenchError(f"no checkpoint at {path}", "Check the path; `genbench list baselines` shows what ships.")
@@ -80,59 +160,108 @@ def read_card(path: Path) -> Card:
         length = struct.unpack("<Q", head)[0] if len(head) == 8 else MAX_HEADER
         file.seek(8)
         header = file.read(length) if length < MAX_HEADER else b""
-    try:
-        tensors = json.loads(header)
-        metadata = tensors.pop("__metadata__", {})
-        end = max((t["data_offsets"][1] for t in tensors.values()), default=0)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise GenbenchError(
-            f"{path} is not a complete safetensors file", "Copy or download it again, and compare its sha256."
-        ) from error
+    if len(header) < length:
+        raise GenbenchError(f"{path} is not a complete safetensors file", DAMAGED)
+    origin = f"{path} is not a complete safetensors file: its header"
+    content = reading.read(dict[str, Any], reading.parse_json(header, origin, DAMAGED), origin, DAMAGED)
+    metadata = reading.read(dict[str, str], content.pop("__metadata__", {}), f"{origin}: __metadata__", DAMAGED)
+    tensors = reading.read(dict[str, Stored], content, origin, DAMAGED)
+    end = 0
+    for name, one in sorted(tensors.items(), key=lambda item: item[1].data_offsets):
+        begin, behind = one.data_offsets
+        if begin != end or behind - begin != one.numbers * BYTES[one.dtype]:
+            raise GenbenchError(f"{origin}: tensor '{name[:60]}' does not lie where its shape says", DAMAGED)
+        end = behind
     if size != 8 + length + end:
-        raise GenbenchError(
-            f"{path} is truncated: {size:,} bytes, its header promises {8 + length + end:,}",
-            "Copy or download it again, and compare its sha256.",
-        )
+        raise GenbenchError(f"{path} is truncated: {size:,} bytes, its header promises {8 + length + end:,}", DAMAGED)
+    return tensors, metadata
+
+
+def read_card(path: Path) -> Card:
+    """The card in the header of `path`. Reads the header only.
+
+    Raises:
+        GenbenchError: no such file, a pickle, a truncated or foreign file, or no card in it.
+    """
+    _, metadata = read_header(path)
     if "genbench" not in metadata:
         raise GenbenchError(
             f"{path} has no genbench card in its header, so the model it belongs to is unknown",
             "Make one with `genbench train`, save with genbench.save_checkpoint, or wrap the model: FILE.py:OBJECT.",
         )
-    try:
-        return Card.from_json(metadata["genbench"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise GenbenchError(f"{path}: its card cannot be read: {error}", "Save it again with genbench.") from error
+    origin, remedy = f"{path}: its card cannot be read", "Save it again with genbench."
+    return reading.read(Card, reading.parse_json(metadata["genbench"], origin, remedy), origin, remedy)
+
+
+def check_fit(path: Path, model: torch.nn.Module, found: Mapping[str, tuple[int, ...]]) -> None:
+    """Whether tensors of these shapes are the model's state, of tied ones at least one.
+
+    Raises:
+        GenbenchError: a weight is missing, left over, or of another shape.
+    """
+    first = ties(model)
+    expected = {name: tuple(value.shape) for name, value in model.state_dict(keep_vars=True).items()}
+    held = {first[name]: found[name] for name in found if name in first}
+    wrong = [n for n in found if n not in expected or found[n] != expected[n]]
+    wrong += [n for n in expected if first[n] not in held]
+    if wrong:
+        name = min(wrong)
+        raise GenbenchError(
+            f"{path} does not fit its baseline: {len(wrong)} weights differ, first '{name}': "
+            f"expected {expected.get(name, 'none')}, found {found.get(name, 'none')}",
+            "The baseline's code changed since it was saved, or the card's options are not those it was trained with.",
+        )
 
 
 def load_weights(path: Path, model: torch.nn.Module, device: torch.device | str = "cpu") -> None:
     """Fills `model` with the weights in `path`, all of them, and moves it to `device`.
 
     Raises:
-        GenbenchError: a weight is missing, left over, or of another shape.
+        GenbenchError: a weight is missing, left over, of another shape, or of a type that the model's would cut.
     """
+    import torch
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    weights = load_file(path)
-    expected = {name: tuple(t.shape) for name, t in model.state_dict().items()}
-    found = {name: tuple(t.shape) for name, t in weights.items()}
-    wrong = sorted(n for n in expected.keys() | found.keys() if expected.get(n) != found.get(n))
-    if wrong:
-        name = wrong[0]
-        raise GenbenchError(
-            f"{path} does not fit its baseline: {len(wrong)} weights differ, first '{name}': "
-            f"expected {expected.get(name, 'none')}, found {found.get(name, 'none')}",
-            "The baseline's code changed since it was saved, or the card's options are not those it was trained with.",
-        )
-    model.load_state_dict(weights)
+    try:
+        weights = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise GenbenchError(f"{path} cannot be read: {error}", DAMAGED) from error
+    check_fit(path, model, {name: tuple(t.shape) for name, t in weights.items()})
+    first = ties(model)
+    held = {first[name]: value for name, value in weights.items()}
+    state = {name: held[first[name]] for name in first}
+    for name, own in model.state_dict().items():
+        if torch.promote_types(own.dtype, state[name].dtype) != own.dtype:
+            raise GenbenchError(
+                f"{path}: weight '{name}' is {state[name].dtype}, which the model's {own.dtype} would cut",
+                f"Convert it where you know what is lost: tensor.to({own.dtype}).",
+            )
+    model.load_state_dict(state)
     model.to(device).eval()
 
 
-def load(path: str | Path, device: torch.device | str = "cpu") -> torch.nn.Module:
-    """The model in `path`, rebuilt by its baseline, in evaluation mode on `device`."""
-    from genbench import catalog
+def load(
+    path: str | Path, device: torch.device | str = "cpu", options: Mapping[str, Any] | None = None
+) -> torch.nn.Module:
+    """The model in `path`, rebuilt by its baseline, in evaluation mode on `device`.
+
+    Arguments:
+        options: in place of those on its card.
+
+    Raises:
+        GenbenchError: the file is damaged, or is not that of the model which its card describes; of a card that
+            describes one much larger than the file, this is said before the model is built.
+    """
+    from genbench.models import building
 
     path = Path(path)
-    card = read_card(path)
-    model = catalog.build(card.baseline, card.space, card.options)
+    card, (tensors, _) = read_card(path), read_header(path)
+    shapes = {name: tuple(one.shape) for name, one in tensors.items()}
+    limits = building.of_file(sum(one.numbers for one in tensors.values()), len(tensors))
+    model = building.build(
+        card.baseline, card.space, {**card.options, **(options or {})}, limits,
+        lambda sketch: check_fit(path, sketch, shapes),
+    )  # fmt: skip
     load_weights(path, model, device)
     return model

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import io
 import json
-import math
 import re
 import shutil
 import warnings
@@ -27,7 +26,7 @@ from genbench.blocks import Arrays
 from genbench.errors import GenbenchError
 from genbench.files import check_folder, content_key, write_atomically
 from genbench.numpy_files import read_arrays
-from genbench.reading import As, Match, Size, Within, legible, parse_json, text_of
+from genbench.reading import As, Match, Name, Size, Within, finite, parse_json, text_of
 
 SCHEMA_VERSION = 2  # 1 held the name of the row, which the manifest has now
 PROTOCOL_VERSION = 2
@@ -38,7 +37,6 @@ REMEDY = "Remove the file, and the same `genbench evaluate` measures it again."
 
 Count = Annotated[int, Within(0)]
 Key = Annotated[str, Match("[0-9a-f]{16}", "a content key of 16 hex digits")]  # names a file: nothing else is followed
-Name = Annotated[str, Match(r"(?s).*\S.*", "a name")]
 Ends = Annotated[list[float | None], Size(2, 2)]  # of an interval; one that is not finite is None
 Kind = Literal["exact", "upper_bound", "lower_bound", "estimate"]
 Status = Literal["ok", "error", "skipped", "timeout", "crashed"]
@@ -182,20 +180,6 @@ class Record:
         if record.status == "ok" and record.kind is None:
             raise GenbenchError(f"{origin}: kind is missing, of a record that is ok", REMEDY)
         return record
-
-
-def finite(content: Any, where: str, warnings: list[str]) -> Any:
-    """`content` as plain JSON types, with non-finite numbers as None and a warning for each."""
-    if isinstance(content, dict):
-        return {legible(str(k)): finite(v, f"{where}.{k}".lstrip("."), warnings) for k, v in content.items()}
-    if isinstance(content, list | tuple):
-        return [finite(v, f"{where}[{i}]", warnings) for i, v in enumerate(content)]
-    if isinstance(content, np.generic):
-        content = content.item()
-    if isinstance(content, float) and not math.isfinite(content):
-        warnings.append(f"{where} is {content}")
-        return None
-    return legible(content) if isinstance(content, str) else content
 
 
 class Run:

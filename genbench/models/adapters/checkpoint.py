@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from genbench import catalog
@@ -10,7 +9,7 @@ from genbench.datasets import Dataset
 from genbench.errors import GenbenchError
 from genbench.files import sha256_file
 from genbench.models.adapters import Given, Source
-from genbench.models.checkpoint import load_weights, read_card
+from genbench.models.checkpoint import load, read_card
 
 
 def handles(what: str) -> bool:
@@ -52,7 +51,4 @@ def identify(given: Given, dataset: Dataset) -> Source:
 
 
 def open(source: Source, dataset: Dataset, device: Any) -> Any:
-    card = source.extra
-    model = catalog.build(card.baseline, card.space, {**card.options, **source.args})
-    load_weights(Path(source.what), model, device)
-    return model
+    return load(source.what, device, source.args)
