@@ -36,8 +36,8 @@ class Space:
         object.__setattr__(self, "shape", tuple(int(s) for s in self.shape))
         if not self.shape or min(self.shape) < 1:
             raise ValueError(f"a space needs a shape of positive sizes, got {self.shape}")
-        if self.levels is not None and self.levels < 2:
-            raise ValueError(f"a space of integers needs at least 2 levels, got {self.levels}")
+        if self.levels is not None and not 2 <= self.levels <= 2**31:  # int32 holds no more
+            raise ValueError(f"a space of integers has at least 2 and at most 2^31 levels, got {self.levels}")
 
     @property
     def dim(self) -> int:
