@@ -40,10 +40,10 @@ class Space:
         object.__setattr__(self, "shape", tuple(int(s) for s in self.shape))
         if not self.shape or min(self.shape) < 1:
             raise ValueError(f"a space needs a shape of positive sizes, got {self.shape}")
-        if self.levels is not None and self.levels < 2:
-            raise ValueError(f"a space of integers needs at least 2 levels, got {self.levels}")
-        if self.dim > LARGEST or (self.levels or 0) > LARGEST:
-            raise ValueError(f"a space has at most {LARGEST:,} values and levels, got {self.shape}, {self.levels}")
+        if self.levels is not None and not 2 <= self.levels <= LARGEST:
+            raise ValueError(f"a space of integers has at least 2 and at most 2^31 levels, got {self.levels}")
+        if self.dim > LARGEST:
+            raise ValueError(f"a space has at most 2^31 values, got {self.shape}")
 
     @property
     def dim(self) -> int:

@@ -36,6 +36,7 @@ from torch import Generator, Tensor
 
 from genbench.blocks import Arrays, Keep, Progress, afresh, in_blocks, silent
 from genbench.errors import Unavailable
+from genbench.likelihood.at_most_one import above_one
 from genbench.likelihood.hmc import BURN_IN, HMC, Kernel, Point, Posterior, adapt
 from genbench.likelihood.result import LogLikelihood
 from genbench.models.capabilities import Decoder, refusal
@@ -214,6 +215,7 @@ def ais(
         method=f"annealed importance sampling, {settings.temperatures} temperatures, {settings.chains} chains",
         rows=chains,
         details=described(settings, chains),
+        warnings=above_one(found["values"], model.space),
     )
 
 

@@ -18,6 +18,7 @@ from scipy.special import logsumexp
 
 from genbench.blocks import ROWS, Arrays, Keep, Progress, afresh, batches, in_blocks, silent
 from genbench.errors import Unavailable
+from genbench.likelihood.at_most_one import refuse_above_one
 from genbench.likelihood.exact import checked
 from genbench.likelihood.result import LogLikelihood
 from genbench.metrics import Measure, share
@@ -38,7 +39,7 @@ def class_log_likelihoods(
 
     Raises:
         Unavailable: the model has no classes or no log_prob.
-        ModelError: a log-probability has the wrong shape.
+        ModelError: a log-probability has the wrong shape, or is that of integers and above 0.
     """
     classes = n_classes(model)
     if classes < 1 or not callable(getattr(model, "log_prob", None)):
@@ -51,7 +52,9 @@ def class_log_likelihoods(
 
     def make(number: int, rows: slice) -> Arrays:
         some = batches(rows, batch_size)
-        return {"values": np.concatenate([given(to_tensor(x[part], model.space, device)) for part in some])}
+        values = np.concatenate([given(to_tensor(x[part], model.space, device)) for part in some])
+        refuse_above_one(values, model.space, "log_prob given a class")
+        return {"values": values}
 
     return in_blocks(len(x), ROWS, make, keep, progress)["values"]
 

@@ -19,9 +19,10 @@ import numpy as np
 import torch
 
 from genbench.blocks import Arrays, Keep, Progress, afresh, in_blocks, silent
+from genbench.errors import ModelError
 from genbench.likelihood.ais import Block, Settings, ticker, ticks
 from genbench.models.capabilities import Simulator, refusal
-from genbench.models.sampling import seeded
+from genbench.models.sampling import seeded, to_array
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def bdmc(
 
     Raises:
         Unavailable: the model is no decoder, or cannot draw from p(x|z).
-        ModelError: a method of the decoder gives the wrong shape.
+        ModelError: a method of the decoder gives the wrong shape, or what it observes is not in its space.
     """
     if not isinstance(model, Simulator):
         raise refusal("bidirectional Monte Carlo needs log_prior, log_likelihood, sample_prior and observe", model)
@@ -92,6 +93,8 @@ def sandwich(
     generator = seeded(seed, "simulated", number, device=device)
     z = model.sample_prior(size, generator).to(dtype)
     x = model.observe(z, generator)
+    if len(to_array(x, model.space, "observe")) != size:
+        raise ModelError(f"observe: given {size} latents, got {len(x)} examples")
     block = Block(model, x if model.space.levels else x.to(dtype), settings, seed, number, dtype, tick)
     below, lower_acceptance = block.lower()
     above, upper_acceptance = block.upper(z)

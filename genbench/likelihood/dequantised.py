@@ -29,17 +29,21 @@ from torch import Generator, Tensor, nn
 from genbench.numerics.normal import log_normal
 from genbench.space import Space
 
+MOST = 2**16  # levels: above, float32 leaves the noise in a cell fewer than 256 places
+
 
 class Dequantisation(nn.Module, ABC):
     """A density on real numbers as a model of integers, whatever the noise.
 
     Arguments:
         density: a model of the real-valued space of the same shape, with `log_prob` and `sample`.
-        levels: L; integers 0..L-1 live on [0, L).
+        levels: L, at most 65,536; integers 0..L-1 live on [0, L).
     """
 
     def __init__(self, density: Any, levels: int) -> None:
         super().__init__()
+        if levels > MOST:
+            raise ValueError(f"{levels} levels cannot be dequantised in float32: at most {MOST}")
         self.density = density
         self.space = Space(density.space.shape, levels)
 

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from genbench.blocks import Arrays, Keep, Progress, afresh, in_blocks, silent
+from genbench.likelihood.at_most_one import above_one
 from genbench.likelihood.exact import checked
 from genbench.likelihood.result import LogLikelihood
 from genbench.models.capabilities import HasElbo
@@ -36,4 +37,5 @@ def elbo(
         return {"values": checked(model.elbo(block, seeded(seed, "elbo", number, device=device)), len(block))}
 
     rows = in_blocks(len(x), block_size, make, keep, progress)
-    return LogLikelihood.of(rows, "lower_bound", "variational bound")
+    warnings = above_one(rows["values"], model.space)
+    return LogLikelihood.of(rows, "lower_bound", "variational bound", warnings=warnings)

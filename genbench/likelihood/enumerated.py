@@ -9,6 +9,9 @@ import numpy as np
 import torch
 
 from genbench.blocks import ROWS, Arrays, Keep, Progress, afresh, batches, in_blocks, silent
+from genbench.errors import ModelError
+from genbench.likelihood.at_most_one import refuse_above_one
+from genbench.likelihood.exact import checked
 from genbench.likelihood.result import LogLikelihood
 from genbench.models.sampling import to_tensor
 from genbench.numerics.logmeanexp import LogMeanExp
@@ -16,6 +19,7 @@ from genbench.space import Space
 
 LARGEST = 2**12  # codes: each is decoded once, and scored against every example
 CHUNK = 64  # codes scored at once
+ROUNDING = 1e-5  # nats by which the logarithm of all codes' mass may be above 0: that of 4,096 float32 logarithms
 
 
 def can_enumerate(model: Any) -> bool:
@@ -33,11 +37,18 @@ def enumerated(
     keep: Keep = afresh,
     progress: Progress = silent,
 ) -> LogLikelihood:
-    """log p of every example of `x` `[N, *shape]`, exact."""
+    """log p of every example of `x` `[N, *shape]`, exact.
+
+    Raises:
+        ModelError: the codes have more mass than 1, or p(x|c) is that of integers and above 1; or the wrong shape.
+    """
     space = model.latent_space
     states = np.array(list(itertools.product(range(space.levels), repeat=space.dim)))
     codes = to_tensor(states.reshape(-1, *space.shape), space, device)  # [C, ...]
     log_prior = model.log_prior(codes)  # [C]
+    mass = float(np.logaddexp.reduce(checked(log_prior, len(codes))))
+    if mass > ROUNDING * space.dim:
+        raise ModelError(f"log_prior: the {len(codes)} codes have a mass of exp({mass:.4g}) together, above 1")
 
     def score(batch: torch.Tensor) -> np.ndarray:
         """log sum over the codes for each example of a batch: `[B]`."""
@@ -45,6 +56,7 @@ def enumerated(
         for part in torch.arange(len(codes), device=device).split(CHUNK):
             pairs = codes[part].repeat_interleave(len(batch), 0)  # [c B, ...]
             log_p = model.log_likelihood(batch.repeat(len(part), *[1] * (batch.dim() - 1)), pairs)
+            refuse_above_one(checked(log_p, len(pairs)), model.space, "log_likelihood of a code")
             joint = log_prior[part, None] + log_p.view(len(part), len(batch))  # [c, B]
             state = LogMeanExp.of(joint.double().cpu().numpy())
             mean = state if mean is None else mean.merge(state)

@@ -9,6 +9,7 @@ import torch
 
 from genbench.blocks import ROWS, Arrays, Keep, Progress, afresh, batches, in_blocks, silent
 from genbench.errors import ModelError
+from genbench.likelihood.at_most_one import refuse_above_one
 from genbench.likelihood.result import LogLikelihood
 from genbench.models.capabilities import HasLogProb
 from genbench.models.sampling import to_tensor
@@ -26,7 +27,7 @@ def exact(
     """log p of every example of `x` `[N, *shape]` by `log_prob`.
 
     Raises:
-        ModelError: a log-likelihood has the wrong shape.
+        ModelError: a log-likelihood has the wrong shape, or is that of integers and above 0.
     """
 
     def make(number: int, rows: slice) -> Arrays:
@@ -34,13 +35,17 @@ def exact(
         for some in batches(rows, batch_size):
             batch = to_tensor(x[some], model.space, device)
             parts.append(checked(model.log_prob(batch), len(batch)))
-        return {"values": np.concatenate(parts)}
+        values = np.concatenate(parts)
+        refuse_above_one(values, model.space, "log_prob")
+        return {"values": values}
 
     return LogLikelihood.of(in_blocks(len(x), ROWS, make, keep, progress), "exact", "log_prob")
 
 
 def checked(log_p: torch.Tensor, n: int) -> np.ndarray:
     """A model's answer as float64 `[n]`."""
+    if not isinstance(log_p, torch.Tensor):
+        raise ModelError(f"log-likelihood: expected a tensor, got {type(log_p).__name__}")
     if tuple(log_p.shape) != (n,):
         raise ModelError(f"log-likelihood: expected [{n}], got {list(log_p.shape)}")
     return log_p.double().cpu().numpy()

@@ -25,6 +25,7 @@ import torch
 
 from genbench.blocks import Arrays, Keep, Progress, afresh, in_blocks, silent
 from genbench.errors import ModelError
+from genbench.likelihood.at_most_one import above_one
 from genbench.likelihood.jackknife import jackknife, jackknife_groups
 from genbench.likelihood.result import LogLikelihood
 from genbench.models.capabilities import HasLogWeights, HasPosterior
@@ -142,7 +143,7 @@ def iwae(
         kind="lower_bound",
         method=f"log-mean-exp of {k} weights",
         curve_k=np.array([size for size in CURVE if size <= k]),
-        warnings=(loose,) if low > LOW_SHARE else (),
+        warnings=((loose,) if low > LOW_SHARE else ()) + above_one(rows["values"], model.space),
     )
 
 
@@ -172,6 +173,8 @@ def importance_weighted(
     for j in range(chunks):
         size = min(chunk, k - j * chunk)
         w = model.log_weights(x, size, generator(j), *given)
+        if not isinstance(w, torch.Tensor):
+            raise ModelError(f"log_weights: expected a tensor, got {type(w).__name__}")
         if tuple(w.shape) != (size, len(x)):
             raise ModelError(f"log_weights: expected [{size}, {len(x)}], got {list(w.shape)}")
         weights = w.double().cpu().numpy()

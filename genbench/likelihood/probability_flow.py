@@ -35,6 +35,7 @@ from torch import Generator, Tensor
 
 from genbench.blocks import ROWS, Arrays, Keep, Progress, afresh, batches, in_blocks, silent
 from genbench.errors import ModelError, Unavailable
+from genbench.likelihood.at_most_one import above_one
 from genbench.likelihood.result import LogLikelihood
 from genbench.models.sampling import seeded, to_tensor
 from genbench.numerics.ode import Slope, root_mean_square, solve
@@ -172,7 +173,14 @@ def probability_flow(
         "entry": entry,
         "n_lost": int(np.isnan(found["values"]).sum()),
     }
-    return LogLikelihood.of(found, "estimate", "probability-flow ODE", rows={"evaluations": nfe}, details=details)
+    return LogLikelihood.of(
+        found,
+        "estimate",
+        "probability-flow ODE",
+        rows={"evaluations": nfe},
+        details=details,
+        warnings=above_one(found["values"], model.space),
+    )
 
 
 def rademacher(n: int, dim: int, generator: Generator) -> Tensor:

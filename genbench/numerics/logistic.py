@@ -16,13 +16,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from genbench.numerics.normal import COARSE, on_grid
+
 
 def log_logistic_mass(x: Tensor, mean: Tensor, log_scale: Tensor, levels: int) -> Tensor:
     """log of a logistic's mass in the bin of x, on L levels normalised to [-1, 1], elementwise.
 
     The bins are 2/(L-1) wide and centred at the levels; the first and the last reach to infinity,
-    so the L masses sum to one.
+    so the L masses sum to one. Above 256 levels it is computed in float64, at the level nearest to x.
     """
+    if levels > COARSE:
+        dtype = torch.result_type(mean, log_scale)
+        return _log_mass(on_grid(x, levels), mean.double(), log_scale.double(), levels).to(dtype)
+    return _log_mass(x, mean, log_scale, levels)
+
+
+def _log_mass(x: Tensor, mean: Tensor, log_scale: Tensor, levels: int) -> Tensor:
     half = 1 / (levels - 1)
     inverse = (-log_scale).exp()
     centred = x - mean

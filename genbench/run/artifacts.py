@@ -496,12 +496,15 @@ def kept_likelihood(c: Context, make: Callable[[np.ndarray, Keep, Progress], Log
 def log_likelihood(c: Context) -> LogLikelihood:
     """log p of every test example, by the strongest statement that the model makes."""
     from genbench.likelihood import LogLikelihood, log_likelihood
+    from genbench.likelihood.at_most_one import refuse_above_one
 
     p = c.protocol
     if isinstance(c.model, TrueData):
         if c.model.log_density is None:
             raise Unavailable("the true density of the data is not known")
-        return LogLikelihood(c.model.log_density(c.get("test")), "exact", "the data's own density")
+        values = c.model.log_density(c.get("test"))
+        refuse_above_one(values, c.dataset.space, f"the density of dataset '{c.dataset.name}'")
+        return LogLikelihood(values, "exact", "the data's own density")
     return kept_likelihood(
         c, lambda x, keep, tell: log_likelihood(
             c.model, x, p.k, p.seed, p.block_size, c.batch_size, c.device, keep, tell
@@ -561,7 +564,7 @@ def ais(c: Context) -> LogLikelihood:
 
     def make(x: np.ndarray, keep: Keep, tell: Progress) -> LogLikelihood:
         bound = ais(found.model, x, settings, p.seed, p.block_size, c.device, keep=keep, progress=tell)
-        return replace(bound, details={**bound.details, **found.details}, warnings=found.warnings)
+        return replace(bound, details={**bound.details, **found.details}, warnings=found.warnings + bound.warnings)
 
     return kept_likelihood(c, make)
 
