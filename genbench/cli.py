@@ -183,7 +183,7 @@ def run_train(args: argparse.Namespace) -> int:
     started = time.monotonic()
     device = pick_device(args.device)
     card = train(args.baseline, dataset, preset, out, args.seed, args.minutes, device, args.line)
-    reached = ", ".join(f"{k} {v}" for k, v in card.training.items() if k not in ("command", "seed"))
+    reached = ", ".join(f"{k} {v}" for k, v in card.training.items() if k not in ("command", "seed", "environment"))
     print(f"{out}: {card.parameters:,} parameters, {out.stat().st_size / 1000:.0f} kB; {reached}")
     print(f"{time.monotonic() - started:.0f} s", file=sys.stderr)
     return 0

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class GenbenchError(Exception):
-    """A problem the user can mend. The command line prints it in two lines and exits with 2.
+    """A problem that the user can fix. The command line prints it in two lines and exits with 2.
 
     Arguments:
         problem: what went wrong, and where.

@@ -93,7 +93,7 @@ def fetch(remote: Remote, root: Path | None = None) -> bytes:
     if cached.is_file():
         try:
             return remote.content(read(cached))
-        except CorruptError as error:  # a disk fault: the cache is ours to mend
+        except CorruptError as error:  # a disk fault: the cache is ours to repair
             corrupt = f"; the copy in the cache is corrupt: {error}"
     if offline():
         raise GenbenchError(

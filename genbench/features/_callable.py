@@ -36,7 +36,7 @@ def extractor(spec: str, weights: Path | None = None) -> Extractor:
         raise
     except Exception as error:
         raise GenbenchError(
-            f"{spec} cannot be imported: {type(error).__name__}: {error}", "Mend it, then try again."
+            f"{spec} cannot be imported: {type(error).__name__}: {error}", "Fix it, then try again."
         ) from error
     if not callable(function):
         raise GenbenchError(f"{spec} is a {type(function).__name__}, no function", "Name a function of images.")

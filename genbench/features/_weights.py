@@ -75,7 +75,7 @@ def find(weights: Weights, name: str) -> Path:
         try:
             weights.verify(sha256_of(own))
             return own
-        except CorruptError as error:  # a disk fault: this cache is ours to mend
+        except CorruptError as error:  # a disk fault: this cache is ours to repair
             corrupt = f"; the copy there is corrupt: {error}"
     if theirs.is_file():
         try:

@@ -1,6 +1,6 @@
 """CLIP's image tower ViT-L/14 at 336x336 as torch-fidelity has it: 768 features.
 
-The features that CMMD was published with, but for the resize: the whole image, bilinear, where
+The features that CMMD was published with, except for the resize: the whole image, bilinear, where
 CLIP's own code resizes bicubic and crops the middle.
 
 References:

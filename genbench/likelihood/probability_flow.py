@@ -13,7 +13,7 @@ There are two ways from integers x, normalised to x_0 on [-1, 1], to y = x(eps):
                  The noise that y should hold at t = eps is neglected.
     "diffusion"  y = alpha x_0 + sigma e, as the forward process goes, with the model's own last step p(x_0|y):
                  log P(x) ~ log p(y) + log p(x_0|y) - log q(y|x_0). It accounts for the truncation, and is in
-                 expectation a lower bound for flow and last step together, but for the errors of the solver.
+                 expectation a lower bound for flow and last step together, up to the errors of the solver.
 
 References:
     Score-based generative modeling through SDEs (Song et al., 2021), equations 39 and 40, appendix D.2.

@@ -11,7 +11,7 @@ from the influence function: a row u (centred) of the first set moves FD by
 
     phi(u) = 2 (mu1 - mu2).u + u'(I - T12) u,    T12 the optimal map from N(0, S1) to N(0, S2),
 
-and J(n) = var phi1 / n1 + var phi2 / n2, in which the quadratic part counts twice; `_halves.py` mends that.
+and J(n) = var phi1 / n1 + var phi2 / n2, in which the quadratic part counts twice; `_halves.py` corrects that.
 
 References:
     GANs trained by a two time-scale update rule converge to a local Nash equilibrium (Heusel et al., 2017).
@@ -79,7 +79,7 @@ def linear_variance(x: Points, y: Points) -> float:
 
 
 def influences(x: Points, y: Points) -> tuple[np.ndarray, np.ndarray]:
-    """phi of every row of x `[n1]` and of y `[n2]`, but for a constant."""
+    """phi of every row of x `[n1]` and of y `[n2]`, up to a constant."""
 
     def make() -> tuple[np.ndarray, np.ndarray]:
         if _short(x, y):
@@ -118,7 +118,7 @@ def _factor(x: Points) -> roots.Factor:
 def _influence(
     x: np.ndarray, mean: np.ndarray, shift: np.ndarray, P: np.ndarray, w: np.ndarray, block: int = 4096
 ) -> np.ndarray:
-    """2 shift.u + u'(I - P w P')u for every row, but for a constant: `[n]`."""
+    """2 shift.u + u'(I - P w P')u for every row, up to a constant: `[n]`."""
     parts = []
     for i in range(0, len(x), block):
         u = x[i : i + block] - mean  # [b, d]

@@ -5,7 +5,7 @@
 Called KID when the features are torch-fidelity's InceptionV3. By default the full U-statistic: it
 needs only the row sums of the kernel, has no noise of subsets, and the same sums give its
 delete-one jackknife exactly (per set, added up), which counts the quadratic part of the variance
-twice: `_halves.py` mends that. A value below 0 means just that.
+twice: `_halves.py` corrects that. A value below 0 means just that.
 
 With `subsets` > 0 the value is torch-fidelity's: the mean over that many pairs of random subsets,
 drawn from one RandomState(2020), with the spread of the subsets in the details.

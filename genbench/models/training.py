@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import inspect
 import math
+import platform
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -315,6 +316,12 @@ def takes_labels(model: Any) -> bool:
     return hasattr(model, "loss") and "labels" in inspect.signature(model.loss).parameters
 
 
+def made_with(device: torch.device) -> dict[str, Any]:
+    """What the bits of a training depend on besides its settings: equal threads and versions give equal weights."""
+    machine = f"{platform.system()} {platform.machine()}"
+    return {"threads": torch.get_num_threads(), "torch": torch.__version__, "platform": machine, "device": device.type}
+
+
 def train(
     name: str,
     dataset: Dataset,
@@ -358,7 +365,7 @@ def train(
         options=preset.options,
         dataset={"name": dataset.name, "sha256": dataset.sha256}
         | ({"vocabulary": dataset.vocabulary} if dataset.vocabulary else {}),  # so that samples can be read
-        training={"command": command, "seed": seed, **values},
+        training={"command": command, "seed": seed, **values, "environment": made_with(device)},
         parameters=sum(p.numel() for p in model.parameters()),
     )
     save(out, model, card)

@@ -89,7 +89,7 @@ class Tile:
     columns: slice
     d2: Tensor
     error: float
-    again: bool = False  # those who look at it have seen it in float32
+    again: bool = False  # this is the second look, in float64
 
     def precise(self) -> Tile:
         """The same in float64."""

@@ -135,4 +135,4 @@ def first_step(y: Tensor, slope: Tensor, span: float, rtol: float, atol: float, 
     """A step that moves y by about a hundredth of itself: `[B]` (Hairer et al., II.4, step b)."""
     scale = atol + rtol * y.abs()
     h = 0.01 * norm(y / scale) / norm(slope / scale)
-    return h.nan_to_num(span, posinf=span).clamp(1e-3 * span, span)  # a rejection or two mend one that is too long
+    return h.nan_to_num(span, posinf=span).clamp(1e-3 * span, span)  # one that is too long is rejected once or twice
