@@ -1,6 +1,7 @@
 """The pipeline on real checkpoints: what is measured, kept, repeated and lost (nothing)."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -11,7 +12,8 @@ from dataclasses import replace
 
 import pytest
 
-from genbench import datasets
+from genbench import catalog, datasets
+from genbench.errors import GenbenchError
 from genbench.models.adapters import parse
 from genbench.run.evaluate import evaluate
 from genbench.run.plan import Plan, jobs, plan
@@ -237,3 +239,61 @@ def test_kill_dash_nine_loses_no_finished_record(tmp_path, digits, pixels_checkp
         [sys.executable, "-m", "genbench.cli", "status", str(out)], capture_output=True, text=True, timeout=60
     )
     assert "4 of 6 cells recorded" in status.stderr
+
+
+@pytest.mark.parametrize(("limit", "complete"), [(499, False), (500, True), (501, True), (None, True)])
+def test_a_limit_of_the_whole_test_set_cuts_nothing(limit, complete, tmp_path, digits, pixels_checkpoint):
+    assert len(digits.test) == 500
+    todo = planned(digits, pixels_checkpoint, metrics=("nll",), protocol=replace(PROTOCOL, limit=limit))
+    run = Run(tmp_path / "run")
+    evaluate(todo, run, "cpu", pictures=False)
+    record = run.records()[0]
+    assert (record.complete, record.dataset["n"]) == (complete, min(limit or 500, 500))
+
+
+def test_a_metric_gets_exactly_the_fewest_samples_it_needs_and_no_fewer(digits, pixels_checkpoint):
+    for name, entry in catalog.entries("metrics").items():
+        if (needed := entry.constants.get("MIN_SAMPLES", 1)) == 1:
+            continue
+        planned(digits, pixels_checkpoint, metrics=(name,), protocol=replace(PROTOCOL, n_samples=needed))
+        with pytest.raises(GenbenchError, match=f"needs at least {needed} samples, the protocol draws {needed - 1}"):
+            planned(digits, pixels_checkpoint, metrics=(name,), protocol=replace(PROTOCOL, n_samples=needed - 1))
+
+
+def test_blocks_survive_a_kill_in_the_middle_of_an_artifact(tmp_path, digits):
+    """Of 3 blocks two are kept when the third fails; the next call makes that one alone."""
+    body = """
+    version = 1
+    def log_weights(self, x, k, generator):
+        with open(CALLS, "a") as file:
+            file.write("x")
+        if len(open(CALLS).read()) == 3:
+            raise KeyboardInterrupt
+        return torch.zeros(k, len(x)) - 300
+    """.replace("CALLS", repr(str(tmp_path / "calls")))
+    todo, run = planned(digits, code(tmp_path, textwrap.dedent(body)), metrics=("nll",)), Run(tmp_path / "r")
+    todo = replace(todo, protocol=replace(PROTOCOL, limit=60, block_size=20, k=5))
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(todo, run, "cpu")
+    assert len(list(run.arrays.glob("*.blocks/*.npz"))) == 2
+    evaluate(todo, run, "cpu")
+    assert (tmp_path / "calls").read_text() == "xxxx"
+    assert not list(run.arrays.glob("*.blocks"))
+    assert run.records()[0].value == pytest.approx(300 / 64 / math.log(2))
+
+
+def test_each_second_is_counted_for_one_artifact_only(tmp_path, digits):
+    body = """
+    version = 1
+    def sample(self, n, generator):
+        time.sleep(0.05)
+        return torch.randint(17, (n, 1, 8, 8), generator=generator)
+    """
+    todo, run = planned(digits, code(tmp_path, textwrap.dedent(body)), metrics=("fd",)), Run(tmp_path / "r")
+    started = time.perf_counter()
+    evaluate(todo, run, "cpu", pictures=False)
+    spent = time.perf_counter() - started
+    phases = run.records()[0].timing["phases_s"]
+    assert phases["samples"] > 0.05 * 3  # of three blocks
+    assert sum(phases.values()) <= spent
+    assert run.records()[0].timing["peak_memory_bytes"] > 0
