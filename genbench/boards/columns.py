@@ -1,15 +1,16 @@
 """Records -> boards: which values may stand in one column, and the order of columns and models.
 
 Two values stand in one column only if the metric, its version and parameters, the extractor, the data
-and the protocol agree. Where they do not, the metric has several columns.
+and the protocol agree. Where they do not, the metric has several columns, and their headers say what differs.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Any
 
 from genbench import catalog
 from genbench.errors import unknown
@@ -21,76 +22,152 @@ UNITS: dict[str, bool] = catalog.literals(catalog.HERE / "metrics" / "__init__.p
 MOST = 13  # metrics in one table
 
 
+def measured_as(record: Record) -> dict[str, Any]:
+    """All that has to agree for two values to stand in one column, by the names that a header gives it."""
+    metric = {"metric": record.metric.get("name"), "version": record.metric.get("version")}
+    extractor = {"extractor": record.metric.get("extractor_sha256")}
+    data = {
+        "data": record.dataset.get("sha256"),
+        "split": record.dataset.get("split"),
+        "examples": record.dataset.get("n"),
+        "space": record.dataset.get("space"),
+    }
+    params = {f"params.{name}": value for name, value in record.metric.get("params", {}).items()}
+    protocol = {f"protocol.{name}": value for name, value in record.protocol.items()}
+    return metric | extractor | data | params | protocol
+
+
 def column_key(record: Record) -> str:
-    """What has to agree for two values to stand in one column."""
-    metric = {name: record.metric.get(name) for name in ("name", "version", "params", "extractor_sha256")}
-    data = {name: record.dataset.get(name) for name in ("sha256", "split", "n", "space")}
-    return canonical([metric, data, record.protocol])
+    """Equal for two values that may stand in one column."""
+    return canonical(measured_as(record))
+
+
+def apart(record: Record, others: Iterable[Record]) -> str:
+    """What sets a value apart from others of its metric: `n_samples=500 seed=1`, empty if nothing does.
+
+    A limit decides the number of examples, which is not named beside it.
+    """
+    mine, *rest = map(measured_as, (record, *others))
+    names = dict.fromkeys(name for one in (*rest, mine) for name in one)
+    differ = [n for n in names if any((n in mine, mine.get(n)) != (n in other, other.get(n)) for other in rest)]
+    if "protocol.limit" in differ:
+        differ = [name for name in differ if name != "examples"]
+    last = [name.rpartition(".")[2] for name in differ]
+    short = {name: end if last.count(end) == 1 else name for name, end in zip(differ, last, strict=True)}
+    return " ".join(brief(short[name], mine[name]) if name in mine else f"{short[name]} unsaid" for name in differ)
+
+
+def brief(name: str, value: Any) -> str:
+    """`seed=1`, or `no limit` where it is None; of a sha256 the first eight digits.
+
+    Example:
+        >>> brief("seed", 1), brief("limit", None), brief("path", "slerp"), brief("data", "0123456789abcdef" * 4)
+        ('seed=1', 'no limit', 'path=slerp', 'data=01234567')
+    """
+    if value is None:
+        return f"no {name}"
+    text = value if isinstance(value, str) else canonical(value)
+    return f"{name}={text[:8] if len(text) == 64 and set(text) <= set('0123456789abcdef') else text}"
 
 
 @dataclass
 class Column:
-    """One metric under one protocol: a record for every model that has one."""
+    """One metric under one protocol: a record for every model that has one.
+
+    Arguments:
+        differs: what sets it apart from other columns of its metric, as `apart` says it.
+    """
 
     name: str
     records: dict[str, Record]
+    differs: str = ""
+
+    @property
+    def any_record(self) -> Record:
+        """One of them, for what all of them share."""
+        return next(iter(self.records.values()))
 
     @property
     def direction(self) -> str:
-        return next(iter(self.records.values())).metric["direction"]
+        return self.any_record.metric["direction"]
 
     @property
     def unit(self) -> str:
-        return next(iter(self.records.values())).metric["unit"]
+        return self.any_record.metric["unit"]
 
     @property
     def title(self) -> str:
-        """Its header: the name, the unit where it has to be named, and which way is better.
+        """Its header: the name, the unit where it has to be named, which way is better, and what sets it apart.
 
         A unit that is not in the table of `genbench.metrics` came with a plugin, and is named as it is.
         """
         unit = f" ({self.unit})" if UNITS.get(self.unit, bool(self.unit)) else ""
-        return f"{self.name}{unit} {ARROWS[self.direction]}".strip()
+        return " ".join(f"{self.name}{unit} {ARROWS[self.direction]} {self.differs}".split())
+
+    @property
+    def measured(self) -> set[str]:
+        """The models that it was measured for; a failure counts, its footnote is worth a place."""
+        return {model for model, record in self.records.items() if record.status != "skipped"}
+
+
+def columns_of(records: Iterable[Record]) -> dict[str, Column]:
+    """The columns of records by their keys; of one model measured twice in a column, what ended later counts."""
+    found: dict[str, Column] = {}
+    for record in sorted(records, key=lambda r: r.ended):
+        column = found.setdefault(column_key(record), Column(record.metric["name"], {}))
+        column.records[record.model["name"]] = record
+    return found
 
 
 @dataclass
 class Board:
-    """The models of one dataset, ranked, and the columns they are compared in."""
+    """The models of one dataset, ranked, and the columns they are compared in.
+
+    Arguments:
+        info: of every model what its records say of it (`Record.model`), whichever columns are shown.
+    """
 
     dataset: str
     models: list[str]
     columns: list[Column]
+    info: dict[str, dict[str, Any]]
 
     def record(self, model: str, column: Column) -> Record | None:
         return column.records.get(model)
 
-    def any_record(self, model: str) -> Record:
-        """The model's record in the first column that has one: for what all its records share."""
-        return next(c.records[model] for c in self.columns if model in c.records)
-
     @property
     def wide(self) -> bool:
         """Many metrics of few models read better with a row for each metric."""
-        return len(self.columns) > max(8, 3 * len(self.models))
+        return len(self.columns) > max(8, 3 * len(self.models)) and len(self.models) <= MOST
+
+    @property
+    def unmeasured(self) -> list[Column]:
+        """Columns of metrics that apply to no model: they are named below the tables, with the reasons.
+
+        A table where nothing else can be shown has them, and so has a row of a wide one.
+        """
+        none = [column for column in self.columns if not column.measured]
+        return [] if self.wide or len(none) == len(self.columns) else none
 
     def parts(self) -> list[Board]:
         """The columns that at least half of the models have a value in; then the others, with the models that do.
 
-        One table of everything would be mostly "n/a" where a metric is made for one family.
+        One table of everything would be mostly "n/a" where a metric is made for one family. Every model stands in a
+        table, every column in one or among the `unmeasured`, and no table has more than `MOST` metrics.
         """
         if self.wide:
             return [self]
-
-        def measured(column: Column) -> set[str]:
-            return {model for model, r in column.records.items() if r.status != "skipped"}
-
-        special = [c for c in self.columns if 2 * len(measured(c)) < len(self.models)]
-        common = [c for c in self.columns if c not in special]
+        left_out = {id(column) for column in self.unmeasured}
+        shown = [c for c in self.columns if id(c) not in left_out]
+        common = [c for c in shown if 2 * len(c.measured) >= len(self.models)]
+        special = [c for c in shown if 2 * len(c.measured) < len(self.models)]
         tables = [replace(self, columns=columns) for columns in split(common)]
-        for columns in split(special) if common else [special]:
-            some = set().union(*map(measured, columns)) if common else set(self.models)
-            tables.append(Board(self.dataset, [m for m in self.models if m in some], columns))
-        return [table for table in tables if table.columns]
+        for columns in split(special):
+            some = set().union(*(c.measured for c in columns)) or set(self.models)
+            tables.append(replace(self, models=[m for m in self.models if m in some], columns=columns))
+        elsewhere = {model for part in tables[1:] for model in part.models}
+        first = [m for m in self.models if m in tables[0].models or m not in elsewhere]
+        return [replace(tables[0], models=first), *tables[1:]]
 
 
 def split(columns: list[Column]) -> list[list[Column]]:
@@ -140,23 +217,21 @@ def by_place() -> Callable[[str], tuple[float, str]]:
 def board(dataset: str, records: list[Record], sort: str | None, place: Callable[[str], tuple[float, str]]) -> Board:
     """Columns by `place`, one metric's by how many models they hold; models by rank.
 
-    Reference rows stand on top. The others are ranked by the first column of the metric to sort by, then by the
-    first Fréchet distance, then by name. Of one model measured twice in a column, the record that ended later counts.
+    Reference rows stand on top. The others are ranked by the columns of the metric to sort by, in their order, then by
+    those of the Fréchet distance, then by name.
     """
-    groups: dict[str, Column] = {}
-    for record in sorted(records, key=lambda r: r.ended):
-        column = groups.setdefault(column_key(record), Column(record.metric["name"], {}))
-        column.records[record.model["name"]] = record
-    columns = sorted(groups.values(), key=lambda c: (*place(c.name), -len(c.records)))
-    models = {r.model["name"]: r.model["family"] for r in records}
-    by = next((c for c in columns if sort and matches(c.name, sort)), columns[0])
-    tie = next((c for c in columns if c.name.startswith("fd")), by)
+    columns = sorted(columns_of(records).values(), key=lambda c: (*place(c.name), -len(c.records)))
+    for column in columns:
+        column.differs = apart(column.any_record, [c.any_record for c in columns if c.name == column.name])
+    info = {r.model["name"]: r.model for r in sorted(records, key=lambda r: r.ended)}
+    by = [c for c in columns if sort and matches(c.name, sort)] or [c for c in columns if c.name == columns[0].name]
+    ties = [c for c in columns if matches(c.name, "fd")]
 
     def rank(model: str) -> tuple:
-        below = models[model] != "reference"
-        return (below, *order_by(by, model), *order_by(tie, model), model)
+        below = info[model]["family"] != "reference"
+        return (below, *(part for column in (*by, *ties) for part in order_by(column, model)), model)
 
-    return Board(dataset, sorted(models, key=rank), columns)
+    return Board(dataset, sorted(info, key=rank), columns, info)
 
 
 def order_by(column: Column, model: str) -> tuple[bool, float]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from genbench.boards.columns import Board
-from genbench.boards.tables import Notes, legend, table
+from genbench.boards.tables import Notes, left_out, legend, table
 from genbench.run.records import slug
 
 
@@ -31,6 +31,7 @@ def markdown(found: list[Board], pictures: Path | None = None, folder: Path | No
             headers, rows = table(part, notes)
             align = ["left", "right" if part.wide else "left", *["right"] * (len(headers) - 2)]
             parts.append(tabulate(rows, headers, tablefmt="pipe", colalign=align, disable_numparse=True))
+        parts += left_out(b, notes)
         parts += legend(b)
         parts += ["\n".join(f"- [{i}] {text}" for i, text in enumerate(notes.texts, 1))] if notes.texts else []
         parts += gallery(b, pictures, folder)
@@ -69,6 +70,7 @@ def flat(found: list[Board]) -> list[dict]:
             "model": model,
             "family": record.model["family"],
             "metric": column.name,
+            "differs": column.differs,
             "unit": column.unit,
             "status": record.status,
             "kind": record.kind,
@@ -110,7 +112,7 @@ def as_html(found: list[Board]) -> str:
         for part in b.parts():
             headers, rows = table(part, notes)
             parts.append(tabulate(rows, headers, tablefmt="html", disable_numparse=True))
-        parts += [f"<p>{html.escape(line)}</p>" for line in legend(b)]
+        parts += [f"<p>{html.escape(line)}</p>" for line in (*left_out(b, notes), *legend(b))]
         parts += [f"<p>[{i}] {html.escape(text)}</p>" for i, text in enumerate(notes.texts, 1)]
     return "\n".join(parts) + "\n"
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import math
+from decimal import Decimal
+from typing import Any
 
 from genbench.boards.columns import Board
 from genbench.run.records import Record
@@ -10,33 +11,91 @@ from genbench.run.records import Record
 SIGNS = {"exact": "=", "upper_bound": "≤", "lower_bound": "≥", "estimate": "~"}
 
 
+LARGE = 1e9  # numbers from here on, and those whose digits begin behind DECIMALS, are in scientific notation
+DECIMALS = 6  # at most, of a number that is not
+
+
 def number(value: float, places: int) -> str:
     """Rounded to `places` decimals, to tens (-1) or hundreds (-2) where that is negative.
 
     Example:
-        >>> number(1234.567, 1), number(1234.567, -2), number(1.5e9, 0)
-        ('1,234.6', '1,200', '1.50e+09')
+        >>> number(1234.567, 1), number(1234.567, -2), number(1.5e9, 0), number(-0.001, 2)
+        ('1,234.6', '1,200', '1.50e+09', '0.00')
     """
-    return f"{round(value, places):,.{max(0, places)}f}" if abs(value) < 1e9 else f"{value:.2e}"
+    if abs(value) >= LARGE:
+        return f"{value:.2e}"
+    return f"{round(value, places) + 0.0:,.{max(0, places)}f}"  # -0.0 + 0.0 is 0.0
+
+
+def exponent(value: float | Decimal, digits: int = 2) -> int:
+    """The power of ten of the first digit of a value that is not 0, once it is rounded to so many digits.
+
+    Example:
+        >>> exponent(0.0994), exponent(0.0996)
+        (-2, -1)
+    """
+    return int(f"{abs(value):.{digits - 1}e}".partition("e")[2])
+
+
+def rounded(value: float, places: int) -> str:
+    """As `number` has it, but with one significant digit where all that `places` leave of it would be 0.
+
+    Example:
+        >>> rounded(-0.0004, 2), rounded(44.0, -2), rounded(1e-15, 2), rounded(0.0, 2)
+        ('-0.0004', '40', '1e-15', '0.00')
+    """
+    text = number(value, places)
+    if value == 0 or any(digit in text for digit in "123456789"):
+        return text
+    first = -exponent(value, 1)
+    return number(value, first) if first <= DECIMALS else f"{value:.0e}"
+
+
+def alone(value: float) -> str:
+    """A number without an interval: a whole one as it is, any other with three decimals and three digits at least.
+
+    Example:
+        >>> alone(12345.0), alone(2.25), alone(0.00012345), alone(1.2345e-12)
+        ('12,345', '2.250', '0.000123', '1.23e-12')
+    """
+    if value == round(value):
+        return number(value, 0)
+    places = max(3, 2 - exponent(value))
+    return number(value, places) if places <= DECIMALS else f"{value:.2e}"
+
+
+def with_half(value: float, half: float) -> str:
+    """A value and the half-width of its interval: the two significant digits of the half-width decide both.
+
+    Where that takes more than six decimals, or a number is large, both are in scientific notation with one power of
+    ten; where the half-width is less than about a millionth of the value, the value has seven digits and the
+    half-width a power of its own. What is not 0 is never written as 0.
+
+    Example:
+        >>> with_half(1.8734, 0.0214), with_half(1.234e-12, 3.4e-14), with_half(2.0, 3.1e-9), with_half(2.5, 0.0)
+        ('1.873 ±0.021', '(1.234 ±0.034)e-12', '2.000000 ±3.1e-09', '2.500 ±0')
+    """
+    if half == 0:
+        return f"{alone(value)} ±0"
+    last = exponent(half) - 1
+    top = max(exponent(half), exponent(value)) if value else exponent(half)
+    if -last <= DECIMALS and max(abs(value), half) < LARGE:
+        return f"{rounded(value, -last)} ±{number(half, -last)}"
+    if top - last <= DECIMALS:
+        mantissas = [float(Decimal(x).scaleb(-top)) for x in (value, half)]
+        return f"({rounded(mantissas[0], top - last)} ±{number(mantissas[1], top - last)})e{top:+03d}"
+    return f"{number(value, DECIMALS - top) if 0 <= top < 9 else f'{value:.6e}'} ±{half:.1e}"
 
 
 def compact(record: Record) -> str:
-    """`= 1.873 ±0.021`: the sign of its kind, the value, and the wider half of its 95 % interval.
-
-    The interval decides the places: two significant digits of the half-width, and at most six decimals. Without an
-    interval a whole number stands as it is, and any other with three decimals.
-    """
+    """`= 1.873 ±0.021`: the sign of its kind, the value, and the wider half of its 95 % interval."""
     assert record.kind is not None
     sign = SIGNS[record.kind]
     if record.value is None:
         return f"{sign} not finite"
-    value = record.value
     if record.ci95 is None or None in record.ci95:
-        text = number(value, 0 if value == round(value) else 3)
-        return text if record.kind == "exact" and record.metric["name"] != "nll" else f"{sign} {text}"
-    half = max(record.ci95[1] - value, value - record.ci95[0])
-    places = min(6, 1 - math.floor(math.log10(half))) if half > 0 else 2
-    return f"{sign} {number(value, places)} ±{number(half, places)}"
+        return f"{sign} {alone(record.value)}"
+    return f"{sign} {with_half(record.value, max(record.ci95[1] - record.value, record.value - record.ci95[0]))}"
 
 
 class Notes:
@@ -77,18 +136,18 @@ def reason(record: Record) -> str:
     return f"{record.error['type']}: {message}" if record.status == "error" and record.error else message
 
 
-def parameters(record: Record) -> str:
-    """How many parameters the model has, empty where that is not known."""
-    count = record.model["parameters"]
+def parameters(model: dict[str, Any]) -> str:
+    """How many parameters a model has, empty where that is not known."""
+    count = model["parameters"]
     return "" if count is None else f"{count:,}"
 
 
 def table(b: Board, notes: Notes) -> tuple[list[str], list[list[str]]]:
     """Headers and rows of a board: a row for each model, or for each metric if it is wide."""
     if b.wide:
-        found = [b.any_record(model) for model in b.models]
-        rows = [["family", *(r.model["family"] for r in found)]]
-        if any(parameters(r) for r in found):
+        found = [b.info[model] for model in b.models]
+        rows = [["family", *(model["family"] for model in found)]]
+        if any(parameters(model) for model in found):
             rows.append(["parameters", *map(parameters, found)])
         return ["metric", *b.models], rows + [
             [c.title, *(cell(b.record(m, c), notes) for m in b.models)] for c in b.columns
@@ -97,15 +156,25 @@ def table(b: Board, notes: Notes) -> tuple[list[str], list[list[str]]]:
     rows = []
     for model in b.models:
         model_cells = [cell(b.record(model, c), notes) for c in b.columns]
-        first = b.any_record(model)
-        rows.append([model, first.model["family"], parameters(first), *model_cells])
+        rows.append([model, b.info[model]["family"], parameters(b.info[model]), *model_cells])
     return headers, rows
+
+
+def left_out(b: Board, notes: Notes) -> list[str]:
+    """A line for every metric that applies to no model, with the footnotes that say why."""
+    return [
+        f"No model has {column.title}: "
+        + " ".join(dict.fromkeys(cell(b.record(model, column), notes).removeprefix("n/a ") for model in b.models))
+        for column in b.unmeasured
+    ]
 
 
 def legend(b: Board) -> list[str]:
     """What the signs mean, and under which protocol the numbers were measured."""
     records = [r for c in b.columns for r in c.records.values()]
     n = sorted({r.dataset["n"] for r in records} - {None})
+    examples = f", {', '.join(map(str, n))} examples" if n else ""
+    hashes = dict.fromkeys(r.dataset["sha256"][:16] for r in records)
     samples = sorted({r.protocol["n_samples"] for r in records if "n_samples" in r.protocol})
     seeds = sorted({r.protocol["seed"] for r in records if "seed" in r.protocol})
     devices = sorted(
@@ -114,7 +183,7 @@ def legend(b: Board) -> list[str]:
     return [
         "`=` exact, `≤` upper bound, `≥` lower bound, `~` estimate; ± is the wider half of the 95 % interval; "
         "↓ lower is better, ↑ higher is better; ⚑ flagged.",
-        f"Data: {b.dataset}, test split, {', '.join(map(str, n))} examples, "
-        f"sha256 {records[0].dataset['sha256'][:16]}. Samples: {', '.join(map(str, samples)) or 'none'} "
+        f"Data: {b.dataset}, test split{examples}, "
+        f"sha256 {' and '.join(hashes)}. Samples: {', '.join(map(str, samples)) or 'none'} "
         f"from each model, seed {', '.join(map(str, seeds)) or 'none'}. Measured on {'; '.join(devices) or 'unknown'}.",
     ]

@@ -8,7 +8,9 @@ from itertools import permutations
 import pytest
 
 from genbench import catalog
-from genbench.boards.columns import MOST, UNITS, Board, Column, boards, by_place, column_key, split
+from genbench.boards.columns import MOST, UNITS, Board, Column, apart, boards, by_place, column_key, split
+from genbench.boards.pages import FORMATS, as_html, markdown
+from genbench.boards.tables import Notes, left_out, table
 from genbench.errors import GenbenchError
 from genbench.run.plan import Protocol
 from genbench.run.records import Record, Run, read_runs
@@ -160,10 +162,10 @@ def test_names_are_sorted_by_place_and_then_by_name():
 # --- The order of models
 
 
-def any_order(records):
+def any_order(records, sort=None):
     """The one order of models that all orders of the records give, of which 20 are tried."""
     shuffle = random.Random(0)
-    found = {tuple(boards(shuffle.sample(records, len(records)))[0].models) for _ in range(20)}
+    found = {tuple(boards(shuffle.sample(records, len(records)), sort)[0].models) for _ in range(20)}
     assert len(found) == 1
     return list(found.pop())
 
@@ -236,6 +238,33 @@ def test_a_board_is_sorted_by_the_metric_that_is_named(record):
         assert boards(records, sort)[0].models == list(models), sort
 
 
+def test_models_that_only_another_column_of_the_metric_has_are_ranked_by_it(record):
+    """Two protocols, or two extractors: models without a value in the first column are ranked by the next."""
+    first = {"a": 3.0, "d": 2.0, "e": 2.0, "f": 5.0, "g": 6.0}
+    second = {"b": 2.0, "c": 1.0, "d": 9.0, "e": 8.0}
+    for names, protocols in ((["nll", "nll"], [{"k": 5}, {"k": 6}]), (["fd[pixels]", "fd[zoo]"], [{}, {}])):
+        records = [
+            record(m, name, v, protocol=protocol)
+            for name, protocol, of in zip(names, protocols, (first, second), strict=True)
+            for m, v in of.items()
+        ]
+        for sort in (names[0].partition("[")[0], None):
+            assert any_order(records, sort) == list("edafgcb")
+    assert any_order(records, "fd[zoo]") == list("cbedafg")  # the rest by the other Fréchet distance
+
+
+@pytest.mark.parametrize("name", ["fd-infinity[pixels]", "fd-infinity", "fdx", "fdx[pixels]", "fd2", "fid"])
+def test_only_the_frechet_distance_decides_ties(record, name):
+    """And no metric whose name begins as its does."""
+    records = [record(m, "is", 1.0) for m in "ab"]
+    other = [record(m, name, v) for m, v in (("a", 2.0), ("b", 1.0))]
+    assert boards(records + other, "is")[0].models == ["a", "b"]
+    frechet = [record(m, "fd[pixels]", v) for m, v in (("a", 2.0), ("b", 1.0))]
+    assert boards(records + frechet, "is")[0].models == ["b", "a"]
+    frechet = [record(m, "fd[pixels]", v) for m, v in (("a", 1.0), ("b", 2.0))]
+    assert boards(records + other + frechet, "is")[0].models == ["a", "b"]
+
+
 def test_sorting_by_an_unknown_metric_names_the_nearest_or_is_let_pass(record):
     records = [record("b", value=1.0), record("a", value=2.0)]
     with pytest.raises(GenbenchError, match=r"metric to sort by 'nl'\n.*Did you mean 'nll'"):
@@ -297,6 +326,54 @@ def test_a_header_names_an_unknown_unit_as_it_is(record):
     assert title(record, "") == "m ↓"
 
 
+def title_of(part, name, value):
+    """The headers of two values that differ in one thing alone."""
+    changed = replace(FULL, **{part: {**getattr(FULL, part), name: value}}, model={**FULL.model, "name": "n"})
+    changed.metric = {**changed.metric, "name": FULL.metric["name"]}  # of another name it has another header anyway
+    return sorted(c.title for c in boards([replace(FULL, env={}), changed])[0].columns)
+
+
+@pytest.mark.parametrize(("part", "name", "value"), [v for v in VARIED if v[:2] != ("metric", "name")])
+def test_the_headers_of_two_protocols_of_one_metric_say_what_differs(part, name, value):
+    """Whatever it is: every field of the identity, one at a time."""
+    one, other = title_of(part, name, value)
+    assert one != other
+    called = {"extractor_sha256": "extractor", "sha256": "data", "n": "examples"}.get(name, name)
+    for header in (one, other):
+        assert header.startswith("kd[pixels] ↓ ")
+        assert called in header or (
+            part == "metric" and name == "params" and ("degree" in header or "subsets" in header)
+        )
+
+
+def test_a_header_says_what_differs_and_nothing_else(record):
+    sha = "0123456789abcdef" * 4
+    base = dict(protocol={"seed": 0, "k": 50, "limit": None})
+    data = record().dataset
+    for changes, mine, theirs in [
+        ({"protocol": {"seed": 1, "k": 50, "limit": None}}, "seed=0", "seed=1"),
+        ({"protocol": {"seed": 1, "k": 5, "limit": None}}, "seed=0 k=50", "seed=1 k=5"),
+        ({"protocol": {"seed": 0, "k": 50}}, "no limit", "limit unsaid"),
+        ({"protocol": {"seed": 0, "k": 50, "limit": 9}, "dataset": {**data, "n": 9}}, "no limit", "limit=9"),
+        ({"dataset": {**data, "sha256": sha}}, "data=ffffffff", "data=01234567"),
+        ({"card": {"version": 2}}, "version=1", "version=2"),
+        ({"card": {"params": {"k": 3}}}, "k unsaid", "k=3"),
+        ({"card": {"params": {"seed": 3}}, "protocol": {"seed": 1, "k": 50, "limit": None}},
+         "protocol.seed=0 params.seed unsaid", "protocol.seed=1 params.seed=3"),
+    ]:  # fmt: skip
+        columns = boards([record("a", **base), record("b", **{**base, **changes})])[0].columns
+        assert [c.differs for c in columns] == [mine, theirs]
+        assert [c.title for c in columns] == [f"nll (bits/dim) ↓ {mine}", f"nll (bits/dim) ↓ {theirs}"]
+    assert [c.differs for c in boards([record("a"), record("b"), record("a", "fd")])[0].columns] == ["", ""]
+
+
+def test_of_three_protocols_a_header_says_all_that_parts_any_two(record):
+    protocols = [{"seed": 0, "k": 5}, {"seed": 1, "k": 5}, {"seed": 0, "k": 6}]
+    columns = boards([record(m, protocol=p) for m, p in zip("abc", protocols, strict=True)])[0].columns
+    assert [c.differs for c in columns] == ["seed=0 k=5", "seed=1 k=5", "seed=0 k=6"]
+    assert apart(record(), [record()]) == apart(record(), []) == ""
+
+
 def test_a_header_points_to_the_better_side(record):
     arrows = {direction: title(record, "nats", direction) for direction in ("lower", "higher", "none")}
     assert arrows == {"lower": "m (nats) ↓", "higher": "m (nats) ↑", "none": "m (nats)"}
@@ -320,7 +397,13 @@ def test_columns_are_split_into_few_parts_of_nearly_one_length(n):
 def test_a_board_is_wide_from_more_than_three_metrics_a_model_and_more_than_eight(models, most):
     names = [str(i) for i in range(models)]
     for columns, wide in ((most, False), (most + 1, True)):
-        assert Board("d", names, [Column(str(i), {}) for i in range(columns)]).wide is wide
+        assert Board("d", names, [Column(str(i), {}) for i in range(columns)], {}).wide is wide
+
+
+def test_a_board_of_more_models_than_a_table_may_have_columns_is_not_wide():
+    columns = [Column(str(i), {}) for i in range(3 * MOST + 4)]
+    for models, wide in ((MOST, True), (MOST + 1, False)):
+        assert Board("d", [str(i) for i in range(models)], columns, {}).wide is wide
 
 
 def test_columns_that_fewer_than_half_of_the_models_have_stand_apart(record, missing):
@@ -333,6 +416,15 @@ def test_columns_that_fewer_than_half_of_the_models_have_stand_apart(record, mis
     assert (first.models, [c.name for c in first.columns]) == (list("abcd"), ["nll", "kd"])
     assert (second.models, [c.name for c in second.columns]) == (["b", "d"], ["nll-ode", "ppl"])
     assert first.dataset == second.dataset == "digits"
+
+
+def test_without_a_common_column_tables_are_still_no_longer_than_the_most(record):
+    """And a model that nothing was measured of stands in the first."""
+    records = [record(f"m{i}", f"metric-{3 * i + j:02}") for i in range(6) for j in range(3)]
+    records.append(replace(record("none", "metric-00"), status="skipped"))
+    parts = boards(records)[0].parts()
+    assert [len(p.columns) for p in parts] == [9, 9]
+    assert [p.models for p in parts] == [["m0", "none", "m1", "m2"], ["m3", "m4", "m5"]], "ranked by the first metric"
 
 
 def test_without_a_common_column_all_models_stand_in_one_table(record):
@@ -351,6 +443,75 @@ def test_no_column_is_lost_and_no_table_is_longer_than_the_most(record):
     assert [len(p.columns) for p in parts] == [10, 10, 7, 8]
     assert [c.name for p in parts for c in p.columns] == [c.name for c in board.columns]
     assert [p.models for p in parts] == [models, models, models[:4], models[:4]]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_every_model_and_every_column_is_shown_whoever_has_what(record, missing, seed):
+    """Any share of cells measured, skipped, failed or absent, with and without common columns, few and many models."""
+    rng = random.Random(seed)
+    models, metrics, measured = (
+        rng.choice([1, 3, 12, 20]),
+        rng.choice([1, 5, 14, 45]),
+        rng.choice([0.0, 0.05, 0.3, 0.9]),
+    )
+    records = []
+    for j in range(metrics):
+        for i in range(models):
+            kinds = [record, lambda m, n: missing(m, n, "error"), missing, lambda m, n: None]
+            share = [0.8 * measured, 0.2 * measured, (1 - measured) / 2, (1 - measured) / 2]
+            records += [made for made in [rng.choices(kinds, share)[0](f"m{i}", f"metric-{j:02}")] if made]
+    if not records:
+        return
+    board = boards(records)[0]
+    parts, absent = board.parts(), board.unmeasured
+    shown = [c.name for p in parts for c in p.columns]
+    assert sorted([*shown, *(c.name for c in absent)]) == sorted(c.name for c in board.columns)
+    assert {m for p in parts for m in p.models} == set(board.models) == {r.model["name"] for r in records}
+    for part in parts:
+        assert part.models == [m for m in board.models if m in part.models], "in the order of their ranks"
+        assert part.models
+        assert part.columns
+        headers, rows = table(part, Notes())
+        assert rows
+        assert len(headers) <= MOST + 3
+    if any(r.status != "skipped" for r in records) and not board.wide:
+        assert all(any(r.status != "skipped" for r in c.records.values()) for p in parts for c in p.columns)
+        assert all(r.status == "skipped" for c in absent for r in c.records.values())
+
+
+def test_a_metric_that_applies_to_no_model_is_named_with_its_reasons(record, missing):
+    records = [record(m, value=1.0) for m in "abc"]
+    records += [missing(m, "ppl", why=why) for m, why in zip("abc", ("no path", "no latents", "no path"), strict=True)]
+    board, notes = boards(records)[0], Notes()
+    assert [c.name for part in board.parts() for c in part.columns] == ["nll"]
+    assert left_out(board, notes) == ["No model has ppl (bits/dim) ↓: [1] [2]"]
+    assert notes.texts == ["no path", "no latents"]
+    for page in (markdown([board]), as_html([board])):
+        assert page.count("No model has ppl") == 1
+        for why in ("no path", "no latents"):
+            assert page.count(why) == 1
+
+
+def test_where_no_metric_applies_the_table_says_so_cell_by_cell(missing):
+    board = boards([missing(m, metric, why=f"{m} lacks {metric}") for m in "ab" for metric in ("nll", "ppl")])[0]
+    assert board.unmeasured == []
+    _, rows = table(board.parts()[0], notes := Notes())
+    assert [row[-2:] for row in rows] == [["n/a [1]", "n/a [2]"], ["n/a [3]", "n/a [4]"]]
+    assert notes.texts == ["a lacks nll", "a lacks ppl", "b lacks nll", "b lacks ppl"]
+
+
+@pytest.mark.parametrize("make", [markdown, *FORMATS.values()])
+def test_a_model_with_nothing_but_special_columns_has_its_row_in_every_format(record, make):
+    """Its family and parameters are its own, whichever columns a table shows."""
+    records = [record(m, value=1.0) for m in "abcd"] + [record("e", "nll-given-label", family="conditional")]
+    page = make(boards(records))
+    assert "conditional" in page
+
+
+def test_a_model_is_described_by_its_latest_record(record):
+    old, new = record("a", family="gan", ended="2026-01-01"), record("a", "fd", family="flow", ended="2026-01-02")
+    for records in ((old, new), (new, old)):
+        assert boards(list(records))[0].info["a"]["family"] == "flow"
 
 
 def test_a_wide_board_is_one_table(record):

@@ -135,6 +135,7 @@ ROW = {
     "model": "b",
     "family": "flow",
     "metric": "fd[pixels]",
+    "differs": "",
     "unit": "share",
     "status": "ok",
     "kind": "estimate",
@@ -221,6 +222,11 @@ def test_html_runs_nothing_that_it_is_given(record, missing):
     page = as_html(boards([known, missing("b", evil, why=evil, dataset=data)]))
     assert not Read(page).tags & {"script"}
     assert page.count("&lt;script&gt;") >= 6
+
+
+def test_json_tells_two_protocols_of_one_metric_apart(record):
+    rows = json.loads(as_json(boards([record("a"), record("b", protocol={"seed": 1})])))
+    assert [(r["model"], r["differs"]) for r in rows] == [("a", "seed=0"), ("b", "seed=1")]
 
 
 def test_every_format_shows_the_same_number(record):

@@ -1,11 +1,13 @@
 """Tables: how a number is written at every magnitude, and what has to be said about it."""
 
+import random
+import re
 from decimal import ROUND_HALF_EVEN, Decimal
 
 import pytest
 
 from genbench.boards.columns import boards
-from genbench.boards.tables import Notes, cell, compact, legend, number, table
+from genbench.boards.tables import Notes, alone, cell, compact, legend, number, table, with_half
 
 # --- Numbers
 
@@ -64,13 +66,78 @@ def test_the_interval_has_two_digits_and_the_value_as_many_places(record, digits
         ("estimate", 1833084.2, 718680.1, "~ 1,830,000 ±720,000"),
         ("estimate", 12.4, 3.0, "~ 12.4 ±3.0"),
         ("exact", -3.1415926, 0.00031, "= -3.14159 ±0.00031"),
-        ("exact", 2.0, 3.1e-9, "= 2.000000 ±0.000000"),  # at most six decimals
-        ("exact", 2.0, 0.0, "= 2.00 ±0.00"),
+        ("exact", 2.0, 3.1e-9, "= 2.000000 ±3.1e-09"),  # at most six decimals
+        ("exact", 2.0, 0.0, "= 2 ±0"),
+        ("exact", 0.125, 0.0, "= 0.125 ±0"),
         ("estimate", 0.0, 0.02, "~ 0.000 ±0.020"),
+        ("estimate", 0.5, 0.0996, "~ 0.50 ±0.10"),  # rounds up to the next decade: still two digits
+        ("estimate", 50.0, 9.96, "~ 50 ±10"),
+        ("estimate", 2.0, 0.000000996, "~ 2.000000 ±1.0e-06"),
+        ("estimate", 2.0, 0.000012, "~ 2.000000 ±0.000012"),
+        ("estimate", 1.2345678e-5, 1.2e-10, "~ (1.234568 ±0.000012)e-05"),
+        ("estimate", 1.2345678e-5, 1.2e-11, "~ 1.234568e-05 ±1.2e-11"),
+        ("estimate", 0.0003, 0.15, "~ 0.0003 ±0.15"),
+        ("estimate", -0.0003, 0.15, "~ -0.0003 ±0.15"),
+        ("estimate", 44.0, 1500.0, "~ 40 ±1,500"),
+        ("estimate", 1.2345e-12, 3.4e-14, "~ (1.234 ±0.034)e-12"),  # the distance of data times 1e-6
+        ("estimate", 3.4e-14, 1.2345e-12, "~ (0.03 ±1.2)e-12"),
+        ("estimate", -1.2345e-12, 3.4e-12, "~ (-1.2 ±3.4)e-12"),
+        ("estimate", 1.2345e-5, 3.1e-8, "~ (1.2345 ±0.0031)e-05"),
+        ("estimate", 0.0, 3.4e-12, "~ (0.0 ±3.4)e-12"),
+        ("estimate", 1.91e16, 1.4e15, "~ (1.91 ±0.14)e+16"),  # both in one format
+        ("estimate", 2.5e9, 310.0, "~ 2.500000e+09 ±3.1e+02"),
+        ("estimate", 999_999_999.0, 310.0, "~ 1,000,000,000 ±310"),
+        ("estimate", 5.0, 2e9, "~ (5e-09 ±2.0)e+09"),
     ],
 )
 def test_the_sign_says_what_the_number_is(record, kind, value, half, text):
     assert compact(record(kind=kind, value=value, half=half)) == text
+
+
+def read(text):
+    """(value, half-width), each with the size of its last digit, of a cell as it is printed."""
+    found = re.fullmatch(r"(\(?)(-?[\d,.]+(?:e[-+]\d+)?) ±([\d,.]+(?:e[-+]\d+)?)(?:\)e([-+]\d+))?", text)
+    assert found, text
+    scale = Decimal(1).scaleb(int(found[4] or 0))
+    assert bool(found[1]) == bool(found[4]), text
+    value, half = (Decimal(number.replace(",", "")) for number in (found[2], found[3]))
+    return value * scale, half * scale
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("seed", range(10))
+def test_whatever_its_size_a_number_reads_back_to_what_its_half_width_allows(sign, seed):
+    """Values and half-widths from 1e-15 to 1e15, also at the ends of decades: two digits of the half-width, the value
+    as close as they say (or to seven digits), and nothing that is not 0 as 0."""
+    rng = random.Random(seed)
+    ends = [1.0, 0.994, 0.995, 0.996, 0.9996, 0.99996, 1.04, 1.06]
+    for _ in range(200):
+        value, half = (rng.choice([rng.uniform(1, 10), rng.choice(ends)]) * 10.0 ** rng.randint(-15, 15) for _ in "ab")
+        value *= sign
+        text = with_half(value, half)
+        found, wide = read(text)
+        assert float(wide) == pytest.approx(float(f"{half:.1e}"), rel=1e-12), text
+        unit = 10.0 ** (int(f"{half:.1e}".partition("e")[2]) - 1)
+        allowed = max(0.5 * unit, 0.5e-6 * abs(value))
+        assert 0 not in (found, wide), text
+        assert abs(float(found) - value) <= allowed * (1 + 1e-9) + 1e-12 * abs(value), text
+        assert len(text) < 30, text
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_number_alone_is_never_zero_unless_it_is(seed):
+    rng = random.Random(seed)
+    for _ in range(200):
+        value = rng.choice([1, -1]) * rng.uniform(1, 10) * 10.0 ** rng.randint(-15, 15)
+        assert float(alone(value).replace(",", "")) == pytest.approx(value, rel=0.005), value
+    assert alone(0.0) == alone(-0.0) == "0"
+
+
+@pytest.mark.parametrize("value", [-0.0, -1e-9, -0.004, -0.00499])
+def test_no_zero_has_a_sign(value):
+    assert number(value, 2) == "0.00"
+    assert with_half(-0.0, 0.15) == "0.00 ±0.15"
+    assert alone(-0.0) == "0"
 
 
 @pytest.mark.parametrize(("low", "high", "half"), [(0.96, 0.985, "0.020"), (0.97, 1.01, "0.030"), (0.98, 1.4, "0.42")])
@@ -83,17 +150,22 @@ def test_the_wider_half_of_an_interval_is_shown(record, low, high, half):
     [
         ("nll", "exact", 2.0, "= 2"),
         ("nll", "exact", 2.25, "= 2.250"),
-        ("modes", "exact", 8.0, "8"),  # a count is nothing but itself
-        ("modes", "exact", 0.0, "0"),
-        ("modes", "exact", 12345.0, "12,345"),
-        ("modes", "exact", -0.5, "-0.500"),
+        ("modes", "exact", 8.0, "= 8"),  # a count says what it is as any number does
+        ("modes", "exact", 0.0, "= 0"),
+        ("modes", "exact", 12345.0, "= 12,345"),
+        ("modes", "exact", -0.5, "= -0.500"),
+        ("fd", "estimate", 1.2345e-12, "~ 1.23e-12"),
+        ("fd", "estimate", -1.2345e-12, "~ -1.23e-12"),
+        ("fd", "estimate", 0.00012345, "~ 0.000123"),
+        ("fd", "estimate", 0.012345, "~ 0.0123"),
+        ("fd", "estimate", 1.5e9, "~ 1.50e+09"),
         ("modes", "estimate", 8.0, "~ 8"),
         ("realism", "estimate", 0.98765, "~ 0.988"),
         ("nll", "upper_bound", 2.25, "≤ 2.250"),
     ],
 )
 @pytest.mark.parametrize("ci95", [None, (None, 3.0), (0.0, None)])
-def test_without_an_interval_a_number_has_three_decimals_or_none(record, metric, kind, value, text, ci95):
+def test_without_an_interval_a_number_has_three_digits_at_least_or_no_decimals(record, metric, kind, value, text, ci95):
     assert compact(record(metric=metric, kind=kind, value=value, ci95=ci95)) == text
 
 
@@ -209,7 +281,9 @@ def test_the_legend_says_under_which_protocols_the_numbers_stand(record):
     for sign in "=≤≥~±↓↑⚑":
         assert sign in signs
     assert said == (
-        "Data: digits, test split, 20, 100, 500 examples, sha256 0123456789abcdef. Samples: 9, 50 from each model, "
-        "seed 3, 7. Measured on cpu, 2 threads; gpu, 1 threads."
+        "Data: digits, test split, 20, 100, 500 examples, sha256 0123456789abcdef and ffffffffffffffff. "
+        "Samples: 9, 50 from each model, seed 3, 7. Measured on cpu, 2 threads; gpu, 1 threads."
     )
+    of_samples = record("a", "fd", protocol={"n_samples": 9}, dataset={**few, "n": None})
+    assert "Data: digits, test split, sha256 0123456789abcdef." in legend(boards([of_samples])[0])[1]
     assert "Samples: none from each model, seed none." in legend(boards([record(protocol={})])[0])[1]
