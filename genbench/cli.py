@@ -174,7 +174,7 @@ def run_train(args: argparse.Namespace) -> int:
         key, equals, value = pair.partition("=")
         if not equals:
             raise GenbenchError(f"--set {pair} has no value", "Write --set key=value.")
-        settings[key] = literal(value)
+        settings[key] = literal(value, key)
     if args.steps is not None:
         settings["steps"] = args.steps
     preset = preset_of(args.baseline, args.dataset, settings)

@@ -21,7 +21,7 @@ import re
 import tomllib
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sized
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -66,6 +66,8 @@ class Match:
 
 
 Name = Annotated[str, Match(r"(?s).*\S.*", "a name")]
+Count = Annotated[int, Within(1, 10**9)]
+Seed = Annotated[int, Within(0, 2**32 - 1)]  # what every generator takes, NumPy's oldest included
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class Size:
     low: int
     high: int | None = None
 
-    def holds(self, members: list | tuple) -> bool:
+    def holds(self, members: Sized) -> bool:
         return self.low <= len(members) <= (len(members) if self.high is None else self.high)
 
     @property
@@ -241,11 +243,11 @@ def tuple_shape(members: list[Shape]) -> Shape:
     return Shape(words, read)
 
 
-def dict_shape(key: Shape, member: Shape, whole_keys: bool) -> Shape:
-    words = f"a table of {member.words}"
+def dict_shape(key: Shape, member: Shape, whole_keys: bool, size: Size | None = None) -> Shape:
+    words = f"a table of {member.words}" + (size.words if size else "")
 
     def read(value: Any, where: str) -> dict:
-        if not isinstance(value, dict):
+        if not isinstance(value, dict) or (size and not size.holds(value)):
             raise Malformed(where, words, shown(value))
         found = {}
         for name, one in value.items():
@@ -314,7 +316,7 @@ def shape_of(hint: Any) -> Shape:
     if origin is tuple:
         return tuple_shape([shape_of(a) for a in args])
     if origin is dict:
-        return dict_shape(shape_of(args[0]), shape_of(args[1]), args[0] is int)
+        return dict_shape(shape_of(args[0]), shape_of(args[1]), args[0] is int, note)
     if isinstance(hint, type):
         declared = typing.get_type_hints(hint, include_extras=True)
         hints = {name: shape_of(h) for name, h in declared.items()}

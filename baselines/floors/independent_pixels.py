@@ -11,7 +11,6 @@ References:
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from genbench import GenbenchError, Space
@@ -19,6 +18,7 @@ from genbench import GenbenchError, Space
 from .._layers import log_normal, sample_categorical
 
 VERSION = 1
+ROWS = 1000  # examples counted at once
 
 
 class IndependentCategorical(nn.Module):
@@ -32,7 +32,12 @@ class IndependentCategorical(nn.Module):
         self.log_p = nn.Parameter(uniform, requires_grad=False)  # [D, L]
 
     def fit(self, x: Tensor, labels: Tensor | None = None) -> None:
-        counts = F.one_hot(x.flatten(1), self.log_p.shape[1]).sum(0)  # [D, L]
+        n_dims, levels = self.log_p.shape
+        of_pixel = torch.arange(n_dims, device=x.device) * levels
+        counts = torch.zeros(n_dims * levels, dtype=torch.int64, device=x.device)
+        for part in x.flatten(1).split(ROWS):
+            counts += torch.bincount((part + of_pixel).flatten(), minlength=len(counts))
+        counts = counts.view(n_dims, levels)
         self.log_p.copy_((counts + 1).double().log() - torch.tensor(len(x) + counts.shape[1]).double().log())
 
     def log_prob(self, x: Tensor) -> Tensor:

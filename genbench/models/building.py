@@ -1,7 +1,7 @@
-"""A model is sketched before it is built: how large it becomes is known before memory or hours are spent on it.
+"""A model is not built beyond its limits, so that an absurd option (`depth: 100000000`) ends at once and not in a hang.
 
-A sketch is built on torch's meta device, where tensors have shapes and no content. What a baseline registers is counted
-as it is registered, so that an absurd option (`depth: 100000000`) ends at once and not in a hang.
+What a baseline registers is counted as it is registered. One whose weights lie in a file is sketched first, on torch's
+meta device, where tensors have shapes and no content: that it does not fit is known before memory is spent on it.
 """
 
 from __future__ import annotations
@@ -83,12 +83,12 @@ def build(
     space: Space,
     options: dict[str, Any],
     limits: Limits,
-    look: Callable[[nn.Module], None] = lambda sketch: None,
+    look: Callable[[nn.Module], None] | None = None,
 ) -> nn.Module:
     """A new model of baseline `name` for `space`, if it stays within the limits.
 
     Arguments:
-        look: is shown the sketch, where there can be one, and may refuse it.
+        look: is shown a sketch, where there can be one, and may refuse it.
 
     Raises:
         GenbenchError: no such baseline or option, a space it cannot model, or a model beyond the limits.
@@ -102,17 +102,25 @@ def build(
         raise refusal
     try:
         with counted(limits):
-            try:
-                with torch.random.fork_rng(devices=[]), torch.device("meta"):
-                    sketch = catalog.build(name, space, options)
-            except GenbenchError as error:
-                if isinstance(error.__cause__, TooLarge):
-                    raise
-                # A constructor that looks at values cannot be sketched; one that refuses refuses again.
-                return catalog.build(name, space, options)
-        look(sketch)
-        return catalog.build(name, space, options)
+            if look and (sketch := sketched(name, space, options)):
+                look(sketch)
+            return catalog.build(name, space, options)
     except GenbenchError as error:
         if isinstance(error.__cause__, TooLarge | MemoryError):
             raise refusal from error
         raise
+
+
+def sketched(name: str, space: Space, options: dict[str, Any]) -> nn.Module | None:
+    """The model without content; None of one whose constructor looks at values.
+
+    Raises:
+        GenbenchError: it is too large.
+    """
+    try:
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+            return catalog.build(name, space, options)
+    except GenbenchError as error:
+        if isinstance(error.__cause__, TooLarge):
+            raise
+        return None  # what refuses its options refuses them again

@@ -20,24 +20,31 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from genbench import catalog
+from genbench import catalog, reading
 from genbench.datasets import Dataset
 from genbench.errors import GenbenchError, unknown
+from genbench.files import Draft
+from genbench.models import building
 from genbench.models.batches import Batches, examples
 from genbench.models.capabilities import n_classes
-from genbench.models.checkpoint import Card, save
+from genbench.models.checkpoint import Card, packed, unwritable
 from genbench.models.resuming import Interrupt, Resume
 from genbench.models.sampling import derive, seeded, to_tensor
+from genbench.reading import Count, Within
 
 INITIAL = 4096  # training examples that `initialise` sees
 VALIDATION_BATCH = 500
 KEEP_EVERY = 30.0  # seconds between two states to resume from
+SLACK = 1 << 16  # bytes by which the card may grow in training
+
+Decay = Annotated[float, Within(0, below=1)]
+NotNegative = Annotated[float, Within(0)]
 
 
 @dataclass(frozen=True)
@@ -55,16 +62,19 @@ class Preset:
     """
 
     options: dict[str, Any] = field(default_factory=dict)
-    steps: int = 3000
-    batch_size: int = 64
-    lr: float = 1e-3
-    betas: tuple[float, float] = (0.9, 0.999)
-    weight_decay: float = 0.0
-    clip: float = 0.0
-    ema: float = 0.0
-    warmup: int = 100
+    steps: Count = 3000
+    batch_size: Count = 64
+    lr: NotNegative = 1e-3
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
+    weight_decay: NotNegative = 0.0
+    clip: NotNegative = 0.0
+    ema: Decay = 0.0
+    warmup: Annotated[int, Within(0)] = 100
     anneal: bool = True
-    validate_every: int = 200
+    validate_every: Count = 200
+
+    def __post_init__(self) -> None:
+        reading.check(self)
 
 
 @dataclass(frozen=True)
@@ -276,7 +286,8 @@ class Loop:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        self.model.load_state_dict(state["model"])
+        for weights in (state["best"], state["average"], state["model"]):  # all three have to fit
+            self.model.load_state_dict(weights)
         for optimiser, own in zip(self.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(own)
         self.average.weights, self.average.t = state["average"], state["averaged"]
@@ -295,14 +306,17 @@ def train_stages(
     """All stages, one after another, each from the best weights of the one before; what they reached, for the card."""
     stages, saved = stages_of(model), resume.load(batches.device)
     first, values = (saved["stage"], saved["values"]) if saved else (0, {})
+    if first >= len(stages):
+        raise resume.damaged(IndexError(f"it is at stage {first + 1} of {len(stages)}"))
     total = sum(stage.fraction for stage in stages)
     model.train()
     for i, stage in enumerate(stages[first:], first):
         steps = max(1, round(preset.steps * stage.fraction / total))
         own = replace(preset, steps=steps)
         loop = Loop(model, stage, batches, own, seed, minutes * stage.fraction / total)
-        if saved and i == first:
-            loop.restore(saved["loop"])
+        if saved is not None and i == first:
+            with resume.restoring():
+                loop.restore(saved["loop"])
         loop.run(functools.partial(resume.save, i, values))
         prefix = f"{stage.name}_" if len(stages) > 1 else ""
         values |= {prefix + key: value for key, value in loop.reached().items()}
@@ -334,40 +348,54 @@ def train(
 ) -> Card:
     """Trains baseline `name` and writes its checkpoint to `out`.
 
-    An interrupted run leaves `out` + ".resume"; the same call then goes on from there.
+    What could fail at the end is tried first: the untrained model is saved beside `out`, which also takes the room that
+    the trained one needs. An interrupted run leaves `out` + ".resume"; the same call then goes on from there.
 
     Raises:
-        GenbenchError: unknown baseline or option, a dataset it cannot model, a diverging loss, or a ".resume" of
-            other settings.
+        GenbenchError: unknown baseline or option, a dataset it cannot model, a model that cannot be saved, an `out`
+            that cannot be written, a diverging loss, or a ".resume" that is damaged or of other settings.
     """
-    device, values = torch.device(device), {}
-    resume = Resume(
-        out.with_name(out.name + ".resume"), [name, catalog.trained(name).made_of, dataset.sha256, asdict(preset), seed]
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(derive(seed, "init"))
-        model: Any = catalog.build(name, dataset.space, preset.options).to(device)
-        if hasattr(model, "initialise"):
-            some = to_tensor(dataset.train[:INITIAL], dataset.space, device)
-            model.initialise(some, seeded(seed, "initialise", device=device))
-        if hasattr(model, "fit"):
-            x, *labels = examples(dataset, "train", dataset.labels is not None, device)
-            model.fit(x, labels[0] if labels else None)
-        else:
-            batches = Batches(dataset, preset.batch_size, seed, takes_labels(model), device)
-            values = train_stages(model, batches, preset, seed, minutes, resume)
-    model.eval()
-    if hasattr(model, "report"):
-        values.update(model.report(dataset))
-    card = Card(
-        baseline=name,
-        space=dataset.space,
-        options=preset.options,
-        dataset={"name": dataset.name, "sha256": dataset.sha256}
-        | ({"vocabulary": dataset.vocabulary} if dataset.vocabulary else {}),  # so that samples can be read
-        training={"command": command, "seed": seed, **values, "environment": made_with(device)},
-        parameters=sum(p.numel() for p in model.parameters()),
-    )
-    save(out, model, card)
+    device, values = torch.device(device), dict[str, Any]()
+    settings = [name, catalog.trained(name).made_of, dataset.sha256, asdict(preset), seed]
+    resume = Resume(out.with_name(out.name + ".resume"), settings)
+    try:
+        draft = Draft(out)
+    except OSError as error:
+        raise unwritable(out, error) from error
+
+    def card() -> Card:
+        return Card(
+            baseline=name,
+            space=dataset.space,
+            options=preset.options,
+            dataset={"name": dataset.name, "sha256": dataset.sha256}
+            | ({"vocabulary": dataset.vocabulary} if dataset.vocabulary else {}),  # so that samples can be read
+            training={"command": command, "seed": seed, **values, "environment": made_with(device)},
+            parameters=sum(p.numel() for p in model.parameters()),
+        )
+
+    try:
+        with torch.random.fork_rng():
+            torch.manual_seed(derive(seed, "init"))
+            model: Any = building.build(name, dataset.space, preset.options, building.of_machine()).to(device)
+            draft.fill(packed(model, card()) + bytes(SLACK))
+            if hasattr(model, "initialise"):
+                some = to_tensor(dataset.train[:INITIAL], dataset.space, device)
+                model.initialise(some, seeded(seed, "initialise", device=device))
+            if hasattr(model, "fit"):
+                x, *labels = examples(dataset, "train", dataset.labels is not None, device)
+                model.fit(x, labels[0] if labels else None)
+            else:
+                batches = Batches(dataset, preset.batch_size, seed, takes_labels(model), device)
+                values = train_stages(model, batches, preset, seed, minutes, resume)
+        model.eval()
+        if hasattr(model, "report"):
+            values.update(model.report(dataset))
+        draft.fill(packed(model, card()))
+        draft.publish()
+    except OSError as error:
+        raise unwritable(out, error) from error
+    finally:
+        draft.discard()
     resume.path.unlink(missing_ok=True)
-    return card
+    return card()

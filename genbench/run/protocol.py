@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from genbench import catalog
-from genbench.errors import GenbenchError
+from genbench import catalog, reading
+from genbench.errors import GenbenchError, unknown
+from genbench.reading import As, Count, Name, Seed, Size, Within
 
 
 @dataclass(frozen=True)
@@ -29,46 +29,52 @@ class Protocol:
         limit: the first so many test examples only, None for all; such records are not complete.
     """
 
-    n_samples: int = 1000
-    seed: int = 0
-    block_size: int = 100
-    k: int = 50
-    rtol: float = 1e-4
-    temperatures: int = 1000
-    chains: int = 4
-    leapfrog: int = 10
-    schedule: str = "sigmoid"
-    simulated: int = 100
-    step: float = 1e-4
-    path: str = "slerp"
-    limit: int | None = None
+    n_samples: Count = 1000
+    seed: Seed = 0
+    block_size: Count = 100
+    k: Count = 50
+    rtol: Annotated[float, Within(above=0, below=1)] = 1e-4
+    temperatures: Count = 1000
+    chains: Count = 4
+    leapfrog: Count = 10
+    schedule: Annotated[str, As(Literal["sigmoid", "linear"])] = "sigmoid"
+    simulated: Count = 100
+    step: Annotated[float, Within(above=0, high=1)] = 1e-4
+    path: Annotated[str, As(Literal["slerp", "lerp"])] = "slerp"
+    limit: Count | None = None
 
     def __post_init__(self) -> None:
-        for name in ("n_samples", "block_size", "k", "temperatures", "chains", "leapfrog", "simulated", "limit"):
-            value = getattr(self, name)
-            if value is not None and (not isinstance(value, int) or value < 1):
-                raise GenbenchError(f"{name} is {value!r}", "Give a whole number of at least 1.")
+        reading.check(self)
 
 
 @dataclass(frozen=True)
 class Suite:
     """A named choice of dataset, extractor, metrics and protocol (a TOML file in `suites/`)."""
 
-    dataset: str
-    metrics: tuple[str, ...]
-    extractor: str = "pixels"
-    sort: str = "nll"
+    dataset: Name
+    metrics: Annotated[tuple[Name, ...], Size(1)]
+    extractor: Name = "pixels"
+    sort: Name = "nll"
     protocol: Protocol = field(default_factory=Protocol)
-    params: dict[str, dict[str, Any]] = field(default_factory=dict)
+    params: dict[Name, dict[Name, Any]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path) -> Suite:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-        try:
-            protocol = Protocol(**content.pop("protocol", {}))
-            return cls(**{**content, "metrics": tuple(content["metrics"]), "protocol": protocol})
-        except (TypeError, KeyError) as error:
-            raise GenbenchError(f"suite {path}: {error}", "See genbench/suites/digits.toml for the fields.") from error
+        """The suite in a TOML file.
+
+        Raises:
+            GenbenchError: no such file, no TOML, a field that is unknown or not what it should be, or parameters of a
+                metric that has none of that name.
+        """
+        remedy = "See genbench/suites/digits.toml for the fields."
+        content = reading.parse_toml(reading.text_of(path, "suite", remedy), f"suite {path}", remedy)
+        suite = reading.read(cls, content, f"suite {path}", remedy)
+        for metric, given in suite.params.items():
+            known = catalog.find("metrics", metric).parameters
+            for name in given:
+                if name not in known:
+                    raise unknown(f"parameter of metric '{metric}'", name, known)
+        return suite
 
 
 def suite_for(

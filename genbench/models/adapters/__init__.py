@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
-from genbench import catalog
+from genbench import catalog, reading
 from genbench.datasets import Dataset
 from genbench.errors import GenbenchError
 from genbench.files import content_key
@@ -132,16 +132,31 @@ def split(spec: str) -> tuple[str, str, dict[str, Any]]:
         what = rest
     else:
         name = ""
-    args = dict(parse_qsl(query, keep_blank_values=True))
-    return name, what, {key: literal(value) for key, value in args.items()}
+    args: dict[str, Any] = {}
+    for key, value in parse_qsl(query, keep_blank_values=True):
+        if key in args:
+            raise GenbenchError(f"{spec}: argument '{key}' is given twice", "Give it once.")
+        args[key] = literal(value, key)
+    return name, what, args
 
 
-def literal(text: str) -> Any:
-    """A Python literal, or the text itself."""
+def literal(text: str, where: str) -> Any:
+    """What an argument's text says: a number, true, false, a list and the like as Python writes them, else the text.
+
+    Raises:
+        GenbenchError: it says what no record can hold: an infinite number, bytes, a set.
+    """
     try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        value = text
+    return reading.read(Any, value, f"argument {where}={reading.shown(text)}", "Give a number, text, or a list.")
+
+
+def no_arguments(given: Given) -> None:
+    """GenbenchError if arguments are given to what takes none."""
+    for key in given.args:
+        raise GenbenchError(f"{given.what} takes no arguments, got '{key}'", "Leave out what follows the '?'.")
 
 
 def public_path(what: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from genbench import catalog
 from genbench.datasets import SPLITS, Dataset
 from genbench.errors import GenbenchError
-from genbench.models.adapters import Given, Source
+from genbench.models.adapters import Given, Source, no_arguments
 from genbench.models.fixed import TrueData
 
 
@@ -16,6 +16,7 @@ def handles(what: str) -> bool:
 
 
 def identify(given: Given, dataset: Dataset) -> Source:
+    no_arguments(given)
     split = given.what.partition(":")[2]
     if split not in SPLITS:
         raise GenbenchError(f"no split '{split}' in {given.what}", "Splits are train, validation and test.")

@@ -9,7 +9,7 @@ from typing import Any
 from genbench.datasets import Dataset
 from genbench.errors import GenbenchError
 from genbench.files import sha256_file
-from genbench.models.adapters import Given, Source
+from genbench.models.adapters import Given, Source, no_arguments
 from genbench.models.fixed import FixedSamples
 
 
@@ -18,8 +18,9 @@ def handles(what: str) -> bool:
 
 
 def identify(given: Given, dataset: Dataset) -> Source:
+    no_arguments(given)
     path = Path(given.what.partition(":")[2])
-    return Source(given.name or path.stem, "samples", str(path), hash_path(path), "samples", args=given.args)
+    return Source(given.name or path.stem, "samples", str(path), hash_path(path), "samples")
 
 
 def open(source: Source, dataset: Dataset, device: Any) -> FixedSamples:

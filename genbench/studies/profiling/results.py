@@ -14,19 +14,32 @@ References:
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, TypedDict
 
 import numpy as np
 
+from genbench import reading
 from genbench.errors import GenbenchError
 from genbench.files import write_atomically
+from genbench.reading import Count, Within
 from genbench.studies.profiling.kernel import OWN, Work, shown
 
 SCHEMA = 1
 TOLERATED = 105  # per cent of the roofline; above, the formula or the timer is wrong
+DERIVED = ("median_s", "percentiles_20_80_s", "percent_of_roofline", "bound", "peer", "times_faster_than_peer")
+
+Rate = Annotated[float, Within(above=0)]  # of something a second
+Seconds = Annotated[float, Within(above=0)]
+Size = dict[str, Annotated[int, Within(1)]]  # the length of every axis
+
+
+class Saved(TypedDict):
+    """The file: a profile, each row with what the table derives from it."""
+
+    schema: Literal[1]
+    rows: list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -39,9 +52,9 @@ class Machine:
     """
 
     device: str
-    threads: int
-    peak: dict[str, float]
-    bandwidth: dict[int, float]
+    threads: Count
+    peak: dict[str, Rate]
+    bandwidth: Annotated[dict[int, Rate], reading.Size(1)]
 
     def rate(self, moved: float) -> float:
         """Bytes a second at best, for so many bytes: smaller arrays never count as slower than larger ones."""
@@ -75,15 +88,15 @@ class Row:
 
     kernel: str
     implementation: str
-    size: dict[str, int]
+    size: Size
     dtype: str
     device: str
-    threads: int
-    times_s: list[float]
+    threads: Count
+    times_s: Annotated[list[Seconds], reading.Size(1)]
     work: Work | None
     memory: int | None
     error: float | None
-    error_at: dict[str, int] | None = None
+    error_at: Size | None = None
     note: str = ""
 
     @property
@@ -129,7 +142,7 @@ class Growth:
 
     kernel: str
     axis: str
-    size: dict[str, int]
+    size: Size
     lengths: list[int]
     medians_s: list[float]
     exponent: float
@@ -187,14 +200,15 @@ def derived(row: Row, profile: Profile) -> dict[str, Any]:
     """Numbers of the table that follow from the times."""
     percent, bound = row.roofline(profile.machine) or (None, None)
     peer = profile.peer_of(row)
-    return {
-        "median_s": row.median,
-        "percentiles_20_80_s": row.spread,
-        "percent_of_roofline": percent,
-        "bound": bound,
-        "peer": peer.implementation if peer else None,
-        "times_faster_than_peer": peer.median / row.median if peer else None,
-    }
+    found = (
+        row.median,
+        row.spread,
+        percent,
+        bound,
+        peer.implementation if peer else None,
+        peer.median / row.median if peer else None,
+    )
+    return dict(zip(DERIVED, found, strict=True))
 
 
 def read(path: Path) -> Profile:
@@ -203,24 +217,12 @@ def read(path: Path) -> Profile:
     Raises:
         GenbenchError: no such file, or it holds no profile of this version.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content.get("schema") != SCHEMA:
-            raise KeyError("schema")
-        machine = content["machine"]
-        rates = {int(size): rate for size, rate in machine["bandwidth"].items()}
-        return Profile(
-            **{**given(Profile, content), "machine": Machine(**{**machine, "bandwidth": rates})}
-            | {"rows": [Row(**{**given(Row, r), "work": r["work"] and Work(**r["work"])}) for r in content["rows"]]}
-            | {"growth": [Growth(**g) for g in content["growth"]]}
-        )
-    except OSError as error:
-        raise GenbenchError(f"no profile at {path}", "Make one: genbench profile --json FILE.") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise GenbenchError(f"{path} holds no profile", "Make one: genbench profile --json FILE.") from error
-
-
-def given(kind: type, content: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a dataclass."""
-    names: Iterable[str] = kind.__dataclass_fields__  # type: ignore[attr-defined]
-    return {name: content[name] for name in names}
+    remedy = "Make one: genbench profile --json FILE."
+    if not path.is_file():
+        raise GenbenchError(f"no profile at {path}", remedy)
+    origin = f"{path} holds no profile"
+    content = reading.parse_json(reading.text_of(path, "profile", remedy), f"{origin}: it", remedy)
+    saved = reading.read(Saved, content, origin, remedy)
+    rows = [{name: value for name, value in row.items() if name not in DERIVED} for row in saved["rows"]]
+    whole = {name: value for name, value in saved.items() if name != "schema"}
+    return reading.read(Profile, {**whole, "rows": rows}, origin, remedy)
