@@ -17,6 +17,8 @@ from genbench import datasets
 from genbench.errors import GenbenchError, ModelError
 from genbench.features import _torchvision
 from genbench.metrics import classes, copies, fd, inception_score, kd, memorisation, modes, precision_recall
+from genbench.metrics._histogram import kl_of_counts
+from genbench.metrics._inputs import are_examples
 from genbench.numerics.points import Points
 
 FEATURE_METRICS = {"fd": fd, "kd": kd, "precision_recall": precision_recall}
@@ -304,6 +306,17 @@ def test_real_data_are_at_zero_within_their_interval(digits):
     assert memorised(digits[2] * (1 + 1e-7), digits).details["samples_are_test"]
 
 
+def test_rows_are_examples_up_to_the_rounding_of_features():
+    # The data's spread is sqrt d, of which 1e-5 is let pass.
+    data = np.random.default_rng(0).standard_normal((50, 9))
+    spread = math.sqrt(data.var(0).sum())
+    for step, expected in ((0, True), (0.9e-5, True), (1.1e-5, False)):
+        moved = data[:20].copy()
+        moved[7, 3] += step * spread  # one is enough
+        assert are_examples(Points(moved), Points(data)) is expected
+    assert not are_examples(Points(data), Points(data[1:]))
+
+
 def test_a_resampler_is_at_one_with_and_without_noise(digits):
     rng = np.random.default_rng(0)
     resampled = digits[0][rng.integers(len(digits[0]), size=500)]
@@ -470,6 +483,20 @@ def test_the_mixture_itself_reaches_every_mode():
     assert abs(quality.value - chi2.cdf(9, 2)) < 4 * quality.stderr
     # 2 n KL is chi-squared with 7 degrees of freedom: below its 99.9 % quantile.
     assert 2 * 2500 * result["modes_kl"].value < chi2.ppf(0.999, 7)
+
+
+@pytest.mark.parametrize("counts", [[50, 30, 20, 0], [1, 99, 0, 0], [25, 30, 20, 25]])
+def test_kl_has_the_variance_of_its_log_ratios_less_its_quadratic_part(counts):
+    # Away from q the linear part rules; near it, in the last case, the quadratic one, r/(2 n^2), is all there is.
+    q = np.array([0.25, 0.3, 0.2, 0.25])
+    n, r = sum(counts), sum(c > 0 for c in counts) - 1
+    p = np.array(counts) / n
+    log_ratios = np.repeat(np.log(p, out=np.zeros(4), where=p > 0) - np.log(q), counts)  # of every row
+    quadratic = r / (2 * n**2)
+    measure = kl_of_counts(np.array(counts), q)
+    assert measure.value == pytest.approx(log_ratios.mean(), rel=1e-12)
+    assert measure.stderr == pytest.approx(math.sqrt(max(log_ratios.var() / n - quadratic, quadratic)), rel=1e-12)
+    assert measure.details["bias"] == r / (2 * n)
 
 
 @pytest.mark.parametrize("p", [np.full(20, 1 / 20), np.arange(1, 21) / 210])

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist, jensenshannon
-from scipy.stats import chi2_contingency
+from scipy.stats import chi2_contingency, ncx2, norm
 from sklearn.cluster import KMeans
 
 from genbench.errors import GenbenchError, ModelError
@@ -69,6 +69,42 @@ def test_the_jackknife_is_that_of_rows_left_out_one_by_one():
     rows = np.repeat(np.arange(4), a)
     left_out = [bins.jsd_of_counts(np.bincount(np.delete(rows, i), minlength=4), b, {}).value for i in range(len(rows))]
     assert bins._jackknife(a, b / b.sum()) == pytest.approx(8 * np.var(left_out), rel=1e-12)
+
+
+def jsd(a, b):
+    return jensenshannon(a / a.sum(), b / b.sum()) ** 2
+
+
+@pytest.mark.parametrize(("a", "b"), [([5, 1, 3, 0], [2, 8, 4, 0]), ([6, 5, 6, 1], [7, 6, 6, 2])])
+def test_the_error_of_jsd_is_that_of_both_jackknives_less_the_quadratic_part(a, b):
+    # Unlike sets, and like ones, where the quadratic part is all.
+    a, b = np.array(a), np.array(b)
+    rows_a, rows_b = (np.repeat(np.arange(4), counts) for counts in (a, b))
+    n, m, r = len(rows_a), len(rows_b), int((a + b > 0).sum()) - 1
+    without_a = [jsd(np.bincount(np.delete(rows_a, i), minlength=4), b) for i in range(n)]
+    without_b = [jsd(a, np.bincount(np.delete(rows_b, i), minlength=4)) for i in range(m)]
+    quadratic = r / 32 * (1 / n + 1 / m) ** 2
+    variance = max((n - 1) * np.var(without_a) + (m - 1) * np.var(without_b) - quadratic, quadratic)
+    found = bins.jsd_of_counts(a, b, {})
+    assert found.stderr == pytest.approx(math.sqrt(variance), rel=1e-12)
+    assert found.details["bias"] == pytest.approx(r / 8 * (1 / n + 1 / m), rel=1e-15)
+    assert (variance == quadratic) == (a[0] == 6)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "by_powers"),
+    [([30, 30, 30, 10], [100, 40, 30, 30], True), ([30, 30, 30, 30, 30, 5], [30, 30, 30, 30, 30, 60], False)],
+)
+def test_the_error_of_ndb_is_that_of_its_tests_powers_or_of_independent_trials(a, b, by_powers):
+    # A test at z has power P(z + N(0, 1) beyond +-1.96), which is that of a non-central chi-squared.
+    z, K = bins.z_of_counts(np.array(a), np.array(b)), len(a)
+    power = ncx2.sf(norm.isf(0.025) ** 2, 1, z**2)
+    p = (np.abs(z) > norm.isf(0.025)).mean()
+    variances = (power * (1 - power)).sum() / K**2, p * (1 - p) / K
+    found = bins.different_bins(np.array(a), np.array(b), {})
+    assert found.value == p
+    assert (variances[0] < variances[1]) == by_powers
+    assert found.stderr == pytest.approx(math.sqrt(min(variances)), rel=1e-10)
 
 
 def test_equal_distributions_differ_in_about_one_bin_of_twenty():

@@ -526,6 +526,14 @@ def test_variance_is_that_of_a_linear_and_a_quadratic_part(monkeypatch):
         monkeypatch.undo()
 
 
+@pytest.mark.parametrize(("sizes", "used"), [((99, 400), 2), ((400, 99), 2), ((100, 400), 1), ((100, 100), 1)])
+def test_one_half_is_enough_where_either_set_has_plenty_of_rows(monkeypatch, sizes, used):
+    monkeypatch.setattr(_halves, "PLENTY", 100)
+    asked = []
+    variance(lambda *sets: asked.append([len(x) for x in sets]) or 1.0, *(Points(np.zeros((n, 1))) for n in sizes))
+    assert asked == [list(sizes), [(n + 1) // 2 for n in sizes], [n // 2 for n in sizes]][: 1 + used]
+
+
 def test_halves_are_all_rows_once():
     x = np.arange(11.0)[:, None]
     one, other = (half for _, half in Points(x).halves)

@@ -114,6 +114,48 @@ def test_a_share_says_what_leaving_out_a_centre_does():
     assert abs(rise) > 20 / 400**2
 
 
+def test_scales_are_held_within_their_range(monkeypatch):
+    # 500 steps of one half push the scale of a centre on ten copies of a training example down without end, and that
+    # of a centre so far away that it begins at log(1e10) is cut at once.
+    monkeypatch.setattr(fld, "BATCH", 10)
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((100, 3))
+    x[:10] = x[0]
+    far = np.array([[1e5, 1e5, 1e5]])
+    s = fld.Mixture.fitted(np.concatenate([x[:1], rng.standard_normal((20, 3)), far]), x).s
+    assert s.min() == s[0] == -40
+    assert s.max() == s[-1] == 20
+
+
+def test_of_many_samples_a_seeded_part_are_the_centres(monkeypatch):
+    monkeypatch.setattr(fld, "CENTRES", 30)
+    g, x, y = data()
+    found = fld.compute(g, x, y)["fld"]
+    chosen = g[np.random.RandomState(0).permutation(60)[:30]]
+    assert found.details["centres"] == 30
+    assert found.details["n_samples"] == 60
+    assert found.value == pytest.approx(fld.compute(chosen, x, y)["fld"].value, rel=1e-12)
+
+
+def test_the_baseline_has_no_more_centres_than_there_are_samples():
+    g, x, y = data(n=20)
+    assert fld.compute(g, x, y)["fld"].value == pytest.approx(reference(g, x, y)[0], abs=1e-4)
+
+
+def test_errors_add_up_over_test_data_and_samples():
+    g, x, y = data()
+    found = fld.compute(g, x, y)
+    mean, sd = y.mean(0), y.std(0, ddof=1)
+    g, x, y = ((a - mean) / sd for a in (g, x, y))
+    mixture, shuffled = fld.Mixture.fitted(g, x), x[np.random.RandomState(0).permutation(100)]
+    base = fld.Mixture.fitted(shuffled[:50], shuffled[50:]).score(y).nll
+    on_train, on_test = mixture.score(x), mixture.score(y)
+    fld_error = math.hypot((on_test.nll - base).std(ddof=1) / 80**0.5, on_test.shares.std(ddof=1) / 60**0.5)
+    gap_error = math.hypot(on_test.nll.std(ddof=1) / 80**0.5, (on_train.shares - on_test.shares).std(ddof=1) / 60**0.5)
+    assert found["fld"].stderr == pytest.approx(20 * fld_error, rel=1e-12)
+    assert found["fld_gap"].stderr == pytest.approx(20 * gap_error, rel=1e-12)
+
+
 def test_equal_distributions_are_near_zero_and_copies_far_from_it():
     rng = np.random.default_rng(1)
     x, train, test = (rng.standard_normal((n, 8)) for n in (300, 600, 400))

@@ -236,6 +236,21 @@ def test_near_duplicates_are_those_of_all_distances(d):
     assert ours["self_duplicates"].details["exact"] == 40 / 150
 
 
+def test_about_many_copies_only_exact_ones_are_near():
+    # 6 copies of 0 have 5 neighbours at distance 0, and so no scale. What equals 0 is at ratio 0 and what
+    # lies beside it is infinitely far; 100 is one of the others, with a scale of its own.
+    train = line(*[0.0] * 6, *(100 + 3 * np.arange(8)))
+    test = line(1e-3, *[1e5] * 99)
+    found = near_duplicates.compute(line(0, 0, 1e-9, 100.5, 300), train, test, neighbours=5)
+    assert found["near_duplicates"].details["threshold"] == 0.5
+    assert found["near_duplicates"].value == 3 / 5
+    assert found["near_duplicates"].details["exact"] == 2 / 5
+    assert found["self_duplicates"].value == 2 / 5
+    exact = near_duplicates.compute(line(0, 0.1, 300), train, line(*[0.0] * 3, *[1e5] * 97), neighbours=5)
+    assert exact["near_duplicates"].details["threshold"] == 0  # the 1 % quantile of ratios
+    assert exact["near_duplicates"].value == 1 / 3
+
+
 def test_near_duplicates_do_not_depend_on_the_scale_of_the_features():
     x, train, test = features(shift=0, scale=1)
     x[:30] = train[:30] + 0.02
@@ -307,6 +322,24 @@ def test_data_copying_is_that_of_its_authors(d, cells):
     ours = data_copying.compute(x, train, test, cells=cells)["data_copying"]
     assert ours.value == pytest.approx(ct_of_the_authors(x, train, test, cells), rel=1e-9)
     assert len(ours.details["cells"]) == cells
+
+
+def test_principal_axes_are_the_leading_ones_and_no_more_than_the_rank():
+    rng = np.random.default_rng(0)
+    train = Points(rng.standard_normal((40, 6)) * [1, 9, 2, 7, 3, 5] + 4)
+    axes = data_copying.principal_axes(train, 3)
+    peer = PCA(3, svd_solver="full").fit(train.x).components_
+    np.testing.assert_allclose(np.abs(axes[:, ::-1].T @ peer.T), np.eye(3), atol=1e-9)
+    assert data_copying.principal_axes(Points(train.x[:4]), 5).shape == (6, 3)
+
+
+@pytest.mark.parametrize("d", [64, 65])
+def test_wider_features_go_to_their_components_on_the_training_set(d):
+    x, train, test = blobs((150, 200, 120), d, seed=3)
+    pca = PCA(64, svd_solver="full").fit(train)
+    whole = [pca.transform(a) for a in (x, train, test)] if d > 64 else [x, train, test]
+    ours = data_copying.compute(x, train, test)["data_copying"]
+    assert ours.value == pytest.approx(data_copying.compute(*whole)["data_copying"].value, rel=1e-9)
 
 
 def test_a_cell_with_few_samples_is_left_out():
