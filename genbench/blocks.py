@@ -6,7 +6,8 @@ interruption changes a value.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -16,7 +17,8 @@ Arrays = dict[str, np.ndarray]
 Keep = Callable[[int, Callable[[], Arrays]], Arrays]
 Progress = Callable[[float], None]
 
-ROWS = 500  # in a block of what has no noise, and so no block size in its protocol
+ROWS = 500  # in a block of what has no noise, and so no block size in its protocol: at most so many
+VALUES = 1 << 22  # in such a block, at most
 
 
 def afresh(number: int, make: Callable[[], Arrays]) -> Arrays:
@@ -53,7 +55,6 @@ def in_blocks(
     return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
 
 
-def batches(rows: slice, size: int) -> Iterator[slice]:
-    """The rows in turns of at most `size`."""
-    for start in range(rows.start, rows.stop, size):
-        yield slice(start, min(rows.stop, start + size))
+def rows_of(shape: tuple[int, ...], most: int = ROWS) -> int:
+    """Rows in a block of arrays of this shape, a function of that alone: a block of large ones fits into memory."""
+    return min(most, max(1, VALUES // math.prod(shape)))

@@ -27,4 +27,4 @@ class LinearGaussian:
 
 
 def estimate(model, x, k):
-    return log_likelihood(model, x, k, seed=0, block_size=250, batch_size=100)
+    return log_likelihood(model, x, k, seed=0, block_size=250)

@@ -8,20 +8,25 @@ does, and ships its weights beside it. Any function in code is one too: `FILE.py
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
-from genbench.blocks import ROWS, Arrays, Keep, Progress, afresh, batches, in_blocks, silent
+from genbench.blocks import ROWS, Arrays, Keep, Progress, afresh, in_blocks, rows_of, silent
 from genbench.errors import GenbenchError
+from genbench.numerics.choice import row_keys
 from genbench.space import Space
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+AT_ONCE = 100  # images that an extractor sees at once, at most
 Features = tuple[np.ndarray, np.ndarray | None]  # features [n, d], logits [n, classes] or None
 
 
@@ -38,6 +43,7 @@ class Extractor:
         between: the features of images between the levels, float64 `[n, *shape]` -> `[n, d]`, None where it
             can see levels only.
         pinned: whether `sha256` is of all that decides the features; if not, none are used again.
+        parallel: whether `extract` may be called from several threads at once.
     """
 
     name: str
@@ -47,13 +53,19 @@ class Extractor:
     weights: str | None = None
     between: Callable[[Tensor], Tensor] | None = None
     pinned: bool = True
+    parallel: bool = True
 
     def __call__(
         self, x: np.ndarray, batch_size: int = ROWS, keep: Keep = afresh, progress: Progress = silent
     ) -> Features:
-        """Features of all images, `batch_size` at a time; the batch size changes rounding only.
+        """Features of all images. Neither the batch size nor the number of threads changes a bit of them.
+
+        Equal images are seen once, so that copies are copies. The others come in blocks of a fixed size, the last
+        filled up by its last image, each on one thread: what a network makes of an image depends on how many it sees
+        at once, and on how many threads share the work.
 
         Arguments:
+            batch_size: images at once in memory, as far as one block allows: how many blocks are seen side by side.
             keep: how finished blocks are remembered, see `genbench.blocks`.
             progress: told the number of images done.
 
@@ -62,17 +74,32 @@ class Extractor:
         """
         if len(x) == 0:
             raise GenbenchError(f"extractor '{self.name}' got no images", "Give it at least one.")
+        first: dict[bytes, int] = {}
+        places = np.array([first.setdefault(key, len(first)) for key in row_keys(x)])  # among the distinct images
+        distinct = x[np.unique(places, return_index=True)[1]]
+        size = rows_of(x.shape[1:], AT_ONCE)
+        made: dict[int, Future[Features]] = {}
 
-        def make(number: int, rows: slice) -> Arrays:
-            parts = [self.extract(x[some]) for some in batches(rows, batch_size)]
-            n = rows.stop - rows.start
-            found = {"features": self.joined("features", [part for part, _ in parts], n)}
-            if logits := [part for _, part in parts if part is not None]:
-                found["logits"] = self.joined("logits", logits, n)
-            return found
+        def see(number: int) -> Features:
+            block = distinct[number * size : (number + 1) * size]
+            filled = np.concatenate([block, np.repeat(block[-1:], size - len(block), 0)])
+            features, logits = self.extract(filled)
+            checked = self.joined("features", [features], size)[: len(block)]
+            return checked, None if logits is None else self.joined("logits", [logits], size)[: len(block)]
 
-        found = in_blocks(len(x), ROWS, make, keep, progress)
-        return found["features"], found.get("logits")
+        with one_thread() as threads, ThreadPoolExecutor(workers := min(threads, max(1, batch_size // size))) as pool:
+            last = -(-len(distinct) // size)
+
+            def make(number: int, rows: slice) -> Arrays:
+                for ahead in range(number, min(last, number + workers) if self.parallel else number + 1):
+                    if ahead not in made:
+                        made[ahead] = pool.submit(see, ahead)
+                features, logits = made.pop(number).result()
+                return {"features": features} if logits is None else {"features": features, "logits": logits}
+
+            found = in_blocks(len(distinct), size, make, keep, progress)
+        logits = found.get("logits")
+        return found["features"][places], None if logits is None else logits[places]
 
     def joined(self, what: str, parts: list[np.ndarray], n: int) -> np.ndarray:
         """The batches as one matrix `[n, d]`, checked."""
@@ -85,6 +112,20 @@ class Extractor:
         if bad := int((~np.isfinite(joined)).sum()):
             raise GenbenchError(f"extractor '{self.name}' gave {bad} {what} that are NaN or infinite", remedy)
         return joined
+
+
+@contextmanager
+def one_thread() -> Iterator[int]:
+    """torch, and the BLAS of NumPy, on one thread within; gives the number that torch had before."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            yield threads
+    finally:
+        torch.set_num_threads(threads)
 
 
 def load(name: str, space: Space, weights: Path | None = None, device: str = "cpu") -> Extractor:

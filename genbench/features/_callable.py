@@ -49,7 +49,9 @@ def extractor(spec: str, weights: Path | None = None) -> Extractor:
     state = state_of(function)
     sha256 = identity(code, name, state or "")
     pinned = state is not None
-    return Extractor(name, sha256, f"raw values of the space, as {name}() takes them", extract, pinned=pinned)
+    return Extractor(
+        name, sha256, f"raw values of the space, as {name}() takes them", extract, pinned=pinned, parallel=False
+    )
 
 
 def matrix(values: Any, name: str) -> np.ndarray:

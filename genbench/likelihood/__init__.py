@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from genbench.blocks import Keep, Progress, afresh, silent
+from genbench.blocks import ROWS, Keep, Progress, afresh, silent
 from genbench.likelihood.elbo import elbo
 from genbench.likelihood.enumerated import can_enumerate, enumerated
 from genbench.likelihood.exact import exact, round_trip
@@ -28,7 +28,6 @@ def log_likelihood(
     k: int,
     seed: int,
     block_size: int,
-    batch_size: int,
     device: torch.device | str = "cpu",
     keep: Keep = afresh,
     progress: Progress = silent,
@@ -38,7 +37,6 @@ def log_likelihood(
     Arguments:
         k: importance samples per example, where the model needs them.
         seed, block_size: the noise of examples i * block_size ... is seeded by (seed, i).
-        batch_size: examples at once where there is no noise; changes rounding only.
         keep: how finished blocks are remembered, see `genbench.blocks`.
 
     Raises:
@@ -46,13 +44,13 @@ def log_likelihood(
         ModelError: a log-likelihood has the wrong shape.
     """
     if isinstance(model, HasLogProb):
-        found = exact(model, x, batch_size, device, keep, progress)
+        found = exact(model, x, device, keep, progress)
     elif can_enumerate(model):
-        found = enumerated(model, x, batch_size, device, keep, progress)
+        found = enumerated(model, x, device, keep, progress)
     elif isinstance(model, HasLogWeights):
         found = iwae(model, x, k, seed, block_size, device, keep, progress)
     elif isinstance(model, HasElbo):
         found = elbo(model, x, seed, block_size, device, keep, progress)
     else:
         raise refusal("metric 'nll' needs log_prob, log_weights or elbo", model)
-    return replace(found, details={**found.details, **round_trip(model, x[:batch_size], device)})
+    return replace(found, details={**found.details, **round_trip(model, x[:ROWS], device)})

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from scipy.special import logsumexp
 
-from genbench.blocks import ROWS, Arrays, Keep, Progress, afresh, batches, in_blocks, silent
+from genbench.blocks import Arrays, Keep, Progress, afresh, in_blocks, rows_of, silent
 from genbench.errors import Unavailable
 from genbench.likelihood.at_most_one import refuse_above_one
 from genbench.likelihood.exact import checked
@@ -30,7 +30,6 @@ from genbench.models.sampling import to_tensor
 def class_log_likelihoods(
     model: Any,
     x: np.ndarray,
-    batch_size: int,
     device: torch.device | str = "cpu",
     keep: Keep = afresh,
     progress: Progress = silent,
@@ -51,12 +50,11 @@ def class_log_likelihoods(
         return np.stack([checked(model.log_prob(batch, labels=y), len(batch)) for y in labels], 1)
 
     def make(number: int, rows: slice) -> Arrays:
-        some = batches(rows, batch_size)
-        values = np.concatenate([given(to_tensor(x[part], model.space, device)) for part in some])
+        values = given(to_tensor(x[rows], model.space, device))
         refuse_above_one(values, model.space, "log_prob given a class")
         return {"values": values}
 
-    return in_blocks(len(x), ROWS, make, keep, progress)["values"]
+    return in_blocks(len(x), rows_of(model.space.shape), make, keep, progress)["values"]
 
 
 def log_marginal(log_p: np.ndarray) -> np.ndarray:

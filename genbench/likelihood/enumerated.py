@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from genbench.blocks import ROWS, Arrays, Keep, Progress, afresh, batches, in_blocks, silent
+from genbench.blocks import Arrays, Keep, Progress, afresh, in_blocks, rows_of, silent
 from genbench.errors import ModelError
 from genbench.likelihood.at_most_one import refuse_above_one
 from genbench.likelihood.exact import checked
@@ -32,7 +32,6 @@ def can_enumerate(model: Any) -> bool:
 def enumerated(
     model: Any,
     x: np.ndarray,
-    batch_size: int,
     device: torch.device | str = "cpu",
     keep: Keep = afresh,
     progress: Progress = silent,
@@ -64,8 +63,7 @@ def enumerated(
         return mean.log_mean + np.log(len(codes))  # a sum, not a mean
 
     def make(number: int, rows: slice) -> Arrays:
-        some = batches(rows, batch_size)
-        return {"values": np.concatenate([score(to_tensor(x[part], model.space, device)) for part in some])}
+        return {"values": score(to_tensor(x[rows], model.space, device))}
 
-    rows = in_blocks(len(x), ROWS, make, keep, progress)
+    rows = in_blocks(len(x), rows_of(model.space.shape), make, keep, progress)
     return LogLikelihood.of(rows, "exact", "sum over all codes")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from genbench.blocks import ROWS, Arrays, Keep, Progress, afresh, batches, in_blocks, silent
+from genbench.blocks import Arrays, Keep, Progress, afresh, in_blocks, rows_of, silent
 from genbench.errors import ModelError
 from genbench.likelihood.at_most_one import refuse_above_one
 from genbench.likelihood.result import LogLikelihood
@@ -19,7 +19,6 @@ from genbench.models.sampling import to_tensor
 def exact(
     model: HasLogProb,
     x: np.ndarray,
-    batch_size: int = ROWS,
     device: torch.device | str = "cpu",
     keep: Keep = afresh,
     progress: Progress = silent,
@@ -31,15 +30,12 @@ def exact(
     """
 
     def make(number: int, rows: slice) -> Arrays:
-        parts = []
-        for some in batches(rows, batch_size):
-            batch = to_tensor(x[some], model.space, device)
-            parts.append(checked(model.log_prob(batch), len(batch)))
-        values = np.concatenate(parts)
+        block = to_tensor(x[rows], model.space, device)
+        values = checked(model.log_prob(block), len(block))
         refuse_above_one(values, model.space, "log_prob")
         return {"values": values}
 
-    return LogLikelihood.of(in_blocks(len(x), ROWS, make, keep, progress), "exact", "log_prob")
+    return LogLikelihood.of(in_blocks(len(x), rows_of(model.space.shape), make, keep, progress), "exact", "log_prob")
 
 
 def checked(log_p: torch.Tensor, n: int) -> np.ndarray:

@@ -33,7 +33,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from genbench.blocks import ROWS, Arrays, Keep, Progress, afresh, batches, in_blocks, silent
+from genbench.blocks import Arrays, Keep, Progress, afresh, in_blocks, rows_of, silent
 from genbench.errors import ModelError, Unavailable
 from genbench.likelihood.at_most_one import above_one
 from genbench.likelihood.result import LogLikelihood
@@ -120,7 +120,6 @@ def probability_flow(
     rtol: float = 1e-5,
     atol: float = 1e-5,
     entry: str = "uniform",
-    batch_size: int = 100,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
     keep: Keep = afresh,
@@ -128,7 +127,7 @@ def probability_flow(
 ) -> LogLikelihood:
     """An estimate of log p of every example of `x` `[N, *shape]`, in nats; NaN where the solver gave up.
 
-    An example's value depends on its number and on the seed, and neither on `batch_size` nor on its batch mates.
+    An example's value depends on its number and on the seed, and but for rounding not on its batch mates.
     `mc_stderr` is that of Hutchinson's trace alone, from the spread over two or more probes. In `rows` are the
     `evaluations` of the velocity `[N]`; in `details` nfe_mean, nfe_max, rtol, atol, probes, eps, entry and n_lost.
 
@@ -146,9 +145,9 @@ def probability_flow(
     if entry not in ENTRIES or probes < 0 or min(rtol, atol) <= 0:
         raise ValueError(f"cannot integrate with entry={entry!r}, probes={probes}, rtol={rtol}, atol={atol}")
 
-    def integrate(some: slice) -> Arrays:
-        batch = to_tensor(x[some], model.space, device)
-        noise = [seeded(seed, "flow", first + i, device=device) for i in range(some.start, some.stop)]
+    def make(number: int, rows: slice) -> Arrays:
+        batch = to_tensor(x[rows], model.space, device)
+        noise = [seeded(seed, "flow", first + i, device=device) for i in range(rows.start, rows.stop)]
         y, log_weight = entered(model, batch, noise, entry, dtype)
         signs = [rademacher(probes, model.space.dim, generator) for generator in noise]
         log_p, steps = log_density(model, y, torch.stack(signs, 1).to(dtype), rtol, atol)  # [columns, B]
@@ -157,11 +156,7 @@ def probability_flow(
             found["mc_stderr"] = (log_p.std(0) / math.sqrt(probes)).cpu().numpy()
         return found
 
-    def make(number: int, rows: slice) -> Arrays:
-        parts = [integrate(some) for some in batches(rows, batch_size)]
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-    found = in_blocks(len(x), ROWS, make, keep, progress)
+    found = in_blocks(len(x), rows_of(model.space.shape), make, keep, progress)
     nfe = found.pop("evaluations")
     details = {
         "nfe_mean": float(nfe.mean()),

@@ -15,7 +15,7 @@ import numpy as np
 
 from genbench.metrics import Measure, share
 from genbench.metrics._inputs import enough, finite
-from genbench.numerics.neighbours import row_keys
+from genbench.numerics.choice import row_keys
 
 VERSION = 1
 NEEDS = ("samples", "train", "test")

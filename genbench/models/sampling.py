@@ -10,7 +10,7 @@ import hashlib
 import numpy as np
 import torch
 
-from genbench.blocks import ROWS, Arrays, Keep, Progress, afresh, batches, in_blocks, silent
+from genbench.blocks import Arrays, Keep, Progress, afresh, in_blocks, rows_of, silent
 from genbench.errors import ModelError
 from genbench.models.capabilities import Reconstructor, Sampler
 from genbench.space import Space
@@ -78,7 +78,6 @@ def draw(
 def reconstruct(
     model: Reconstructor,
     x: np.ndarray,
-    batch_size: int,
     device: torch.device | str = "cpu",
     keep: Keep = afresh,
     progress: Progress = silent,
@@ -91,13 +90,10 @@ def reconstruct(
     real = Space(model.space.shape)
 
     def make(number: int, rows: slice) -> Arrays:
-        parts = []
-        for some in batches(rows, batch_size):
-            batch = to_tensor(x[some], model.space, device)
-            part = to_array(model.reconstruct(batch), real, "reconstruct")
-            if len(part) != len(batch):
-                raise ModelError(f"reconstruct: given {len(batch)} examples, got {len(part)}")
-            parts.append(part)
-        return {"x": np.concatenate(parts)}
+        batch = to_tensor(x[rows], model.space, device)
+        block = to_array(model.reconstruct(batch), real, "reconstruct")
+        if len(block) != len(batch):
+            raise ModelError(f"reconstruct: given {len(batch)} examples, got {len(block)}")
+        return {"x": block}
 
-    return in_blocks(len(x), ROWS, make, keep, progress)["x"]
+    return in_blocks(len(x), rows_of(model.space.shape), make, keep, progress)["x"]

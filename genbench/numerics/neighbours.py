@@ -12,7 +12,6 @@ distances are symmetric. Rows that occur more than once are compared once.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,14 +22,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from genbench.numerics.choice import row_keys
+
 TILE = (1024, 2048)  # rows and columns: 8 MiB of float32
 Table = tuple[np.ndarray, np.ndarray]  # squared distances [n, k] float64, indices [n, k]
-
-
-def row_keys(x: np.ndarray) -> list[bytes]:
-    """128-bit hashes of the values of each of n >= 1 rows `[n, ...]`, the same for 0.0 and -0.0."""
-    flat = np.ascontiguousarray(x.reshape(len(x), -1) + 0)  # -0.0 + 0 is 0.0
-    return [hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in flat]
 
 
 class Rows:

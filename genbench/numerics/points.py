@@ -8,7 +8,6 @@ distances, which answers what either asks of the other.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +17,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from genbench.numerics import kernels, neighbours
+from genbench.numerics.choice import shuffled
 from genbench.numerics.kernels import Cubic, Gaussian, Kernel
 from genbench.numerics.moments import Moments, moments
 from genbench.numerics.neighbours import TILE, Counts, Nearest, Rows, Table, Taker, Within
@@ -45,10 +45,19 @@ class Points:
         x: kept as it is.
         device: where distances are computed.
         tile: rows and columns of distances held at once; changes no value.
+        keys: gives what the rows are known by, where they are features of something: of that, which no rounding
+            touches. By default the rows' own contents.
     """
 
-    def __init__(self, x: np.ndarray, device: str = "cpu", tile: tuple[int, int] = TILE) -> None:
+    def __init__(
+        self,
+        x: np.ndarray,
+        device: str = "cpu",
+        tile: tuple[int, int] = TILE,
+        keys: Callable[[], list[bytes]] | None = None,
+    ) -> None:
         self.x, self.device, self.tile = x, device, tile
+        self._keys = keys
         self._own: dict[Hashable, Any] = {}
         self._against: WeakKeyDictionary[Points, dict[Hashable, Any]] = WeakKeyDictionary()
 
@@ -76,12 +85,15 @@ class Points:
 
     def shuffled(self, seed: int) -> np.ndarray:
         """The places of the rows in a random order that their contents alone decide, not how they came: `[n]`."""
-        salt = seed.to_bytes(16, "big")
-        drawn = [hashlib.blake2b(key, digest_size=8, salt=salt).digest() for key in self.rows.keys]
-        return np.argsort(np.frombuffer(b"".join(drawn), ">u8"), kind="stable")
+        return shuffled(self.keys, seed)
+
+    @cached_property
+    def keys(self) -> list[bytes]:
+        """What each row is known by."""
+        return self.rows.keys if self._keys is None else self._keys()
 
     def part(self, places: np.ndarray) -> Points:
-        return Points(self.x[places], self.device, self.tile)
+        return Points(self.x[places], self.device, self.tile, lambda: [self.keys[place] for place in places])
 
     @cached_property
     def halves(self) -> tuple[tuple[np.ndarray, Points], tuple[np.ndarray, Points]]:

@@ -31,6 +31,7 @@ from genbench.models.adapters import Source
 from genbench.models.capabilities import n_classes
 from genbench.models.fixed import FixedSamples, TrueData
 from genbench.models.guard import guarded
+from genbench.numerics.choice import chosen, row_keys
 from genbench.run.protocol import Protocol
 from genbench.run.records import Run
 from genbench.space import Space
@@ -262,10 +263,11 @@ class Context:
 
         return self.kept(make, under)
 
-    def points(self, rows: np.ndarray) -> Points:
+    def points(self, rows: np.ndarray, raw: str) -> Points:
+        """Features `[n, d]` of the artifact `raw`, whose contents they are known by: no rounding tells them apart."""
         from genbench.numerics.points import Points  # brings torch, which a run with nothing to do can do without
 
-        return Points(rows, self.device)
+        return Points(rows, self.device, keys=lambda: row_keys(self.get(raw)))
 
     def logits(self, arrays: Arrays) -> np.ndarray:
         if "logits" not in arrays:
@@ -305,7 +307,16 @@ def validation(c: Context) -> np.ndarray:
 @artifact(DATA, "limit")
 def test(c: Context) -> np.ndarray:
     """The test examples `[n, *shape]`."""
-    return c.dataset.test[: c.protocol.limit]
+    return c.dataset.test[c.get("test_places")]
+
+
+@artifact(DATA, "limit")
+def test_places(c: Context) -> np.ndarray:
+    """The places of the test examples that are measured `[n]`: all, or as many as the limit says, by contents."""
+    n, limit = len(c.dataset.test), c.protocol.limit
+    if limit is None or limit >= n:
+        return np.arange(n)
+    return chosen(c.dataset.test, limit, 0, c.dataset.labels["test"] if c.dataset.labels else None)
 
 
 def labels(dataset: Dataset, split: str) -> np.ndarray:
@@ -323,14 +334,14 @@ def train_labels(c: Context) -> np.ndarray:
 @artifact(DATA, "limit")
 def test_labels(c: Context) -> np.ndarray:
     """Classes of the test examples `[n]`."""
-    return labels(c.dataset, "test")[: c.protocol.limit]
+    return labels(c.dataset, "test")[c.get("test_places")]
 
 
 def features_of_data(c: Context, split: str) -> Points:
     """Kept with the run, since a large network takes hours for a training set; raw pixels are at hand."""
     if c.name == "pixels":
-        return c.points(c.extractor(c.get(split), c.batch_size)[0])
-    return c.points(c.extract(lambda: c.get(split))["features"])
+        return c.points(c.extractor(c.get(split), c.batch_size)[0], split)
+    return c.points(c.extract(lambda: c.get(split))["features"], split)
 
 
 @artifact(DATA, extracted=True)
@@ -353,9 +364,7 @@ def samples(c: Context) -> np.ndarray:
     """Samples of the model `[n, *shape]`."""
     p = c.protocol
     if isinstance(c.model, FixedSamples):
-        if len(c.model.fixed) < p.n_samples:
-            raise Unavailable(f"the protocol takes {p.n_samples} samples, there are {len(c.model.fixed)}")
-        return c.model.fixed[: p.n_samples]
+        return c.model.fixed[c.get("fixed_places")]
     if not hasattr(c.model, "sample"):
         raise Unavailable("the model has no sample")
 
@@ -376,10 +385,19 @@ def samples(c: Context) -> np.ndarray:
     return c.kept(make)["samples"]
 
 
+@artifact(SAMPLES, *SAMPLED)
+def fixed_places(c: Context) -> np.ndarray:
+    """Of samples drawn elsewhere, the places of those that the protocol takes: at random, as contents decide `[n]`."""
+    p, n = c.protocol, len(c.model.fixed)
+    if n < p.n_samples:
+        raise Unavailable(f"the protocol takes {p.n_samples} samples, there are {n}")
+    return chosen(c.model.fixed, p.n_samples, p.seed, c.model.labels)
+
+
 @artifact(SAMPLES, *SAMPLED, extracted=True)
 def sample_features(c: Context) -> Points:
     """Features of the samples `[n, d]`."""
-    return c.points(c.extract(lambda: c.get("samples"))["features"])
+    return c.points(c.extract(lambda: c.get("samples"))["features"], "samples")
 
 
 @artifact(SAMPLES, *SAMPLED, extracted=True)
@@ -395,7 +413,7 @@ def class_labels(c: Context) -> np.ndarray:
     if isinstance(c.model, FixedSamples):
         if c.model.labels is None:
             raise Unavailable("the samples have no labels: no class was asked of them")
-        return c.model.labels[:n]
+        return c.model.labels[c.get("fixed_places")]
     known, classes = n_classes(c.model), int(labels(c.dataset, "train").max()) + 1
     if known != classes:
         what = f"knows {known} classes, the dataset has {classes}" if known else "is not class-conditional"
@@ -425,7 +443,7 @@ def class_features(c: Context) -> Points:
     c.get("class_labels")
     if isinstance(c.model, FixedSamples):
         return c.get("sample_features")
-    return c.points(c.extract(lambda: c.get("class_samples"))["features"])
+    return c.points(c.extract(lambda: c.get("class_samples"))["features"], "class_samples")
 
 
 @artifact(MODEL, *SAMPLED, extracted=True)
@@ -467,7 +485,7 @@ def reconstructions(c: Context) -> np.ndarray:
     def make(keep: Keep) -> Arrays:
         from genbench.models.sampling import reconstruct
 
-        return {"x": reconstruct(c.model, x, c.batch_size, c.device, keep, c.progress("examples", len(x)))}
+        return {"x": reconstruct(c.model, x, c.device, keep, c.progress("examples", len(x)))}
 
     return c.kept(make)["x"]
 
@@ -480,7 +498,7 @@ def reconstruction_features(c: Context) -> Points:
         x, levels = c.get("reconstructions"), c.dataset.space.levels
         return x if levels is None else np.clip(np.rint(x), 0, levels - 1).astype(c.dataset.space.dtype)
 
-    return c.points(c.extract(rounded)["features"])
+    return c.points(c.extract(rounded)["features"], "reconstructions")
 
 
 def kept_likelihood(c: Context, make: Callable[[np.ndarray, Keep, Progress], LogLikelihood]) -> LogLikelihood:
@@ -507,7 +525,7 @@ def log_likelihood(c: Context) -> LogLikelihood:
         return LogLikelihood(values, "exact", "the data's own density")
     return kept_likelihood(
         c, lambda x, keep, tell: log_likelihood(
-            c.model, x, p.k, p.seed, p.block_size, c.batch_size, c.device, keep, tell
+            c.model, x, p.k, p.seed, p.block_size, c.device, keep, tell
         ),
     )  # fmt: skip
 
@@ -521,7 +539,7 @@ def class_log_likelihoods(c: Context) -> np.ndarray:
     tell = c.progress("examples", len(x))
 
     def make(keep: Keep) -> Arrays:
-        return {"values": class_log_likelihoods(c.model, x, c.batch_size, c.device, keep, tell)}
+        return {"values": class_log_likelihoods(c.model, x, c.device, keep, tell)}
 
     return c.kept(make)["values"]
 
@@ -537,7 +555,7 @@ def probability_flow(c: Context) -> LogLikelihood:
     return kept_likelihood(
         c, lambda x, keep, tell: probability_flow(
             c.model.probability_flow(), x, p.seed, rtol=p.rtol, atol=p.rtol, entry="diffusion",
-            batch_size=c.batch_size, device=c.device, keep=keep, progress=tell,
+            device=c.device, keep=keep, progress=tell,
         ),
     )  # fmt: skip
 

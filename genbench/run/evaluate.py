@@ -215,7 +215,7 @@ def try_extractor(name: str, todo: Plan, bench: Bench) -> None:
     extractor = opened(name, todo, bench.device, bench.shared)
     try:
         with guarded():
-            extractor(todo.dataset.train[:1])
+            extractor.extract(todo.dataset.train[:1])
     except GenbenchError:
         raise
     except Exception:

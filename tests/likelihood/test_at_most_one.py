@@ -67,7 +67,7 @@ def examples(space=INTEGERS):
 
 
 def likelihood(model):
-    return log_likelihood(model, examples(model.space), k=20, seed=0, block_size=7, batch_size=8)
+    return log_likelihood(model, examples(model.space), k=20, seed=0, block_size=7)
 
 
 EXACT = {

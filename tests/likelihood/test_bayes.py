@@ -32,7 +32,7 @@ def drawn(m, n, seed=0):
 
 def test_conditional_marginal_and_posterior_are_the_closed_forms():
     model, (x, labels) = TwoGaussians(0.8), drawn(0.8, 100)
-    log_p = class_log_likelihoods(model, x, batch_size=30)
+    log_p = class_log_likelihoods(model, x)
     assert log_p.shape == (100, 2)
     X = x[:, 0].astype(np.float64)
     densities = np.stack([norm.pdf(X, -0.8), norm.pdf(X, 0.8)], 1)
@@ -46,7 +46,7 @@ def test_conditional_marginal_and_posterior_are_the_closed_forms():
 def test_the_accuracy_is_the_closed_form(m):
     n, exact = 20_000, norm.cdf(m)
     x, labels = drawn(m, n)
-    found = accuracy(class_log_likelihoods(TwoGaussians(m), x, batch_size=5000), labels)
+    found = accuracy(class_log_likelihoods(TwoGaussians(m), x), labels)
     assert abs(found.value - exact) < 4 * math.sqrt(exact * (1 - exact) / n)
     assert found.ci_method == "Wilson"
     signs = 2 * labels - 1
@@ -59,7 +59,7 @@ def test_wilsons_interval_covers_the_closed_form_in_19_of_20_repeats():
     covered = 0
     for seed in range(repeats):
         x, labels = drawn(m, n, seed)
-        low, high = accuracy(class_log_likelihoods(TwoGaussians(m), x, batch_size=n), labels).ci95
+        low, high = accuracy(class_log_likelihoods(TwoGaussians(m), x), labels).ci95
         covered += low <= norm.cdf(m) <= high
     # Binomial(400, 0.95) within four standard deviations, and one point for the discreteness of Wilson's coverage.
     assert abs(covered / repeats - 0.95) < 4 * math.sqrt(0.95 * 0.05 / repeats) + 0.01
@@ -94,7 +94,7 @@ def test_a_model_without_classes_has_no_posterior():
         def log_prob(self, x): ...
 
     with pytest.raises(Unavailable, match="class-conditional"):
-        class_log_likelihoods(Plain(), np.zeros((2, 1), np.float32), batch_size=2)
+        class_log_likelihoods(Plain(), np.zeros((2, 1), np.float32))
 
 
 def test_a_log_probability_of_the_wrong_shape_is_an_error():
@@ -103,4 +103,4 @@ def test_a_log_probability_of_the_wrong_shape_is_an_error():
             return torch.zeros(len(x), 1)
 
     with pytest.raises(ModelError, match="expected \\[2\\]"):
-        class_log_likelihoods(Wrong(1.0), np.zeros((2, 1), np.float32), batch_size=2)
+        class_log_likelihoods(Wrong(1.0), np.zeros((2, 1), np.float32))

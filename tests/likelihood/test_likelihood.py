@@ -202,7 +202,7 @@ def test_few_codes_are_summed_out_exactly():
         torch.manual_seed(0)
         model = catalog.build("vqvae", space, options).eval()
     states = np.array(list(itertools.product(range(3), repeat=4)), np.uint8).reshape(-1, 1, 2, 2)
-    found = log_likelihood(model, states, 1, seed=0, block_size=10, batch_size=7)
+    found = log_likelihood(model, states, 1, seed=0, block_size=10)
     assert found.kind == "exact"
     assert np.exp(found.values).sum() == pytest.approx(1, abs=1e-5)
     bound = model.elbo(torch.from_numpy(states).long(), seeded(0)).detach().numpy()

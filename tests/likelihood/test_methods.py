@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from genbench.blocks import ROWS, batches, in_blocks
+from genbench.blocks import ROWS, VALUES, in_blocks, rows_of
 from genbench.errors import Unavailable
 from genbench.likelihood import log_likelihood
 from genbench.likelihood.enumerated import LARGEST, can_enumerate
@@ -82,9 +82,20 @@ def test_a_model_without_likelihoods_says_what_it_has():
         def sample(self, n, generator): ...
 
     with pytest.raises(Unavailable, match="needs log_prob, log_weights or elbo; the model provides: sample"):
-        log_likelihood(Sampler(), np.zeros((1, 1), np.float32), 1, 0, 1, 1)
+        log_likelihood(Sampler(), np.zeros((1, 1), np.float32), 1, 0, 1)
     with pytest.raises(Unavailable, match="the model provides: fixed samples"):
-        log_likelihood(object(), np.zeros((1, 1), np.float32), 1, 0, 1, 1)
+        log_likelihood(object(), np.zeros((1, 1), np.float32), 1, 0, 1)
+
+
+def test_a_block_holds_fewer_rows_the_larger_they_are():
+    assert [rows_of(shape) for shape in ((1,), (VALUES // ROWS,), (VALUES // 10, 1), (VALUES,), (VALUES + 1,))] == [
+        ROWS,
+        ROWS,
+        10,
+        1,
+        1,
+    ]
+    assert rows_of((4,), 7) == 7
 
 
 # --- Blocks
@@ -102,7 +113,6 @@ def test_blocks_cover_all_rows_once_and_in_order():
     assert found["x"].tolist() == list(range(7))
     assert done == [3, 6, 7]
     assert in_blocks(3, 3, make)["x"].tolist() == [0, 1, 2]
-    assert [(s.start, s.stop) for s in batches(slice(3, 8), 2)] == [(3, 5), (5, 7), (7, 8)]
 
 
 def test_kept_blocks_are_not_made_again():
@@ -141,6 +151,6 @@ def test_exact_likelihoods_cover_every_example_at_the_edge_of_a_block(n):
             return x[:, 0]
 
     x = np.arange(n, dtype=np.float32)[:, None]
-    found = log_likelihood(Identity(), x, 1, 0, 10, 64)
+    found = log_likelihood(Identity(), x, 1, 0, 10)
     assert found.kind == "exact"
     np.testing.assert_array_equal(found.values, x[:, 0])

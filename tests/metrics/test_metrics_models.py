@@ -164,13 +164,13 @@ class Halver:
 
 def test_reconstructions_go_by_batches_and_are_checked():
     x = np.arange(10, dtype=np.float32).reshape(5, 2)
-    np.testing.assert_array_equal(reconstruct(Halver(), x, batch_size=2), x / 2)
+    np.testing.assert_array_equal(reconstruct(Halver(), x), x / 2)
     model = types.SimpleNamespace(space=Space((2,)), reconstruct=lambda x: x[:1])
     with pytest.raises(ModelError, match="given 2 examples, got 1"):
-        reconstruct(model, x, batch_size=2)
+        reconstruct(model, x)
     model.reconstruct = lambda x: x * math.nan
     with pytest.raises(ModelError, match="NaN"):
-        reconstruct(model, x, batch_size=2)
+        reconstruct(model, x)
 
 
 # Paths

@@ -1,0 +1,32 @@
+"""Rows are known and chosen by what they hold: neither the order in which they came nor rounding decides."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def row_keys(x: np.ndarray) -> list[bytes]:
+    """128-bit hashes of the values of each of n >= 1 rows `[n, ...]`, the same for 0.0 and -0.0."""
+    flat = np.ascontiguousarray(x.reshape(len(x), -1) + 0)  # -0.0 + 0 is 0.0
+    return [hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in flat]
+
+
+def shuffled(keys: Sequence[bytes], seed: int) -> np.ndarray:
+    """The places of rows in a random order that their keys alone decide, not how they came: `[n]`."""
+    salt = seed.to_bytes(16, "big")
+    drawn = [hashlib.blake2b(key, digest_size=8, salt=salt).digest() for key in keys]
+    return np.argsort(np.frombuffer(b"".join(drawn), ">u8"), kind="stable")
+
+
+def chosen(x: np.ndarray, n: int, seed: int, labels: np.ndarray | None = None) -> np.ndarray:
+    """The places of n of the rows, at random and in a random order that contents and labels decide: `[n]`.
+
+    The first n of a file are no sample of it: files are often sorted by class.
+    """
+    keys = row_keys(x)
+    if labels is not None:
+        keys = [key + int(label).to_bytes(8, "big", signed=True) for key, label in zip(keys, labels, strict=True)]
+    return shuffled(keys, seed)[:n]
