@@ -51,6 +51,9 @@ class Preset:
         ema: decay of the average of the weights that is validated and kept, 0 for none.
         warmup, anneal: the rate climbs linearly for so many steps, then falls by half a cosine.
         validate_every: steps between two validations.
+
+    Raises:
+        GenbenchError: no steps, or none between two validations, or batches of no example.
     """
 
     options: dict[str, Any] = field(default_factory=dict)
@@ -64,6 +67,11 @@ class Preset:
     warmup: int = 100
     anneal: bool = True
     validate_every: int = 200
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "validate_every"):
+            if getattr(self, name) < 1:
+                raise GenbenchError(f"{name} is {getattr(self, name)}", "It has to be 1 or more.")
 
 
 @dataclass(frozen=True)
@@ -330,9 +338,11 @@ def train(
     An interrupted run leaves `out` + ".resume"; the same call then goes on from there.
 
     Raises:
-        GenbenchError: unknown baseline or option, a dataset it cannot model, a diverging loss, or a ".resume" of
-            other settings.
+        GenbenchError: unknown baseline or option, a dataset it cannot model, no time, a diverging loss, or a
+            ".resume" of other settings.
     """
+    if not minutes > 0:
+        raise GenbenchError(f"there are {minutes} minutes to train in", "Give more than 0, or leave the time open.")
     device, values = torch.device(device), {}
     resume = Resume(out.with_name(out.name + ".resume"), [name, dataset.sha256, asdict(preset), seed])
     with torch.random.fork_rng():
