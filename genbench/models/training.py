@@ -59,6 +59,9 @@ class Preset:
         ema: decay of the average of the weights that is validated and kept, 0 for none.
         warmup, anneal: the rate climbs linearly for so many steps, then falls by half a cosine.
         validate_every: steps between two validations.
+
+    Raises:
+        GenbenchError: no steps, or none between two validations, or batches of no example.
     """
 
     options: dict[str, Any] = field(default_factory=dict)

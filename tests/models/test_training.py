@@ -124,6 +124,7 @@ class Model(nn.Module):
 
     def initialise(self, x, generator):
         self.log.initial.append((x, generator.initial_seed(), weights_of(self)))
+        self.eval()  # as a model may for its first look at the data
         with torch.no_grad():
             self.centre.fill_(-0.1)
 
@@ -166,7 +167,7 @@ class Model(nn.Module):
         return {"reported": 0.5}
 
 
-def recorded(out, preset=PRESET, make=Model, data=DATA, seed=0, minutes=math.inf, before_update=lambda number: None):
+def recorded(out, preset=PRESET, make=Model, data=DATA, seed=3, minutes=math.inf, before_update=lambda number: None):
     """Trains `make(log)`; `before_update(number)` is called within every step of an optimiser."""
     log = Log()
     models = []
@@ -331,19 +332,19 @@ def test_initialise_sees_the_first_examples_once_before_the_first_step(tmp_path,
 
 
 def test_data_that_are_drawn_anew_are_the_same_whenever_asked_for():
-    """A dataset that draws (binarisation, crops) is given the examples, and randomness of the batch's number."""
+    """A dataset that draws (binarisation, crops) is given the examples, and a generator of the seed and the number."""
+    drawn = []
 
-    def noisy(index, rng):
-        return TRAIN[index] + rng.standard_normal((len(index), 2), dtype=np.float32)
+    def noise(index, rng):
+        drawn.append(index)
+        return rng.standard_normal((len(index), 2), dtype=np.float32)
 
-    data = replace(DATA, draw=noisy)
-    batches, again, other = (Batches(data, 8, seed, True, CPU) for seed in (0, 0, 1))
-    plain = Batches(DATA, 8, 0, True, CPU)
-    assert torch.equal(batches[9][0], again[9][0])
-    assert torch.equal(batches[9][1], plain[9][1])
-    noise = [batches[i][0] - plain[i][0] for i in (3, 9)]
-    assert not torch.equal(*noise)
-    assert not torch.equal(batches[9][0], other[9][0])
+    data = replace(DATA, draw=noise)
+    x, labels = Batches(data, 8, 0, True, CPU)[9]
+    np.testing.assert_array_equal(labels.numpy(), LABELS["train"][drawn[0]])
+    assert torch.equal(x, Batches(data, 8, 0, True, CPU)[9][0])
+    assert not torch.equal(x, Batches(data, 8, 0, True, CPU)[3][0])
+    assert not torch.equal(x, Batches(data, 8, 1, True, CPU)[9][0])
 
 
 def test_a_batch_is_no_larger_than_the_data():
@@ -505,18 +506,24 @@ def test_time_before_an_interruption_counts_and_the_pause_does_not(tmp_path, clo
 def test_an_interrupted_run_finishes_its_step_and_goes_on_to_the_same_file(whole, tmp_path, update, number):
     """In the first step, amid the first stage and at its end, within the second and at its end."""
     out = tmp_path / "m.safetensors"
-    before = signal.getsignal(number)
     done = []
+
+    def refuse(*_):
+        raise AssertionError("the signal was not waited for")
 
     def interrupt(i):
         done.append(i)
         if i == update:
             os.kill(os.getpid(), number)
 
-    with pytest.raises(KeyboardInterrupt):
-        recorded(out, before_update=interrupt)
+    before = signal.signal(number, refuse)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            recorded(out, before_update=interrupt)
+        assert signal.getsignal(number) == refuse
+    finally:
+        signal.signal(number, before)
     assert done[-1] == (-(-update // 3) * 3 if update <= 90 else update)
-    assert signal.getsignal(number) == before
     assert not out.exists()
     rest = recorded(out)
     assert len(rest.updates) == OPTIMISER_STEPS - done[-1]
@@ -611,7 +618,7 @@ def test_the_card_says_what_was_done_and_reached(whole):
     assert log.card.parameters == 2 + 2 + 2 * 3 + 3 + 2  # batch norm, linear, centre; no buffer
     assert log.card.training == {
         "command": "genbench train watched",
-        "seed": 0,
+        "seed": 3,
         "first_steps": 30,
         "first_best_step": log.card.training["first_best_step"],
         "first_validation": log.card.training["first_validation"],
@@ -665,7 +672,7 @@ def test_a_closed_form_sees_all_training_data_once(tmp_path, labels):
     np.testing.assert_array_equal(x.numpy(), TRAIN)
     assert (y is None) if labels is None else np.array_equal(y.numpy(), LABELS["train"])
     np.testing.assert_allclose(load_file(tmp_path / "m")["mean"].numpy(), TRAIN.mean(0), rtol=1e-6)
-    assert card.training == {"command": "genbench train watched", "seed": 0}
+    assert card.training == {"command": "genbench train watched", "seed": 3}
 
 
 def test_who_is_given_labels():
@@ -697,6 +704,24 @@ def test_a_line_for_every_validation(tmp_path, clock, capsys):
         assert re.search(r"  classify \d+\.\d{4}  pull \d+\.\d{4}  valid", line)
 
 
+def test_time_left_is_judged_by_the_steps_since_a_run_went_on(tmp_path, clock, capsys):
+    """Interrupted in step 6 and resumed, after step 8: two steps in 6 s, and 22 more take 66 s."""
+
+    def interrupt(number):
+        clock.pass_seconds(1)
+        if number == 17:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        recorded(tmp_path / "m", before_update=interrupt)
+    capsys.readouterr()
+    recorded(tmp_path / "m", before_update=lambda _: clock.pass_seconds(1))
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "resuming from step 6 of stage 1"
+    assert lines[1].startswith("first 8/30  ")
+    assert lines[1].endswith("  6 s, 66 s left")
+
+
 def test_a_terminal_has_a_bar_instead(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     recorded(tmp_path / "m")
@@ -714,6 +739,19 @@ def test_settings_are_options_of_the_model_or_of_training():
     own = catalog.trainable("mixture").PRESETS["digits"]
     assert preset == replace(own, options={**own.options, "components": 7}, lr=0.5, steps=3)
     assert preset_of("mixture", "nothing known", {}) == Preset()
+
+
+@pytest.mark.parametrize("setting", ["steps", "batch_size", "validate_every"])
+def test_settings_that_leave_nothing_to_do_are_refused(setting):
+    with pytest.raises(GenbenchError, match=rf"{setting} is 0"):
+        preset_of("mixture", "digits", {setting: 0})
+    assert getattr(preset_of("mixture", "digits", {setting: 1}), setting) == 1
+
+
+@pytest.mark.parametrize("minutes", [0.0, -1.0, math.nan])
+def test_no_time_is_refused(tmp_path, minutes):
+    with pytest.raises(GenbenchError, match="minutes"):
+        recorded(tmp_path / "m", minutes=minutes)
 
 
 def test_an_unknown_setting_is_refused_with_the_nearest():
