@@ -392,11 +392,20 @@ def test_gradients_reach_every_parameter():
 
 def test_variance_learns_from_the_bound_and_the_mean_from_the_simple_objective():
     model = randomised(small())
-    model.hybrid = 0.0
-    model.loss(torch.randint(5, (16, 1, 4, 4)), seeded(0)).backward()
-    eps_grad, share_grad = model.net.out[-1].weight.grad.chunk(2)
-    assert eps_grad.abs().max() > 0
-    assert share_grad.abs().max() == 0
+    x = torch.randint(5, (16, 1, 4, 4), generator=seeded("x"))
+
+    def gradients(hybrid):
+        """Of the last layer: of the part that predicts eps, and of the part that predicts the share."""
+        model.hybrid = hybrid
+        model.zero_grad()
+        model.loss(x, seeded(0)).backward()
+        return model.net.out[-1].weight.grad.clone().chunk(2)
+
+    (eps, share), (eps_too, share_too) = gradients(0.0), gradients(1.0)
+    assert eps.abs().max() > 0
+    assert share.abs().max() == 0
+    torch.testing.assert_close(eps_too, eps)
+    assert share_too.abs().max() > 0
 
 
 def test_samples_are_in_the_space_and_repeatable():

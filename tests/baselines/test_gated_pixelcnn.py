@@ -186,6 +186,14 @@ def test_marginal_is_the_mean_over_classes():
     assert (given.std(0) > 0.01).all()
 
 
+def test_the_loss_is_that_of_the_given_classes():
+    net = network(Space((1, 4, 5), levels=3), classes=4)
+    x, y = torch.randint(3, (6, 1, 4, 5), generator=seeded("x")), torch.tensor([0, 1, 2, 3, 0, 1])
+    each = [net.log_prob(x[i : i + 1], y[i : i + 1]) for i in range(6)]
+    torch.testing.assert_close(net.loss(x, seeded("unused"), y), -torch.cat(each).mean())
+    assert (net.log_prob(x, y) - net.log_prob(x)).abs().min() > 0.1
+
+
 def test_given_labels_reach_the_samples():
     net = network(Space((1, 4, 5), levels=3), classes=2)
     each = [net.sample(300, seeded(), torch.full((300,), y)) for y in (0, 1)]

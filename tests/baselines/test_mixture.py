@@ -99,8 +99,15 @@ def test_components_start_on_training_examples():
     model = random_mixture(space)
     x = torch.tensor([[0, 4], [4, 2], [1, 3]])
     model.initialise(x, seeded("initialise"))
+    assert len(model.mean.unique(dim=0)) > 1
     for mean in model.mean:
         assert (mean == x / 2 - 1).all(1).any()  # 5 levels are 2 per unit of [-1, 1]
+
+
+def test_components_start_equally_likely_and_as_wide_as_asked_for():
+    model = mixture.build(Space((2,)), components=3, scale=0.2)
+    assert (model.logits == 0).all()
+    torch.testing.assert_close(model.log_sd.exp(), torch.full((3, 2), 0.2))
 
 
 def test_loss_is_the_mean_negative_log_likelihood():

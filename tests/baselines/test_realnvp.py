@@ -76,6 +76,13 @@ def test_coupling_is_equation_9():
     torch.testing.assert_close(logdet, ((1 - m) * s).sum((1, 2, 3)))
 
 
+def test_a_new_flow_changes_nothing():
+    x = points(VECTORS, None)
+    z, logdet = realnvp.RealNVP(VECTORS, depth=3, hidden=8, dropout=0.0).double()(x)
+    assert torch.equal(z, x)
+    assert (logdet == 0).all()
+
+
 def runs(flow):
     """The layers between one change of shape and the next: of each scale those before and after the squeeze."""
     for scale in flow.scales:

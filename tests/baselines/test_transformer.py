@@ -97,6 +97,16 @@ def test_rotated_products_depend_on_the_distance_only():
         torch.testing.assert_close(diagonal, diagonal[:1].expand_as(diagonal), rtol=0, atol=1e-5)
 
 
+@torch.no_grad()
+def test_what_is_added_to_the_stream_starts_small_and_tokens_with_logits_of_unit_variance():
+    torch.manual_seed(0)
+    model = build(Space((8,), 50), width=64, layers=8, heads=4, hidden=128)
+    for block in model.blocks:
+        for weight in (block.attention.out.weight, block.mlp[2].weight):  # 4,096 weights or more: 4 errors are 4.4 %
+            assert float(weight.std()) == pytest.approx(0.02 / 16**0.5, rel=0.05)
+    assert float(model.embedding.weight.std()) == pytest.approx(64**-0.5, rel=0.05)
+
+
 def test_cached_and_naive_sampling_draw_the_same():
     model = small(24, 7)
     x = model.sample(16, seeded(1))

@@ -178,6 +178,8 @@ def test_representation_and_reconstruction():
     x = torch.randint(256, (5, *space.shape), generator=seeded())
     assert net.codes(x).shape == (5, 1, 2, 1)
     assert torch.equal(net.encode(x), net.codebook(net.codes(x)).flatten(1))
+    outputs = net.decoder(net.codebook(net.codes(x)))  # the 256 levels of the first channel come first
+    assert torch.equal(net.logits(net.codebook(net.codes(x)))[:, 7, 2], outputs[:, 2 * 256 + 7])
     mean = net.reconstruct(x)
     levels = torch.arange(256.0).view(1, -1, 1, 1, 1)
     expected = (net.logits(net.codebook(net.codes(x))).softmax(1) * levels).sum(1)
