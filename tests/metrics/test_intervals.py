@@ -11,7 +11,6 @@ import re
 
 import numpy as np
 import pytest
-from scipy.optimize import brentq
 from scipy.stats import norm, skew, t
 
 from genbench.metrics import (
@@ -32,143 +31,7 @@ from genbench.numerics.points import Points
 from genbench.studies.calibration import distances, likelihoods, neighbours, shares
 from pointsets import METRICS, SETS, measured
 
-CASES = [case for family in (likelihoods, distances, neighbours, shares) for case in family.cases()]
 Z = float(norm.ppf(0.975))
-
-
-@functools.cache
-def drawn(i: int) -> dict[str, Measure]:
-    return CASES[i].draw(np.random.default_rng(i))
-
-
-def symmetric(m: Measure, n: int) -> None:
-    """value -+ Z stderr, cut where the method says so."""
-    least = 0 if re.search("cut at 0|for the root", m.ci_method) else -math.inf  # a distance too is cut at 0
-    most = math.log(2) if "log 2" in m.ci_method else math.inf
-    expected = np.clip([m.value - Z * m.stderr, m.value + Z * m.stderr], least, most)
-    assert m.ci95 == pytest.approx(tuple(expected), rel=1e-10, abs=1e-14)
-
-
-def of_the_root(m: Measure, n: int) -> None:
-    """The roots of the ends are -+ Z times the root's error, stderr / (2 root), and not below 0."""
-    root, half = math.sqrt(m.value), Z * m.stderr / (2 * math.sqrt(m.value))
-    assert np.sqrt(m.ci95) == pytest.approx([max(root - half, 0), root + half], rel=1e-10, abs=1e-14)
-
-
-def of_the_logarithm(m: Measure, n: int) -> None:
-    low, high = np.log(m.ci95) - math.log(m.value)
-    assert [-low, high] == pytest.approx([Z * m.stderr / m.value] * 2, rel=1e-10)
-
-
-def wilsons(m: Measure, n: int) -> None:
-    """|p - s| = z sqrt(s (1 - s) / trials) at both ends s, and stderr = sqrt(p (1 - p) / trials)."""
-    z, trials, scale, shift = Z, float(n), 1.0, 0.0
-    if found := re.search(r"deff from (\d+) groups", m.ci_method):
-        z, trials = t.ppf(0.975, int(found[1]) - 1), n / m.details["design_effect"]
-        assert m.details["design_effect"] >= 1
-    elif "n_eff" in m.ci_method:
-        trials, q = m.details["n_eff"], m.details["expected_share"]
-        scale, shift = 1 / (1 - q), -q / (1 - q)
-    elif "pairs count twice" in m.ci_method:
-        trials = n / (1 + m.details["in_pairs"])
-    elif "given the training set" in m.ci_method:
-        scale = 100.0
-    elif "powers" in m.ci_method:  # fewer trials than bins have no less variance: see `test_metrics_bins`
-        trials = len(m.details["counts"])
-        if m.stderr > 0:
-            trials = max(m.value * (1 - m.value) / m.stderr**2, trials * (1 - 1e-12))
-    p, *ends = ((x - shift) / scale for x in (m.value, *m.ci95))
-    assert m.stderr / scale == pytest.approx(math.sqrt(p * (1 - p) / trials), rel=1e-10)
-    for side, s in zip((-1, 1), ends, strict=True):
-        assert side * (s - p) == pytest.approx(z * math.sqrt(s * (1 - s) / trials), rel=1e-9)
-
-
-def halls(m: Measure, n: int) -> None:
-    """g(u) = u + c u^2/3 + c^2 u^3/27 + c/(6n) of the ends, in standard deviations, is -+ t / sqrt n, for some c."""
-    stretch = 1.0
-    if found := re.search(r"sqrt\(deff\) from (\d+) groups", m.ci_method):
-        stretch = t.ppf(0.975, int(found[1]) - 1) / t.ppf(0.975, n - 1)  # the standard error is stretched already
-    u = [(m.value - end) / (stretch * m.stderr * math.sqrt(n)) for end in m.ci95]
-
-    def g(u: float, c: float) -> float:
-        return u + c * u**2 / 3 + c**2 * u**3 / 27 + c / (6 * n)
-
-    c = brentq(lambda c: g(u[0], c) + g(u[1], c), -30, 30, xtol=1e-14)
-    assert g(u[0], c) == pytest.approx(t.ppf(0.975, n - 1) / math.sqrt(n), rel=1e-6)
-
-
-def of_splits(m: Measure, n: int) -> None:
-    halls(m, m.details["splits"])
-
-
-def of_order(m: Measure, n: int) -> None:
-    """A range has no standard error; a median's is the interval's, read as a normal one (see its own tests)."""
-    if m.stderr is not None:
-        assert m.ci95[1] - m.ci95[0] == pytest.approx(2 * Z * m.stderr, rel=1e-12)
-
-
-def of_classes(m: Measure, n: int) -> None:
-    """From measures that it does not hold: see `test_the_interval_per_class_is_put_together_from_the_classes_own`."""
-    assert m.ci95[0] < m.value < m.ci95[1]
-
-
-LAWS = {
-    r"normal for the root": of_the_root,
-    r"normal for the (entropy|logarithm)": of_the_logarithm,
-    r"normal\b": symmetric,
-    r"Wilson": wilsons,
-    r"t over examples": halls,
-    r"t over splits": of_splits,
-    r"order statistics": of_order,
-    r"from the intervals of the classes": of_classes,
-}
-SYMMETRIC = {"sliced_wasserstein"}  # itself the root
-OF_TRAINING_ROWS = {"recall", "coverage"}
-
-
-@pytest.mark.parametrize(("i", "output"), [(i, output) for i, case in enumerate(CASES) for output in case.outputs])
-def test_both_ends_of_an_interval_belong_to_its_standard_error(i, output):
-    m = drawn(i)[output]
-    law = next((law for method, law in LAWS.items() if re.match(method, m.ci_method)), None)
-    assert law, f"a new way to make an interval needs a law in this file: {m.ci_method}"
-    assert m.ci95[0] <= m.value <= m.ci95[1]
-    judged = CASES[i].n.split(", ")[output in OF_TRAINING_ROWS]
-    (symmetric if output in SYMMETRIC else law)(m, int(judged.split()[0]))
-
-
-def test_every_law_is_seen():
-    methods = [m.ci_method for i, case in enumerate(CASES) for m in (drawn(i)[output] for output in case.outputs)]
-    for method in LAWS:
-        assert any(re.match(method, found) for found in methods), method
-
-
-# How the standard error itself falls with the number of rows
-
-# A z statistic has one size at any n, and tests of a few bins disagree among themselves. The rest fall as 1 / sqrt n
-# where the sets are unlike, or are judged row by row; of MiFID, whose distance changes with n, the relative error.
-CONSTANT, RELATIVE = {"data_copying", "ndb"}, {"mifid"}
-SMALL = {"bins": {"bins": 25}, "sliced-wasserstein": {"directions": 100}, "mifid": {"tau": 1.0}}
-
-
-@functools.cache
-def mean_errors(name: str, n: int) -> dict[str, float]:
-    """The root of the mean variance of every output, over a few draws of n samples and as many other examples."""
-    variances: dict[str, list[float]] = {}
-    for seed in range(4 if name == "fld" else 8):
-        rng = np.random.default_rng(seed)
-        sets = {need: rng.standard_normal((n, 3)) + shift for need, shift in zip(SETS, (0.5, 0, 0), strict=True)}
-        for output, m in measured(name, sets, **SMALL.get(name, {})).items():
-            variances.setdefault(output, []).append((m.stderr / (m.value if name in RELATIVE else 1)) ** 2)
-    return {output: math.sqrt(np.mean(found)) for output, found in variances.items()}
-
-
-@pytest.mark.parametrize("name", METRICS)
-def test_a_standard_error_falls_with_the_root_of_the_number_of_rows(name):
-    few, many = mean_errors(name, 130), mean_errors(name, 520)
-    for output in few:
-        # A variance from 5 and 10 groups is known to 1 / sqrt(2 * 8 * 4) and less in 8 draws, 12 %: the ratio to 20 %.
-        assert few[output] / many[output] == pytest.approx(1 if output in CONSTANT else 2, rel=0.4), output
-
 
 # The ways to make an interval, on data of which all is known
 
@@ -177,9 +40,8 @@ def test_a_standard_error_falls_with_the_root_of_the_number_of_rows(name):
 @pytest.mark.parametrize("draw", ["lognormal", "its mirror image", "normal"])
 def test_the_interval_of_a_mean_is_halls(n, draw):
     rng = np.random.default_rng(n)
-    x = {"normal": rng.normal, "lognormal": rng.lognormal, "its mirror image": lambda **k: -rng.lognormal(**k)}[draw](
-        size=n
-    )
+    x = rng.normal(size=n) if draw == "normal" else rng.lognormal(size=n)
+    x = -x if draw == "its mirror image" else x
     m = mean(x)
     sd = x.std(ddof=1)
     assert m.value == pytest.approx(x.mean(), rel=1e-14)
@@ -323,3 +185,142 @@ def test_the_interval_per_class_is_put_together_from_the_classes_own():
         low = math.sqrt(sum((part.value - part.ci95[0]) ** 2 for part in own[name])) / 3
         high = math.sqrt(sum((part.ci95[1] - part.value) ** 2 for part in own[name])) / 3
         assert m.ci95 == pytest.approx((value - low, value + high), rel=1e-12)
+
+
+# All outputs
+
+ALL = [case for family in (likelihoods, distances, neighbours, shares) for case in family.cases()]
+CASES = [case for order in (ALL, ALL[::-1]) for case in {case.outputs: case for case in order}.values()]  # two of each
+
+
+@functools.cache
+def drawn(i: int) -> dict[str, Measure]:
+    return CASES[i].draw(np.random.default_rng(i))
+
+
+def symmetric(m: Measure, n: int) -> None:
+    """value -+ Z stderr, cut where the method says so."""
+    least = 0 if re.search("cut at 0|for the root", m.ci_method) else -math.inf  # a distance too is cut at 0
+    most = math.log(2) if "log 2" in m.ci_method else math.inf
+    expected = np.clip([m.value - Z * m.stderr, m.value + Z * m.stderr], least, most)
+    assert m.ci95 == pytest.approx(tuple(expected), rel=1e-10, abs=1e-14)
+
+
+def of_the_root(m: Measure, n: int) -> None:
+    """The roots of the ends are -+ Z times the root's error, stderr / (2 root), and not below 0."""
+    root, half = math.sqrt(m.value), Z * m.stderr / (2 * math.sqrt(m.value))
+    assert np.sqrt(m.ci95) == pytest.approx([max(root - half, 0), root + half], rel=1e-10, abs=1e-14)
+
+
+def of_the_logarithm(m: Measure, n: int) -> None:
+    low, high = np.log(m.ci95) - math.log(m.value)
+    assert [-low, high] == pytest.approx([Z * m.stderr / m.value] * 2, rel=1e-10)
+
+
+def wilsons(m: Measure, n: int) -> None:
+    """|p - s| = z sqrt(s (1 - s) / trials) at both ends s, and stderr = sqrt(p (1 - p) / trials)."""
+    z, trials, scale, shift = Z, float(n), 1.0, 0.0
+    if found := re.search(r"deff from (\d+) groups", m.ci_method):
+        z, trials = t.ppf(0.975, int(found[1]) - 1), n / m.details["design_effect"]
+        assert m.details["design_effect"] >= 1
+    elif "n_eff" in m.ci_method:
+        trials, q = m.details["n_eff"], m.details["expected_share"]
+        scale, shift = 1 / (1 - q), -q / (1 - q)
+    elif "pairs count twice" in m.ci_method:
+        trials = n / (1 + m.details["in_pairs"])
+    elif "given the training set" in m.ci_method:
+        scale = 100.0
+    elif "powers" in m.ci_method:  # fewer trials than bins have no less variance: see `test_metrics_bins`
+        trials = len(m.details["counts"])
+        if m.stderr > 0:
+            trials = max(m.value * (1 - m.value) / m.stderr**2, trials * (1 - 1e-12))
+    p, *ends = ((x - shift) / scale for x in (m.value, *m.ci95))
+    assert m.stderr / scale == pytest.approx(math.sqrt(p * (1 - p) / trials), rel=1e-10)
+    for side, s in zip((-1, 1), ends, strict=True):
+        assert side * (s - p) == pytest.approx(z * math.sqrt(s * (1 - s) / trials), rel=1e-9)
+
+
+def halls(m: Measure, n: int) -> None:
+    """g(u) = u + c u^2/3 + c^2 u^3/27 + c/(6n) of the ends, in standard deviations, is -+ t / sqrt n, for some c."""
+    stretch = 1.0
+    if found := re.search(r"sqrt\(deff\) from (\d+) groups", m.ci_method):
+        stretch = t.ppf(0.975, int(found[1]) - 1) / t.ppf(0.975, n - 1)  # the standard error is stretched already
+    u = np.array([(m.value - end) / (stretch * m.stderr * math.sqrt(n)) for end in m.ci95])
+    # g(u_1) + g(u_2) = 0 is quadratic in the skewness c, which is the smaller root.
+    roots = np.roots([(u**3).sum() / 27, (u**2).sum() / 3 + 2 / (6 * n), u.sum()])
+    c = roots[np.abs(roots).argmin()].real
+    g = u + c * u**2 / 3 + c**2 * u**3 / 27 + c / (6 * n)
+    assert g == pytest.approx(np.array([1, -1]) * t.ppf(0.975, n - 1) / math.sqrt(n), rel=1e-6)
+
+
+def of_splits(m: Measure, n: int) -> None:
+    halls(m, m.details["splits"])
+
+
+def of_order(m: Measure, n: int) -> None:
+    """A range has no standard error; a median's is the interval's, read as a normal one (see its own tests)."""
+    if m.stderr is not None:
+        assert m.ci95[1] - m.ci95[0] == pytest.approx(2 * Z * m.stderr, rel=1e-12)
+
+
+def of_classes(m: Measure, n: int) -> None:
+    """From measures that it does not hold: see `test_the_interval_per_class_is_put_together_from_the_classes_own`."""
+    assert m.ci95[0] < m.value < m.ci95[1]
+
+
+LAWS = {
+    r"normal for the root": of_the_root,
+    r"normal for the (entropy|logarithm)": of_the_logarithm,
+    r"normal\b": symmetric,
+    r"Wilson": wilsons,
+    r"t over examples": halls,
+    r"t over splits": of_splits,
+    r"order statistics": of_order,
+    r"from the intervals of the classes": of_classes,
+}
+SYMMETRIC = {"sliced_wasserstein"}  # itself the root
+OF_TRAINING_ROWS = {"recall", "coverage"}
+
+
+@pytest.mark.parametrize(("i", "output"), [(i, output) for i, case in enumerate(CASES) for output in case.outputs])
+def test_both_ends_of_an_interval_belong_to_its_standard_error(i, output):
+    m = drawn(i)[output]
+    law = next((law for method, law in LAWS.items() if re.match(method, m.ci_method)), None)
+    assert law, f"a new way to make an interval needs a law in this file: {m.ci_method}"
+    assert m.ci95[0] <= m.value <= m.ci95[1]
+    judged = CASES[i].n.split(", ")[output in OF_TRAINING_ROWS]
+    (symmetric if output in SYMMETRIC else law)(m, int(judged.split()[0]))
+
+
+def test_every_law_is_seen():
+    methods = [m.ci_method for i, case in enumerate(CASES) for m in (drawn(i)[output] for output in case.outputs)]
+    for method in LAWS:
+        assert any(re.match(method, found) for found in methods), method
+
+
+# How the standard error itself falls with the number of rows
+
+# A z statistic has one size at any n, and tests of a few bins disagree among themselves. The rest fall as 1 / sqrt n
+# where the sets are unlike, or are judged row by row; of MiFID, whose distance changes with n, the relative error.
+CONSTANT, RELATIVE = {"data_copying", "ndb"}, {"mifid"}
+SMALL = {"bins": {"bins": 25}, "sliced-wasserstein": {"directions": 100}, "mifid": {"tau": 1.0}}
+
+
+@functools.cache
+def mean_errors(name: str, n: int) -> dict[str, float]:
+    """The root of the mean variance of every output, over a few draws of n samples and as many other examples."""
+    variances: dict[str, list[float]] = {}
+    for seed in range(4 if name == "fld" else 8):
+        rng = np.random.default_rng(seed)
+        sets = {need: rng.standard_normal((n, 3)) + shift for need, shift in zip(SETS, (0.5, 0, 0), strict=True)}
+        for output, m in measured(name, sets, **SMALL.get(name, {})).items():
+            variances.setdefault(output, []).append((m.stderr / (m.value if name in RELATIVE else 1)) ** 2)
+    return {output: math.sqrt(np.mean(found)) for output, found in variances.items()}
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_a_standard_error_falls_with_the_root_of_the_number_of_rows(name):
+    few, many = mean_errors(name, 130), mean_errors(name, 520)
+    for output in few:
+        # A variance from 5 and 10 groups is known to 1 / sqrt(2 * 8 * 4) and less in 8 draws, 12 %: the ratio to 20 %.
+        assert few[output] / many[output] == pytest.approx(1 if output in CONSTANT else 2, rel=0.4), output
