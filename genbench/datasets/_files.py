@@ -45,8 +45,8 @@ def load_path(path: Path) -> Dataset:
         data = dataset_of(arrays, *split_by_permutation(*single(arrays, path), path), path)
         sizes = ", ".join(f"{len(data.split(split)):,} {split}" for split in SPLITS)
         print(
-            f"{path} names no splits: a fixed permutation makes {sizes} (`genbench split {path} -o FILE.npz` keeps "
-            "them, and makes others)",
+            f"{path} names no splits: a fixed permutation makes {sizes} (keep or change that: "
+            f"`genbench split {path} -o FILE.npz`)",
             file=sys.stderr,
         )
     warn_of_copies(data, path)
