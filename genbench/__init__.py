@@ -6,16 +6,18 @@ from typing import TYPE_CHECKING
 from typing import Any as _Any
 
 if TYPE_CHECKING:
+    from genbench.api import evaluate
     from genbench.datasets import Dataset
     from genbench.datasets import load as load_dataset
     from genbench.errors import GenbenchError
-    from genbench.likelihood import log_likelihood
+    from genbench.features import Extractor
+    from genbench.likelihood import LogLikelihood, log_likelihood
     from genbench.metrics import Measure
     from genbench.models.checkpoint import load as load_checkpoint
     from genbench.models.checkpoint import save as save_checkpoint
     from genbench.models.sampling import draw
     from genbench.models.training import Objective, Preset, Stage
-    from genbench.run.plan import Protocol, Suite
+    from genbench.run.protocol import Protocol, Suite
     from genbench.run.records import Record, Run
     from genbench.space import Space
 

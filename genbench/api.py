@@ -12,7 +12,7 @@ from genbench.datasets import Dataset
 from genbench.models.adapters import Source, parse
 from genbench.run.evaluate import evaluate as measure_all
 from genbench.run.plan import plan
-from genbench.run.protocol import suite_for
+from genbench.run.protocol import fitted, suite_for
 from genbench.run.records import Record, Run
 
 
@@ -57,7 +57,7 @@ def evaluate(
     suite = suite_for(None, known, metrics, extractor, **protocol)
     dataset = data if isinstance(data, Dataset) else datasets.load(known)
     source = parse(model, dataset) if isinstance(model, str) else held(model, name)
-    todo = plan(suite, dataset, [source])
+    todo = plan(fitted(suite, dataset, [source]) if samples is None else suite, dataset, [source])
     before = state_of(model)
     with tempfile.TemporaryDirectory() as scratch:
         run = Run(Path(out or scratch))

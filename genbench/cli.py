@@ -82,7 +82,7 @@ def make_parser() -> Parser:
 
 
 def add_list(p: Parser) -> None:
-    p.add_argument("kind", choices=[*catalog.KINDS, "plugins"])
+    p.add_argument("kind", choices=[*catalog.KINDS, "artifacts", "plugins"])
     p.add_argument("--json", action="store_true")
     p.add_argument("--plugin", action="append", metavar="MODULE_OR_FILE")
 
@@ -90,6 +90,8 @@ def add_list(p: Parser) -> None:
 def run_list(args: argparse.Namespace) -> int:
     from tabulate import tabulate
 
+    if args.kind == "artifacts":
+        return list_artifacts(args)
     kinds = catalog.KINDS if args.kind == "plugins" else (args.kind,)
     found = [e for kind in kinds for e in catalog.entries(kind).values()]
     if args.kind == "plugins":
@@ -104,6 +106,24 @@ def run_list(args: argparse.Namespace) -> int:
     return 0
 
 
+def list_artifacts(args: argparse.Namespace) -> int:
+    """What a metric may need: of whom it is asked, what of the protocol decides it, what it is."""
+    from tabulate import tabulate
+
+    from genbench.run.artifacts import ARTIFACTS
+
+    rows = [
+        {"name": name, "asks": a.asks, "fields": [*a.fields, *["extractor"] * a.extracted], "summary": a.summary}
+        for name, a in ARTIFACTS.items()
+    ]
+    if args.json:
+        print(json.dumps(rows, indent=1))
+    else:
+        headers = {"name": "name", "asks": "asks", "fields": "decided by", "summary": "what it is"}
+        print(tabulate([{**row, "fields": ", ".join(row["fields"])} for row in rows], headers, tablefmt="simple"))
+    return 0
+
+
 def extra_columns(entry: catalog.Entry) -> list[str]:
     """A baseline's family, a metric's outputs, an outside member's origin."""
     shown = []
@@ -115,7 +135,8 @@ def extra_columns(entry: catalog.Entry) -> list[str]:
 
 
 def add_describe(p: Parser) -> None:
-    p.add_argument("name")
+    p.add_argument("name", help="a member of the catalog, FILE.safetensors, or data: a folder, .npz or .npy")
+    p.add_argument("--data-root", type=Path, help="folder of data sets (GENBENCH_DATA)")
     p.add_argument("--plugin", action="append", metavar="MODULE_OR_FILE")
 
 
@@ -125,16 +146,32 @@ def run_describe(args: argparse.Namespace) -> int:
 
         print(json.dumps(json.loads(read_card(Path(args.name)).to_json()), indent=1))
         return 0
-    every = {name: e for kind in catalog.KINDS for name, e in catalog.entries(kind).items()}
     name = args.name.replace("_", "-")
-    if name not in every:
-        raise unknown("name", args.name, every)
-    entry = every[name]
+    found = [members[name] for kind in catalog.KINDS if name in (members := catalog.entries(kind))]
+    if found:
+        for i, entry in enumerate(found):  # a dataset and its suite share a name
+            print("\n" * (i > 0), end="")
+            describe_entry(entry, args)
+    elif is_data(args.name):
+        describe_data(args.name, args.data_root)
+    else:
+        raise unknown("name", args.name, {name for kind in catalog.KINDS for name in catalog.names(kind)})
+    return 0
+
+
+def is_data(name: str) -> bool:
+    from genbench.datasets import is_path
+
+    return is_path(name)
+
+
+def describe_entry(entry: catalog.Entry, args: argparse.Namespace) -> None:
+    """One member of the catalog: what its file says, and of a dataset what it holds."""
     print(f"{entry.kind[:-1]} {entry.name} ({entry.origin})\n")
     if entry.kind == "suites":
         assert entry.path is not None
         print(entry.path.read_text(encoding="utf-8"))
-        return 0
+        return
     print(entry.constants.get("__doc__", ""))
     if entry.kind == "baselines":
         print(f"\nfamily: {entry.family}")
@@ -144,10 +181,20 @@ def run_describe(args: argparse.Namespace) -> int:
     if entry.kind == "metrics" and entry.parameters:
         print(f"\nparameters: {entry.parameters}")
     if entry.kind == "baselines":
-        print(f"\noptions: {catalog.options_of(name)}")
-        for dataset, preset in getattr(catalog.load("baselines", name), "PRESETS", {}).items():
+        print(f"\noptions: {catalog.options_of(entry.name)}")
+        for dataset, preset in getattr(catalog.load("baselines", entry.name), "PRESETS", {}).items():
             print(f"preset {dataset}: {preset}")
-    return 0
+    if entry.kind == "datasets":
+        print()
+        describe_data(entry.name, args.data_root)
+
+
+def describe_data(name: str, root: Path | None) -> None:
+    from tabulate import tabulate
+
+    from genbench import datasets
+
+    print(tabulate(list(datasets.load(name, root).facts().items()), tablefmt="plain", disable_numparse=True))
 
 
 def add_train(p: Parser) -> None:
@@ -165,16 +212,10 @@ def add_train(p: Parser) -> None:
 
 def run_train(args: argparse.Namespace) -> int:
     from genbench import datasets
-    from genbench.models.adapters import literal
     from genbench.models.training import preset_of, train
     from genbench.run.evaluate import pick_device
 
-    settings = {}
-    for pair in args.set:
-        key, equals, value = pair.partition("=")
-        if not equals:
-            raise GenbenchError(f"--set {pair} has no value", "Write --set key=value.")
-        settings[key] = literal(value, key)
+    settings = settings_of(args.set)
     if args.steps is not None:
         settings["steps"] = args.steps
     preset = preset_of(args.baseline, args.dataset, settings)
@@ -187,6 +228,19 @@ def run_train(args: argparse.Namespace) -> int:
     print(f"{out}: {card.parameters:,} parameters, {out.stat().st_size / 1000:.0f} kB; {reached}")
     print(f"{time.monotonic() - started:.0f} s", file=sys.stderr)
     return 0
+
+
+def settings_of(pairs: list[str]) -> dict[str, Any]:
+    """{key: value} of KEY=VALUE arguments."""
+    from genbench.models.adapters import literal
+
+    found = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise GenbenchError(f"--set {pair} has no value", "Write --set key=value.")
+        found[key] = literal(value, key)
+    return found
 
 
 def add_evaluate(p: Parser) -> None:
@@ -221,7 +275,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
     from genbench.models.adapters import parse
     from genbench.run.evaluate import evaluate, missing
     from genbench.run.plan import plan
-    from genbench.run.protocol import suite_for
+    from genbench.run.protocol import fitted, suite_for
     from genbench.run.records import Run
 
     if args.offline:
@@ -235,7 +289,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
         raise GenbenchError(f"no checkpoint ships for dataset '{dataset.name}'", "Name the models to measure.")
     sources = [parse(spec, dataset, args.unsafe_load) for spec in ["data:test", *specs]]
     if args.samples is None:
-        suite = fitted_to(suite, sources)
+        suite = fitted(suite, dataset, sources)
     todo = plan(suite, dataset, sources, weights_of(args.extractor_weights, suite.extractor))
     run = Run(args.out or Path("runs") / (Path(args.suite).stem if args.suite else dataset.name))
     if args.dry_run:
@@ -270,20 +324,6 @@ def weights_of(given: list[str], extractor: str) -> dict[str, Path]:
         else:
             found[hyphenated(extractor)] = Path(spec)
     return found
-
-
-def fitted_to(suite: Any, sources: list[Any]) -> Any:
-    """The suite, with as few samples of every model as the smallest folder or file of samples holds."""
-    from genbench.datasets._files import count_samples
-
-    counts = {source.what: count_samples(Path(source.what)) for source in sources if source.adapter == "samples"}
-    what, fewest = min(counts.items(), key=lambda item: item[1], default=("", suite.protocol.n_samples))
-    if fewest >= suite.protocol.n_samples:
-        return suite
-    print(
-        f"{what} holds {fewest} samples: so many are taken of every model (--samples says otherwise)", file=sys.stderr
-    )
-    return replace(suite, protocol=replace(suite.protocol, n_samples=fewest))
 
 
 def shipped(dataset: str) -> list[str]:
@@ -501,16 +541,67 @@ def run_profile(args: argparse.Namespace) -> int:
 
 
 def add_new(p: Parser) -> None:
-    p.add_argument("kind", choices=["baseline"])
+    from genbench.models.scaffold import SCAFFOLDS
+
+    p.add_argument("kind", choices=list(SCAFFOLDS))
     p.add_argument("name")
 
 
 def run_new(args: argparse.Namespace) -> int:
-    from genbench.models.scaffold import write_baseline
+    from genbench.models.scaffold import write
 
-    path = write_baseline(args.name, Path.cwd())
-    name = path.stem.replace("_", "-")
-    print(f"{path.name}\ntry: genbench check {path.name} && genbench train {name} --plugin {path.name}")
+    path, commands = write(args.kind, args.name, Path.cwd())
+    print(f"{path.name}; try")
+    for command in commands:
+        print(f"  {command}")
+    return 0
+
+
+def add_split(p: Parser) -> None:
+    p.add_argument("data", type=Path, metavar="DATA", help="a folder of images, an .npz or an .npy with one array")
+    p.add_argument("-o", "--out", type=Path, metavar="OUT.npz", required=True)
+    p.add_argument("--test", type=float, default=0.1, metavar="SHARE", help="of the examples (0.1)")
+    p.add_argument("--validation", type=float, default=0.1, metavar="SHARE", help="of the examples (0.1)")
+    p.add_argument("--seed", type=int, default=0, help="of the permutation (0, that of a file without splits)")
+
+
+def run_split(args: argparse.Namespace) -> int:
+    from genbench.datasets import SPLITS
+    from genbench.datasets._files import split_path, write_npz
+
+    for name in ("test", "validation"):
+        if not 0 < getattr(args, name) < 1:
+            raise GenbenchError(f"--{name} is {getattr(args, name)}", "Give a share between 0 and 1, such as 0.1.")
+    if not 0 <= args.seed < 2**32:
+        raise GenbenchError(f"--seed is {args.seed}", "Give a whole number from 0 to 2^32 - 1.")
+    if args.out.suffix != ".npz":
+        raise GenbenchError(f"{args.out} is no .npz", "Name the file of splits: -o FILE.npz.")
+    data = split_path(args.data, args.test, args.validation, args.seed)
+    write_npz(args.out, data)
+    print(f"{args.out}: " + ", ".join(f"{len(data.split(split)):,} {split}" for split in SPLITS))
+    return 0
+
+
+def add_card(p: Parser) -> None:
+    p.add_argument("weights", type=Path, metavar="FILE.safetensors", help="weights that fit a baseline")
+    p.add_argument("--baseline", required=True, metavar="NAME")
+    p.add_argument("--dataset", help="that it was trained on: a name or a path (only the space of digits)")
+    p.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="an option of the model")
+    p.add_argument("--data-root", type=Path, help="folder of data sets (GENBENCH_DATA)")
+    p.add_argument("--plugin", action="append", metavar="MODULE_OR_FILE")
+    p.add_argument("-o", "--out", type=Path, metavar="OUT.safetensors", required=True)
+
+
+def run_card(args: argparse.Namespace) -> int:
+    from genbench import datasets
+    from genbench.models.checkpoint import with_card
+    from genbench.models.training import preset_of
+
+    dataset = datasets.load(args.dataset or "digits", args.data_root)
+    options = preset_of(args.baseline, dataset.name, {}).options | settings_of(args.set)
+    card = with_card(args.weights, args.out, args.baseline, dataset, options, trained_on_it=args.dataset is not None)
+    said = ", ".join(f"{key}={value}" for key, value in card.options.items())
+    print(f"{args.out}: {card.baseline} of {card.parameters:,} parameters" + (f", {said}" if said else ""))
     return 0
 
 
@@ -563,7 +654,9 @@ COMMANDS = {
     "leaderboard": (run_leaderboard, add_leaderboard, "a ranked table from the records of runs"),
     "compare": (run_compare, add_compare, "two runs, models or profiles, with intervals or tests"),
     "profile": (run_profile, add_profile, "what each kernel costs, beside its peers and the machine's limits"),
-    "new": (run_new, add_new, "write a working plugin file"),
+    "new": (run_new, add_new, "write a working file: a baseline, model, metric, extractor or dataset"),
+    "split": (run_split, add_split, "split data of your own into train, validation and test"),
+    "card": (run_card, add_card, "make a checkpoint of bare weights that fit a baseline"),
     "check": (run_check, add_check, "put a baseline through the contract tests"),
     "env": (run_env, add_env, "versions, device and threads, as records keep them"),
 }

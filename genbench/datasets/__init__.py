@@ -74,6 +74,24 @@ class Dataset:
     def n_classes(self) -> int:
         return int(self.labels["train"].max()) + 1 if self.labels else 0
 
+    def facts(self) -> dict[str, str]:
+        """What `genbench describe` shows of it."""
+        levels = self.space.levels
+        facts = {
+            "shape": "x".join(map(str, self.space.shape)) + (" (channels, height, width)" * self.space.is_image),
+            "levels": "real numbers" if levels is None else f"{levels:,} (integers 0..{levels - 1})",
+            **{split: f"{len(self.split(split)):,} examples" for split in SPLITS},
+            "classes": f"{self.n_classes:,}" if self.labels else "no labels",
+            "licence": self.licence,
+            "source": self.source,
+            "sha256": self.sha256,
+        }
+        if self.draw is not None:
+            facts["train"] += ", drawn afresh for every batch"
+        if self.modes is not None:
+            facts["modes"] = f"{len(self.modes[0]):,}, of standard deviation {self.modes[1]:g}"
+        return facts
+
     @property
     def identity(self) -> dict[str, object]:
         """What of the data decides values: the content, the modes, and what one dimension is called."""
@@ -104,9 +122,13 @@ def load(name: str, root: Path | None = None) -> Dataset:
     """
     from genbench import catalog
 
-    is_path = "/" in name or Path(name).suffix in (".npz", ".npy") or Path(name).is_dir()
-    if is_path and name not in catalog.names("datasets"):
+    if is_path(name) and name not in catalog.names("datasets"):
         from genbench.datasets import _files
 
         return _files.load_path(Path(name))
     return catalog.load("datasets", name).load(root)
+
+
+def is_path(name: str) -> bool:
+    """Whether it names a folder or a file and no member of the catalog."""
+    return "/" in name or Path(name).suffix in (".npz", ".npy") or Path(name).is_dir()

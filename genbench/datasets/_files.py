@@ -7,6 +7,10 @@ Images in a folder are read in the sorted order of their paths, subfolders inclu
 
 from __future__ import annotations
 
+import io
+import math
+import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -14,31 +18,101 @@ import numpy as np
 
 from genbench.datasets import SPLITS, Dataset
 from genbench.errors import GenbenchError, ModelError
+from genbench.files import write_atomically
 from genbench.space import Space
 
 IMAGES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".pgm", ".ppm"}
 KEYS = ("images", "samples", "x", "arr_0")
 CHANNELS = (1, 3)
-SMALLEST = 10  # examples that can be split 80/10/10
+SHARE = 0.1  # of one array that becomes validation, and as much test
 
 
 def load_path(path: Path) -> Dataset:
     """The dataset at `path`: a folder of images, an `.npz` or an `.npy`.
 
-    An `.npz` holds `train`, `validation` and `test`, and perhaps `train_labels`, ...; or one array
+    An `.npz` holds `train`, `test` and perhaps `validation`, and perhaps `train_labels`, ...; or one array
     under `images`, `samples`, `x` or `arr_0`, and perhaps `labels`. One array is split 80/10/10 by a
-    fixed permutation. Bytes have 256 levels, booleans 2; other integers need the number under `levels`.
+    fixed permutation, which is said on stderr; splits that share examples are warned of. Bytes have
+    256 levels, booleans 2; other integers need the number under `levels`.
 
     Raises:
         GenbenchError: no such file, or nothing that is a dataset.
     """
     arrays = read(path)
-    given = arrays.pop("levels", None)
-    levels = None if given is None else as_levels(given, path)
     if any(split in arrays for split in SPLITS):
-        parts, labels = split_by_key(arrays, path)
+        data = dataset_of(arrays, *split_by_key(arrays, path), path)
     else:
-        parts, labels = split_by_permutation(*single(arrays, path), path)
+        data = dataset_of(arrays, *split_by_permutation(*single(arrays, path), path), path)
+        sizes = ", ".join(f"{len(data.split(split)):,} {split}" for split in SPLITS)
+        print(
+            f"{path} names no splits: a fixed permutation makes {sizes} (keep or change that: "
+            f"`genbench split {path} -o FILE.npz`)",
+            file=sys.stderr,
+        )
+    warn_of_copies(data, path)
+    return data
+
+
+def split_path(path: Path, test: float = SHARE, validation: float = SHARE, seed: int = 0) -> Dataset:
+    """The one array at `path`, split by the permutation of a seed; with the defaults as `load_path` splits it.
+
+    Raises:
+        GenbenchError: no such file, one that is split already, or shares that leave a split empty.
+    """
+    arrays = read(path)
+    if named := [split for split in SPLITS if split in arrays]:
+        raise GenbenchError(f"{path} is split already: it names {', '.join(named)}", "Use it as it is.")
+    found = split_by_permutation(*single(arrays, path), path, test, validation, seed)
+    data = dataset_of(arrays, *found, path)
+    warn_of_copies(data, path)
+    return data
+
+
+def write_npz(path: Path, data: Dataset) -> None:
+    """The dataset as an `.npz` that names its splits: read again it is the same, but for its name.
+
+    Raises:
+        GenbenchError: the file cannot be written.
+    """
+    arrays = {split: data.split(split) for split in SPLITS}
+    if data.labels is not None:
+        arrays |= {f"{split}_labels": data.labels[split] for split in SPLITS}
+    if data.space.levels is not None:
+        arrays["levels"] = np.array(data.space.levels)
+    content = io.BytesIO()
+    np.savez_compressed(content, **arrays)  # type: ignore[arg-type]
+    try:
+        write_atomically(path, content.getvalue())
+    except OSError as error:
+        raise GenbenchError(
+            f"cannot write {path}: {error.strerror or error}", "Choose another file with -o."
+        ) from error
+
+
+def warn_of_copies(data: Dataset, path: Path) -> None:
+    """Warns where examples of validation or test are in another split too, value by value."""
+    from genbench.numerics.neighbours import row_keys  # brings torch
+
+    keys = {split: row_keys(data.split(split)) for split in SPLITS}
+    found = []
+    for split, other in (("test", "train"), ("test", "validation"), ("validation", "train")):
+        there = set(keys[other])
+        if n := sum(key in there for key in keys[split]):
+            found.append(f"{n:,} of {len(keys[split]):,} {split} examples are also in {other}")
+    if found:
+        warnings.warn(
+            f"{path}: {'; '.join(found)}: a model that remembers them scores too well; remove copies "
+            "(numpy.unique(x, axis=0)) before it is split",
+            stacklevel=3,
+        )
+
+
+def dataset_of(
+    arrays: dict[str, np.ndarray], parts: dict[str, np.ndarray], labels: dict[str, np.ndarray] | None, path: Path
+) -> Dataset:
+    """The splits of a file as a dataset, every value checked."""
+    given = arrays.get("levels")
+    levels = None if given is None else as_levels(given, path)
     parts = {split: channels_first(x) for split, x in parts.items()}
     space = space_of(parts["train"], levels, path)
     checked = {split: in_space(x, space, f"{path} ({split})") for split, x in parts.items()}
@@ -179,6 +253,8 @@ def single(arrays: dict[str, np.ndarray], path: Path) -> tuple[np.ndarray, np.nd
 def split_by_key(arrays: dict[str, np.ndarray], path: Path) -> tuple[dict[str, np.ndarray], Any]:
     """The three splits of an `.npz` that names them, and their labels or None."""
     missing = [split for split in SPLITS if split not in arrays]
+    if missing == ["validation"] and arrays["train"].ndim > 1 and len(arrays["train"]) > 1:
+        arrays, missing = with_validation(arrays, path), []
     if missing:
         raise GenbenchError(f"{path} has no {' and no '.join(missing)}", "A dataset names train, validation and test.")
     keys = {split: f"{split}_labels" for split in SPLITS}
@@ -194,19 +270,42 @@ def split_by_key(arrays: dict[str, np.ndarray], path: Path) -> tuple[dict[str, n
     return parts, {s: as_labels(arrays[key], len(parts[s]), f"{path} ({key})") for s, key in keys.items()}
 
 
+def with_validation(arrays: dict[str, np.ndarray], path: Path) -> dict[str, np.ndarray]:
+    """The arrays of an `.npz` that names train and test, with a tenth of the former as validation, which is said."""
+    n = len(arrays["train"])
+    held, rest = np.split(np.random.RandomState(0).permutation(n), [max(1, n // 10)])
+    found = {**arrays, "train": arrays["train"][rest], "validation": arrays["train"][held]}
+    labels = arrays.get("train_labels")
+    if labels is not None and labels.shape == (n,):
+        found |= {"train_labels": labels[rest], "validation_labels": labels[held]}
+    print(f"{path} names no validation: {len(held):,} of its {n:,} train examples are held out for it", file=sys.stderr)
+    return found
+
+
 def split_by_permutation(
-    x: np.ndarray, y: np.ndarray | None, path: Path
+    x: np.ndarray,
+    y: np.ndarray | None,
+    path: Path,
+    test: float = SHARE,
+    validation: float = SHARE,
+    seed: int = 0,
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray] | None]:
-    """80/10/10 by one permutation (NumPy's RandomState stream, frozen since 1.16)."""
-    if len(x) < SMALLEST:
-        raise GenbenchError(f"{path} holds {len(x)} examples", f"A split 80/10/10 needs at least {SMALLEST}.")
-    order = np.random.RandomState(0).permutation(len(x))
-    tenth = len(x) // 10
-    index = dict(zip(SPLITS, np.split(order, [len(x) - 2 * tenth, len(x) - tenth]), strict=True))
+    """Three splits by one permutation (NumPy's RandomState stream, frozen since 1.16), 80/10/10 by default."""
+    n = len(x)
+    n_test, n_validation = (math.floor(n * share + 1e-9) for share in (test, validation))  # 100 x 0.29 is 28.999...
+    sizes = {"train": n - n_validation - n_test, "validation": n_validation, "test": n_test}
+    if empty := [split for split, size in sizes.items() if size < 1]:
+        raise GenbenchError(
+            f"{path} holds {n} examples: with {test:g} of them for test and {validation:g} for validation none is "
+            f"left for {' and '.join(empty)}",
+            "Give it more examples, or name the splits: `genbench split DATA -o FILE.npz --test 0.2`.",
+        )
+    order = np.random.RandomState(seed).permutation(n)
+    index = dict(zip(SPLITS, np.split(order, np.cumsum([*sizes.values()])[:-1]), strict=True))
     parts = {split: x[i] for split, i in index.items()}
     if y is None:
         return parts, None
-    y = as_labels(y, len(x), f"{path} (labels)")
+    y = as_labels(y, n, f"{path} (labels)")
     return parts, {split: y[i] for split, i in index.items()}
 
 

@@ -68,7 +68,7 @@ def extractor_of(network: Network, space: Space, weights: Path | None, device: s
     if importlib.util.find_spec("torch_fidelity") is None:
         raise GenbenchError(
             f"extractor '{network.name}' needs torch-fidelity, which is not installed",
-            "Install it: pip install 'genbench[fidelity]'.",
+            "In the clone: pip install -c constraints.txt 'genbench[fidelity]'; without constraints torch is replaced.",
         )
     path = weights or find(network.weights, network.name)
     sha256 = sha256_of(path)

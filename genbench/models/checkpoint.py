@@ -24,6 +24,8 @@ from genbench.space import Space
 if TYPE_CHECKING:
     import torch
 
+    from genbench.datasets import Dataset
+
 MAX_HEADER = 16 << 20
 BYTES = {
     "BOOL": 1, "U8": 1, "I8": 1, "F8_E5M2": 1, "F8_E4M3": 1, "U16": 2, "I16": 2, "F16": 2, "BF16": 2,
@@ -155,7 +157,8 @@ def read_header(path: Path) -> tuple[dict[str, Stored], dict[str, str]]:
         if (head[:2] == b"PK" or head[:1] == b"\x80") and file.read(1) != b"{":
             raise GenbenchError(
                 f"{path} is a pickle, which can run code when it is loaded: refused",
-                "Convert it where you trust it: safetensors.torch.save_file(torch.load(path, weights_only=True), ...).",
+                "Convert it where you trust it, safetensors.torch.save_file(torch.load(path, weights_only=True), "
+                f"'{path.with_suffix('.safetensors')}'); then {ways(path.with_suffix('.safetensors'))}.",
             )
         length = struct.unpack("<Q", head)[0] if len(head) == 8 else MAX_HEADER
         file.seek(8)
@@ -177,6 +180,14 @@ def read_header(path: Path) -> tuple[dict[str, Stored], dict[str, str]]:
     return tensors, metadata
 
 
+def ways(path: Path) -> str:
+    """What can be done with bare weights."""
+    return (
+        f"wrap your model, 'FILE.py:OBJECT?weights={path}' (docs/own.md), or, where the weights fit a baseline: "
+        f"genbench card {path} --baseline NAME -o OUT.safetensors"
+    )
+
+
 def read_card(path: Path) -> Card:
     """The card in the header of `path`. Reads the header only.
 
@@ -187,7 +198,7 @@ def read_card(path: Path) -> Card:
     if "genbench" not in metadata:
         raise GenbenchError(
             f"{path} has no genbench card in its header, so the model it belongs to is unknown",
-            "Make one with `genbench train`, save with genbench.save_checkpoint, or wrap the model: FILE.py:OBJECT.",
+            f"{ways(path)[:1].upper()}{ways(path)[1:]}; from Python, genbench.save_checkpoint writes one.",
         )
     origin, remedy = f"{path}: its card cannot be read", "Save it again with genbench."
     return reading.read(Card, reading.parse_json(metadata["genbench"], origin, remedy), origin, remedy)
@@ -253,15 +264,44 @@ def load(
         GenbenchError: the file is damaged, or is not that of the model which its card describes; of a card that
             describes one much larger than the file, this is said before the model is built.
     """
+    path = Path(path)
+    card = read_card(path)
+    return rebuilt(path, card.baseline, card.space, {**card.options, **(options or {})}, device)
+
+
+def rebuilt(
+    path: Path, baseline: str, space: Space, options: dict[str, Any], device: torch.device | str = "cpu"
+) -> torch.nn.Module:
+    """The model that a baseline builds, with the weights in `path`: see `load`."""
     from genbench.models import building
 
-    path = Path(path)
-    card, (tensors, _) = read_card(path), read_header(path)
+    tensors, _ = read_header(path)
     shapes = {name: tuple(one.shape) for name, one in tensors.items()}
     limits = building.of_file(sum(one.numbers for one in tensors.values()), len(tensors))
-    model = building.build(
-        card.baseline, card.space, {**card.options, **(options or {})}, limits,
-        lambda sketch: check_fit(path, sketch, shapes),
-    )  # fmt: skip
+    model = building.build(baseline, space, options, limits, lambda sketch: check_fit(path, sketch, shapes))
     load_weights(path, model, device)
     return model
+
+
+def with_card(
+    path: Path, out: Path, baseline: str, dataset: Dataset, options: dict[str, Any], trained_on_it: bool
+) -> Card:
+    """Writes to `out` the bare weights in `path` with a card, if they fit a baseline: the card.
+
+    Arguments:
+        dataset: whose space the model has.
+        trained_on_it: whether the card may say that the model was trained on it.
+
+    Raises:
+        GenbenchError: the weights are damaged or do not fit, or the file cannot be written.
+    """
+    model = rebuilt(path, baseline, dataset.space, options)
+    card = Card(
+        baseline=baseline,
+        space=dataset.space,
+        options=options,
+        dataset={"name": dataset.name, "sha256": dataset.sha256} if trained_on_it else {},
+        parameters=sum(p.numel() for p in model.parameters()),
+    )
+    save(out, model, card)
+    return card

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from genbench import catalog, reading
 from genbench.errors import GenbenchError, unknown
 from genbench.reading import As, Count, Name, Seed, Size, Within
+
+if TYPE_CHECKING:
+    from genbench.datasets import Dataset
+    from genbench.models.adapters import Source
+
+OWN_SAMPLES = 1000  # of each model on data that no suite is for, if there are as many test examples
 
 
 @dataclass(frozen=True)
@@ -49,7 +56,11 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Suite:
-    """A named choice of dataset, extractor, metrics and protocol (a TOML file in `suites/`)."""
+    """A named choice of dataset, extractor, metrics and protocol (a TOML file in `suites/`).
+
+    Arguments:
+        borrowed: whether its dataset is one of the user's own, in place of that which it was made for.
+    """
 
     dataset: Name
     metrics: Annotated[tuple[Name, ...], Size(1)]
@@ -57,6 +68,7 @@ class Suite:
     sort: Name = "nll"
     protocol: Protocol = field(default_factory=Protocol)
     params: dict[Name, dict[Name, Any]] = field(default_factory=dict)
+    borrowed: bool = False
 
     @classmethod
     def read(cls, path: Path) -> Suite:
@@ -100,7 +112,29 @@ def suite_for(
         raise GenbenchError(f"no suite at {path}", "`genbench list suites` shows those that ship.")
     suite = Suite.read(path)
     if dataset and dataset != suite.dataset:
-        suite = replace(suite, dataset=dataset, extractor="pixels")
+        ships = (known := catalog.entries("datasets").get(dataset)) is not None and known.origin == "genbench"
+        suite = replace(suite, dataset=dataset, extractor="pixels", borrowed=not ships)
     asked = replace(suite.protocol, **{field: value for field, value in protocol.items() if value is not None})
     chosen = suite.metrics if metrics is None else tuple(metrics)
     return replace(suite, protocol=asked, metrics=chosen, extractor=extractor or suite.extractor)
+
+
+def fitted(suite: Suite, dataset: Dataset, sources: Sequence[Source]) -> Suite:
+    """The suite with a number of samples that data and files can give, for where the user names none; says so.
+
+    On data of the user's own as many as there are test examples, at most 1,000, so that real data stand in the same
+    table; and never more than the smallest file of samples holds.
+    """
+    from genbench.datasets._files import count_samples
+
+    n, why = suite.protocol.n_samples, ""
+    if suite.borrowed:
+        n = min(OWN_SAMPLES, len(dataset.test))
+        why = f"dataset '{dataset.name}' has {len(dataset.test):,} test examples: {n:,} samples are taken"
+    for source in sources:
+        if source.adapter == "samples" and (held := count_samples(Path(source.what))) < n:
+            n, why = held, f"{source.what} holds {held} samples: so many are taken"
+    if n == suite.protocol.n_samples:
+        return suite
+    print(f"{why} of every model (--samples says otherwise)", file=sys.stderr)
+    return replace(suite, protocol=replace(suite.protocol, n_samples=n))

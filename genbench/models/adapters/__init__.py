@@ -56,7 +56,8 @@ class Source:
         what: the path or module, without name and arguments.
         sha256: of all that decides its values, except for `args`.
         args: key=value arguments: options of a baseline, or arguments of a callable.
-        made_of: what else decides its values: the version or code of its baseline, the state of an object.
+        made_of: what else decides its values: the version or code of its baseline, the state of an object, and as
+            "files" the sha256 of what lies at the paths among `args`.
         pinned: whether all that decides its values is known; if not, nothing measured of it is used again.
         extra: what the adapter has to keep for `open`.
     """
@@ -75,12 +76,18 @@ class Source:
     @property
     def identity(self) -> dict[str, Any]:
         """What its values depend on: content, not name or place."""
-        return {"sha256": self.sha256, "adapter": self.adapter, "args": self.args, **self.made_of}
+        args = {key: value for key, value in self.args.items() if key not in self.files}
+        return {"sha256": self.sha256, "adapter": self.adapter, "args": args, **self.made_of}
+
+    @property
+    def files(self) -> dict[str, str]:
+        """{argument: sha256} of the arguments that are paths."""
+        return self.made_of.get("files", {})
 
     @property
     def training_seed(self) -> Any:
         """Of a checkpoint, the seed that its card says it was trained with."""
-        return getattr(self.extra, "training", {}).get("seed")
+        return self.extra.training.get("seed") if self.adapter == "checkpoint" else None
 
     @property
     def key(self) -> str:
@@ -96,7 +103,7 @@ class Source:
             "source": public_path(self.what),
             "sha256": self.sha256,
             "parameters": self.parameters,
-            "args": self.args,
+            "args": {key: public_path(value) if key in self.files else value for key, value in self.args.items()},
         }
 
     def open(self, dataset: Dataset, device: Any) -> Any:

@@ -1,4 +1,8 @@
-"""FILE.py:OBJECT or package.module:OBJECT: a model in code, or a callable that makes one."""
+"""FILE.py:OBJECT or package.module:OBJECT: a model in code, or a callable that makes one.
+
+Arguments reach the callable as they stand, `FILE.py:OBJECT?weights=PATH`. What lies at a path among them belongs to the
+model's identity: other weights under the same name are another model.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ from genbench import catalog
 from genbench.datasets import Dataset
 from genbench.errors import GenbenchError
 from genbench.models.adapters import Given, Source, fitting
+from genbench.models.adapters.samples import hash_path
 from genbench.models.fingerprint import code_of, state_of
 from genbench.models.guard import guarded
 
@@ -25,7 +30,7 @@ def identify(given: Given, dataset: Dataset) -> Source:
 
     What its own code raises is kept, and raised again when it is to be measured.
     """
-    code = hash_code(given.what)
+    code, files = hash_code(given.what), hash_files(given.args)
     try:
         with guarded():
             opened: Any = ready(code_object(given.what), given.args, "cpu")
@@ -42,10 +47,16 @@ def identify(given: Given, dataset: Dataset) -> Source:
         sha256=code,
         family="code",
         args=given.args,
-        made_of={"object": object_name, "state": state},
+        made_of={"object": object_name, "state": state, **({"files": files} if files else {})},
         pinned=state is not None,
         extra=[opened],
     )
+
+
+def hash_files(args: dict[str, Any]) -> dict[str, str]:
+    """{argument: sha256} of the files and folders that arguments name."""
+    paths = {key: Path(value) for key, value in args.items() if isinstance(value, str) and value}
+    return {key: hash_path(path) for key, path in paths.items() if path.exists()}
 
 
 @dataclass(frozen=True)
