@@ -44,6 +44,8 @@ def main(argv: list[str] | None = None) -> int:
         parser.print_help()
         return 0
     args.line = shlex.join(["genbench", *arguments])
+    if argv is None:
+        del sys.argv[1:]  # they are read; a model's code, or a child process of it, would take them for its own
     warnings.showwarning = show_warning
     try:
         for plugin in getattr(args, "plugin", None) or []:
@@ -128,7 +130,7 @@ def run_describe(args: argparse.Namespace) -> int:
     every = {name: e for kind in catalog.KINDS for name, e in catalog.entries(kind).items()}
     name = args.name.replace("_", "-")
     if name not in every:
-        raise unknown("name", args.name, every)
+        raise catalog.absent("name", args.name, every)
     entry = every[name]
     print(f"{entry.kind[:-1]} {entry.name} ({entry.origin})\n")
     if entry.kind == "suites":

@@ -43,7 +43,7 @@ def load_path(path: Path) -> Dataset:
     space = space_of(parts["train"], levels, path)
     checked = {split: in_space(x, space, f"{path} ({split})") for split, x in parts.items()}
     return Dataset(
-        name=path.resolve().stem,
+        name=called(path),
         space=space,
         train=checked["train"],
         validation=checked["validation"],
@@ -52,6 +52,12 @@ def load_path(path: Path) -> Dataset:
         source=path.name,
         labels=labels,
     )
+
+
+def called(path: Path) -> str:
+    """The name of what lies at a path: a file's without its suffix, a folder's whole, `guidance-7.5`."""
+    path = path.resolve()
+    return path.stem if path.is_file() else path.name or "samples"
 
 
 def load_samples(path: Path, space: Space) -> np.ndarray:

@@ -8,6 +8,7 @@ Reading a card does not import torch.
 from __future__ import annotations
 
 import json
+import os
 import struct
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -66,7 +67,7 @@ def read_card(path: Path) -> Card:
     Raises:
         GenbenchError: no such file, a pickle, a truncated or foreign file, or no card in it.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise GenbenchError(f"no checkpoint at {path}", "Check the path; `genbench list baselines` shows what ships.")
     size = path.stat().st_size
     with open(path, "rb") as file:
