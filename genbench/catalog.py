@@ -2,32 +2,35 @@
 
 A member is a file: `baselines/FAMILY/*.py`, `genbench/datasets/*.py`, `genbench/metrics/*.py`,
 `genbench/features/*.py`, `genbench/models/adapters/*.py`, `genbench/suites/*.toml`; a leading underscore hides a
-file. Outside members come from entry points (`genbench.baselines`, ...) and from `use_plugin`. Listing imports
-nothing: the first line of the docstring and the constants are read from the source.
+file. Outside members come from entry points (`genbench.baselines`, ...) and from `use_plugin`. Listing runs no member:
+the first line of the docstring and the constants are read from the source. (Of an entry point `package.module` Python
+imports the package to find the module.) An outside member that cannot be used is left out, with one warning.
 """
 
 from __future__ import annotations
 
 import ast
 import contextlib
-import hashlib
 import importlib
 import importlib.util
 import inspect
 import sys
 import typing
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, distributions, entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import genbench.baselines
-from genbench import reading
+from genbench import plugins, reading
 from genbench.errors import GenbenchError, unknown
+from genbench.importing import import_file, running, source_file, source_of
+from genbench.plugins import spelt
+from genbench.source import Broken, literals, parsed
 from genbench.space import Space
 
 if TYPE_CHECKING:
@@ -62,6 +65,7 @@ class Entry:
         module: the dotted module, for members that are importable.
         path: the source file, for members that are files.
         origin: "genbench", the distribution's name, or the plugin file.
+        fault: why it cannot even be found, "" if it can.
     """
 
     name: str
@@ -69,6 +73,7 @@ class Entry:
     module: str | None
     path: Path | None
     origin: str
+    fault: str = ""
 
     @cached_property
     def constants(self) -> dict[str, Any]:
@@ -83,19 +88,25 @@ class Entry:
         if "FAMILY" in self.constants or self.path is None:
             return self.constants.get("FAMILY", "other")
         package = self.path.with_name("__init__.py")
-        return literals(package).get("FAMILY", "other") if package.is_file() else "other"
+        if self.origin != "genbench" or not package.is_file():
+            return "other"
+        return literals(package).get("FAMILY", "other")
 
     @cached_property
     def parameters(self) -> dict[str, Any]:
         """The parameters of a metric's `compute` that have a default, which has to be a literal."""
         assert self.path is not None
-        for node in ast.parse(self.path.read_text(encoding="utf-8")).body:
+        return {name: ast.literal_eval(default) for name, default in self.signature.items() if default is not None}
+
+    @cached_property
+    def signature(self) -> dict[str, ast.expr | None]:
+        """The parameters of a metric's `compute`, each with its default as it is written."""
+        assert self.path is not None
+        for node in parsed(self.path).body:
             if isinstance(node, ast.FunctionDef) and node.name == "compute":
-                arguments = node.args
-                late = arguments.args[len(arguments.args) - len(arguments.defaults) :]
-                pairs = [*zip(late, arguments.defaults, strict=True)]
-                pairs += [(a, d) for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if d]
-                return {a.arg: ast.literal_eval(d) for a, d in pairs}
+                given, late = [*node.args.posonlyargs, *node.args.args], node.args.defaults
+                defaults = [*[None] * (len(given) - len(late)), *late, *node.args.kw_defaults]
+                return {a.arg: d for a, d in zip([*given, *node.args.kwonlyargs], defaults, strict=True)}
         return {}
 
     @property
@@ -121,19 +132,6 @@ class Entry:
         return self.constants.get("__doc__", "").split("\n", 1)[0]
 
 
-def literals(path: Path) -> dict[str, Any]:
-    """The literal constants at the top level of a source file, and `__doc__`; runs none of it."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    found: dict[str, Any] = {"__doc__": ast.get_docstring(tree) or ""}
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            try:
-                found[node.targets[0].id] = ast.literal_eval(node.value)
-            except ValueError:
-                continue
-    return found
-
-
 _plugins: list[Path] = []
 
 
@@ -141,40 +139,32 @@ def use_plugin(plugin: str) -> None:
     """Adds the members in a file, or in an importable module, to the catalog of this process.
 
     Raises:
-        GenbenchError: no such file or module, or it defines no member.
+        GenbenchError: no such file or module, or it defines no member, or one that cannot be used.
     """
     path = source_file(plugin)
     if path is None:
         raise GenbenchError(f"no plugin at {plugin}", "Give a .py file or an importable module.")
-    if kind_of(path) is None:
+    kind = kind_of(path)
+    if kind is None:
         marks = ", ".join(f"{mark}() ({kind})" for kind, mark in MARKS.items())
         raise GenbenchError(
             f"{path} defines no member of the catalog", f"It needs one of {marks}; see CONTRIBUTING.md."
         )
-    if path.resolve() not in _plugins:
-        _plugins.append(path.resolve())
-
-
-def source_file(where: str) -> Path | None:
-    """The source of a `.py` file or of an importable module, None where there is none; runs none of it."""
-    path = Path(where)
-    if path.suffix != ".py":
-        try:
-            spec = importlib.util.find_spec(where)
-        except (ImportError, ValueError):
-            return None
-        if spec is None or spec.origin is None:
-            return None
-        path = Path(spec.origin)
-    return path if path.is_file() else None
+    path = path.resolve()
+    try:
+        plugins.check(Entry(spelt(path.stem), kind, None, path, str(path)), {})
+    except Broken as error:
+        raise GenbenchError(f"{kind[:-1]} plugin {path} cannot be used: {error}", "Fix it, then try again.") from error
+    if path not in _plugins:
+        _plugins.append(path)
 
 
 def kind_of(path: Path) -> str | None:
     """The kind of member that a source file defines, read without running it."""
     try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-    except (SyntaxError, UnicodeDecodeError) as error:
-        raise GenbenchError(f"{path} is not valid Python: {error}", "Fix it, then try again.") from error
+        tree = parsed(path)
+    except Broken as error:
+        raise GenbenchError(str(error), "Fix it, then try again.") from error
     defined = {name for node in tree.body for name in callables(node)}
     return next((kind for kind, mark in MARKS.items() if mark in defined), None)
 
@@ -190,25 +180,88 @@ def callables(node: ast.stmt) -> set[str]:
 
 
 def entries(kind: str) -> dict[str, Entry]:
-    """Every member of a kind by name, built-ins first; they win a clash of names."""
+    """Every member of a kind by name, built-ins first; they win a clash of names.
+
+    An outside member that cannot be used is left out, with a warning once in a process.
+    """
+    return scan(kind)[0]
+
+
+def scan(kind: str) -> tuple[dict[str, Entry], dict[str, str]]:
+    """The members of a kind by name, and of those that cannot be used, why not."""
     if kind == "suites":
-        return {p.stem: Entry(p.stem, kind, None, p, "genbench") for p in sorted((HERE / "suites").glob("*.toml"))}
+        return {p.stem: Entry(p.stem, kind, None, p, "genbench") for p in sorted((HERE / "suites").glob("*.toml"))}, {}
     found = {}
     for path, module in sources(kind):
-        name = path.stem.replace("_", "-")
+        name = spelt(path.stem)
         found[name] = Entry(name, kind, module, path, "genbench")
-    for point in entry_points(group=f"genbench.{kind}"):
+    broken: dict[str, str] = {}
+    for entry in outside(kind):
+        if entry.name in found:
+            first = found[entry.name]
+            if (entry.module, entry.path) != (first.module, first.path):
+                tell(f"{kind[:-1]} '{entry.name}' of {entry.origin} is hidden by the one of {first.origin}")
+            continue
         try:
-            spec = importlib.util.find_spec(point.module)
-        except ImportError:
-            spec = None
-        path_ = Path(spec.origin) if spec and spec.origin else None
-        origin = point.dist.name if point.dist else "unknown"
-        add(found, Entry(point.name, kind, point.module, path_, origin))
+            plugins.check(entry, found)
+        except Broken as error:
+            broken[entry.name] = f"{kind[:-1]} '{entry.name}' of {entry.origin} cannot be used: {error}"
+            tell(broken[entry.name])
+        else:
+            found[entry.name] = entry
+    return found, {name: why for name, why in broken.items() if name not in found}
+
+
+def outside(kind: str) -> Iterator[Entry]:
+    """The members of a kind that came with other distributions, then those in files named by the user."""
+    for point, origin in points(f"genbench.{kind}"):
+        name = spelt(point.name)
+        try:
+            with running(point.module):
+                spec = importlib.util.find_spec(point.module)
+        except Exception as error:
+            yield Entry(name, kind, None, None, origin, f"{type(error).__name__}: {error}")
+            continue
+        path = source_of(spec)
+        if spec is None:
+            yield Entry(name, kind, None, None, origin, f"there is no module {point.module}")
+        elif path is None:
+            where = spec.origin or "a package without __init__.py"
+            yield Entry(name, kind, None, None, origin, f"{point.module} has no source to read: it is {where}")
+        else:
+            yield Entry(name, kind, point.module, path, origin)
     for path in _plugins:
         if kind_of(path) == kind:
-            add(found, Entry(path.stem.replace("_", "-"), kind, None, path, str(path)))
-    return found
+            yield Entry(spelt(path.stem), kind, None, path, str(path))
+
+
+def points(group: str) -> Iterator[tuple[EntryPoint, str]]:
+    """The entry points of a group with the names of their distributions; one that cannot be read is told."""
+    try:
+        found = [(point, point.dist.name if point.dist else "unknown") for point in entry_points(group=group)]
+    except Exception:  # one malformed entry_points.txt hides those of all distributions
+        found = []
+        for distribution in distributions():
+            name = str(distribution.metadata["Name"])
+            try:
+                found += [(point, name) for point in distribution.entry_points if point.group == group]
+            except Exception as error:
+                tell(f"the entry points of {name} cannot be read: {type(error).__name__}: {error}")
+    yield from found
+
+
+class PluginWarning(UserWarning):
+    """Something is wrong with an outside member."""
+
+
+_told: set[str] = set()
+
+
+def tell(message: str) -> None:
+    """Warns, once in a process."""
+    if message not in _told:
+        _told.add(message)
+        warnings.warn(message, PluginWarning, stacklevel=3)
 
 
 def sources(kind: str) -> Iterator[tuple[Path, str]]:
@@ -220,27 +273,31 @@ def sources(kind: str) -> Iterator[tuple[Path, str]]:
             yield path, ".".join([package, *path.relative_to(folder).with_suffix("").parts])
 
 
-def add(found: dict[str, Entry], entry: Entry) -> None:
-    """Adds an outside member, unless a built-in has its name."""
-    if entry.name in found:
-        warnings.warn(
-            f"{entry.kind[:-1]} '{entry.name}' of {entry.origin} is hidden by the one of {found[entry.name].origin}",
-            stacklevel=2,
-        )
-    else:
-        found[entry.name] = entry
-
-
 def names(kind: str) -> list[str]:
     return list(entries(kind))
 
 
 def find(kind: str, name: str) -> Entry:
-    """The member called `name`; GenbenchError with the nearest name if there is none."""
+    """The member called `name`.
+
+    Raises:
+        GenbenchError: there is none, with the nearest name; or it cannot be used, with the reason.
+    """
     known = entries(kind)
-    if name.replace("_", "-") in known:
-        return known[name.replace("_", "-")]
-    raise unknown(kind[:-1], name, known)
+    if spelt(name) in known:
+        return known[spelt(name)]
+    raise absent(kind[:-1], name, known, [kind])
+
+
+def absent(what: str, name: str, known: Iterable[str], kinds: Iterable[str] = KINDS) -> GenbenchError:
+    """The error for a name that is none of the known: why its plugin cannot be used, or the nearest name."""
+    for kind in kinds:
+        if why := scan(kind)[1].get(spelt(name)):
+            return GenbenchError(why, REMEDY)
+    return unknown(what, name, known)
+
+
+REMEDY = "Fix or remove the plugin; the rest of the catalog works without it."
 
 
 def load(kind: str, name: str) -> ModuleType:
@@ -251,36 +308,26 @@ def load(kind: str, name: str) -> ModuleType:
     """
     entry = find(kind, name)
     try:
-        module = importlib.import_module(entry.module) if entry.module else import_file(entry.path)
+        module = imported(entry)
     except Exception as error:
         raise GenbenchError(
-            f"{kind[:-1]} '{name}' of {entry.origin} cannot be imported: {type(error).__name__}: {error}",
-            "Fix or remove the plugin; the rest of the catalog works without it.",
+            f"{kind[:-1]} '{name}' of {entry.origin} cannot be imported: {type(error).__name__}: {error}", REMEDY
         ) from error
-    if not hasattr(module, MARKS[kind]):
+    if not callable(getattr(module, MARKS[kind], None)):
         raise GenbenchError(
             f"{kind[:-1]} '{name}' of {entry.origin} defines no {MARKS[kind]}()", "See CONTRIBUTING.md."
         )
     return module
 
 
-def import_file(path: Path | None) -> ModuleType:
-    """Imports a source file under a name made from its path and its content: once, and again when it has changed."""
-    assert path is not None
-    path = path.resolve()
-    name = f"genbench_plugin_{path.stem}_{hashlib.sha256(str(path).encode() + path.read_bytes()).hexdigest()[:8]}"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        try:
-            spec.loader.exec_module(module)
-        except BaseException:
-            del sys.modules[name]
-            raise
-    return sys.modules[name]
+def imported(entry: Entry) -> ModuleType:
+    if entry.module is None:
+        assert entry.path is not None
+        return import_file(entry.path)
+    if entry.module in sys.modules:
+        return sys.modules[entry.module]
+    with running(entry.module):
+        return importlib.import_module(entry.module)
 
 
 def trained(name: str) -> Entry:

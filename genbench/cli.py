@@ -44,6 +44,8 @@ def main(argv: list[str] | None = None) -> int:
         parser.print_help()
         return 0
     args.line = shlex.join(["genbench", *arguments])
+    if argv is None:
+        del sys.argv[1:]  # they are read; a model's code, or a child process of it, would take them for its own
     warnings.showwarning = show_warning
     try:
         for plugin in getattr(args, "plugin", None) or []:
@@ -155,7 +157,7 @@ def run_describe(args: argparse.Namespace) -> int:
     elif is_data(args.name):
         describe_data(args.name, args.data_root)
     else:
-        raise unknown("name", args.name, {name for kind in catalog.KINDS for name in catalog.names(kind)})
+        raise catalog.absent("name", args.name, {name for kind in catalog.KINDS for name in catalog.names(kind)})
     return 0
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -208,9 +207,8 @@ def by_place() -> Callable[[str], tuple[float, str]]:
     """
     places = {}
     for entry in catalog.entries("metrics").values():
-        with suppress(SyntaxError):  # a page does not depend on a plugin that is broken
-            for output, card in entry.constants.get("OUTPUTS", {}).items():
-                places[output.replace("_", "-")] = card.get("place", math.inf)
+        for output, card in entry.constants["OUTPUTS"].items():
+            places[output.replace("_", "-")] = card.get("place", math.inf)
     return lambda name: (places.get(name.partition("[")[0], math.inf), name)
 
 

@@ -117,7 +117,7 @@ def dataset_of(
     space = space_of(parts["train"], levels, path)
     checked = {split: in_space(x, space, f"{path} ({split})") for split, x in parts.items()}
     return Dataset(
-        name=path.resolve().stem,
+        name=called(path),
         space=space,
         train=checked["train"],
         validation=checked["validation"],
@@ -126,6 +126,12 @@ def dataset_of(
         source=path.name,
         labels=labels,
     )
+
+
+def called(path: Path) -> str:
+    """The name of what lies at a path: a file's without its suffix, a folder's whole, `guidance-7.5`."""
+    path = path.resolve()
+    return path.stem if path.is_file() else path.name or "samples"
 
 
 def load_samples(path: Path, space: Space) -> np.ndarray:

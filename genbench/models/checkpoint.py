@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import struct
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -148,7 +149,7 @@ def read_header(path: Path) -> tuple[dict[str, Stored], dict[str, str]]:
     Raises:
         GenbenchError: no such file, a pickle, or a truncated or foreign file.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise GenbenchError(f"no checkpoint at {path}", "Check the path; `genbench list baselines` shows what ships.")
     size = path.stat().st_size
     with open(path, "rb") as file:

@@ -14,7 +14,7 @@ from typing import Any
 
 from genbench import catalog, features
 from genbench.datasets import Dataset
-from genbench.errors import GenbenchError, unknown
+from genbench.errors import GenbenchError
 from genbench.files import content_key, sha256_file
 from genbench.models.adapters import Source
 from genbench.run.artifacts import ARTIFACTS
@@ -65,7 +65,7 @@ def jobs(specs: Iterable[str], extractor: str, params: dict[str, dict[str, Any]]
         name, _, inside = spec.partition("[")
         name, inside = name.replace("_", "-"), hyphenated(inside.rstrip("]") or extractor)
         if name not in by_output:
-            raise unknown("metric", name, by_output)
+            raise catalog.absent("metric", name, by_output, ["metrics"])
         metric, outputs = by_output[name]
         depends = any(ARTIFACTS[need].extracted for need in catalog.find("metrics", metric).constants["NEEDS"])
         key = (metric, inside if depends else None)

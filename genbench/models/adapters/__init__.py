@@ -8,16 +8,22 @@ Every file here defines
 
 and opens with the sentence that `genbench list adapters` shows. Outside packages bring one by an entry point in the
 group `genbench.adapters`. A file that no adapter takes is read as a checkpoint.
+
+What exists is meant as it stands: an argument is taken apart at its `=` and `?` only where that, or nothing, leads to
+something that is there. So `epoch=3-step=100.safetensors` and `what?.npy` are files.
 """
 
 from __future__ import annotations
 
 import ast
+import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import unquote
 
 from genbench import catalog, reading
 from genbench.datasets import Dataset
@@ -122,29 +128,88 @@ def parse(spec: str, dataset: Dataset, unsafe: bool = False) -> Source:
         GenbenchError: nothing there, a file that is no checkpoint, or one made for another space.
     """
     name, what, args = split(spec)
-    takers = [one for one in catalog.names("adapters") if catalog.load("adapters", one).handles(what)]
-    if len(takers) > 1:
+    found = takers(what)
+    if len(found) > 1:
         raise GenbenchError(
-            f"{what} can be read by {len(takers)} adapters: {', '.join(takers)}", "Remove one of the plugins."
+            f"{what} can be read by {len(found)} adapters: {', '.join(found)}", "Remove one of the plugins."
         )
-    adapter = catalog.load("adapters", takers[0] if takers else "checkpoint")
+    adapter = next(iter(found.values()), None) or catalog.load("adapters", "checkpoint")
     return adapter.identify(Given(name, what, args, unsafe), dataset)
 
 
+def takers(what: str) -> dict[str, ModuleType]:
+    """The adapters that handle WHAT, by name; one that a plugin brings and that breaks is in nobody's way."""
+    found = {}
+    for name, entry in catalog.entries("adapters").items():
+        try:
+            adapter = catalog.load("adapters", name)
+            if adapter.handles(what):
+                found[name] = adapter
+        except Exception as error:
+            if entry.origin == "genbench":
+                raise
+            why = error.problem if isinstance(error, GenbenchError) else f"{type(error).__name__}: {error}"
+            catalog.tell(f"adapter '{name}' of {entry.origin} is left out: {why}")
+    return found
+
+
 def split(spec: str) -> tuple[str, str, dict[str, Any]]:
-    """`[name=]WHAT[?key=value&...]` -> (name or "", WHAT, arguments)."""
-    what, _, query = spec.partition("?")
-    name, found, rest = what.partition("=")
-    if found and re.fullmatch(r"[\w.+ -]+", name):
-        what = rest
-    else:
-        name = ""
+    """`[name=]WHAT[?key=value&...]` -> (name or "", WHAT, arguments).
+
+    Of all ways to take it apart it is the first whose WHAT is there: whole, behind a name, before arguments, between
+    both. Where nothing is there, the name ends at the first `=`, unless it would hold a `/`, and arguments begin at
+    the first `?`.
+
+    Raises:
+        GenbenchError: an empty name, or arguments that are not key=value, each key once.
+    """
+    name, what, query = next((way for way in ways(spec) if there(way[1])), usual(spec))
+    if name is not None and not name.strip():
+        raise GenbenchError(f"'{spec}' has an empty name", "Write NAME=WHAT, or WHAT alone.")
+    return (name or "").strip(), what, arguments(query, spec)
+
+
+def ways(spec: str) -> Iterator[tuple[str | None, str, str]]:
+    """The ways to take an argument apart, from the fewest cuts on: (name, WHAT, query)."""
+    cuts = [i for i, c in enumerate(spec) if c == "="]
+    for end in [len(spec), *(i for i, c in enumerate(spec) if c == "?")]:
+        for start in [-1, *(i for i in cuts if i < end)]:
+            yield (None if start < 0 else spec[:start]), spec[start + 1 : end], spec[end + 1 :]
+
+
+def there(what: str) -> bool:
+    """Whether a path is there: all of WHAT, what follows `samples:`, or the file before `:OBJECT`."""
+    paths = [what]
+    if re.match(r"[a-z][a-z-]*:", what):
+        paths.append(what.partition(":")[2])
+    if ".py:" in what:
+        paths.append(what.rpartition(":")[0])
+    return any(path and os.path.exists(path) for path in paths)
+
+
+def usual(spec: str) -> tuple[str | None, str, str]:
+    """How an argument is taken apart of which nothing is there."""
+    before, _, query = spec.partition("?")
+    name, equals, what = before.partition("=")
+    return (name, what, query) if equals and "/" not in name else (None, before, query)
+
+
+def arguments(query: str, spec: str) -> dict[str, Any]:
+    """`key=value&...` as a dictionary; %26 is an ampersand, and a plus is a plus.
+
+    Raises:
+        GenbenchError: a key without a value, or given twice.
+    """
     args: dict[str, Any] = {}
-    for key, value in parse_qsl(query, keep_blank_values=True):
+    for pair in query.split("&") if query else ():
+        key, equals, value = pair.partition("=")
+        key = unquote(key)
+        if not key or not equals:
+            raise GenbenchError(f"'{pair}' in '{spec}' is no argument", "Write WHAT?key=value&key=value.")
         if key in args:
-            raise GenbenchError(f"{spec}: argument '{key}' is given twice", "Give it once.")
-        args[key] = literal(value, key)
-    return name, what, args
+            raise GenbenchError(f"argument '{key}' stands twice in '{spec}'", "Give it once.")
+        args[key] = literal(unquote(value), key)
+    return args
 
 
 def literal(text: str, where: str) -> Any:
@@ -168,8 +233,8 @@ def no_arguments(given: Given) -> None:
 
 def public_path(what: str) -> str:
     """A path relative to the package or to the current folder, else its last part."""
-    if ":" in what or not Path(what).exists():
-        return re.sub(r".*/", "", what)
+    if ":" in what or not os.path.exists(what):
+        return what.rpartition("/")[2]
     path = Path(what).resolve()
     for root in (catalog.BASELINES.parent, catalog.HERE.parent, Path.cwd()):
         if path.is_relative_to(root):

@@ -32,13 +32,13 @@ def identify(given: Given, dataset: Dataset) -> Source:
         )
     known = catalog.entries("baselines")
     if card.baseline not in known:
-        raise GenbenchError(
-            f"{path} needs baseline '{card.baseline}', which is not installed",
-            "Install its distribution, or name its file: --plugin FILE.py.",
-        )
+        problem = f"{path} needs baseline '{card.baseline}', which is not installed"
+        if why := catalog.scan("baselines")[1].get(card.baseline):
+            problem = f"{path} needs a plugin: {why}"
+        raise GenbenchError(problem, "Install its distribution, or name its file: --plugin FILE.py.")
     baseline = known[card.baseline]
     return Source(
-        name=given.name or path.stem,
+        name=given.name or path.name.removesuffix(".safetensors"),
         adapter="checkpoint",
         what=given.what,
         sha256=sha256_file(path),

@@ -6,23 +6,29 @@ model's identity: other weights under the same name are another model.
 
 from __future__ import annotations
 
-import importlib
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from genbench import catalog
+from genbench import importing
 from genbench.datasets import Dataset
-from genbench.errors import GenbenchError
+from genbench.errors import GenbenchError, unknown
 from genbench.models.adapters import Given, Source, fitting
 from genbench.models.adapters.samples import hash_path
 from genbench.models.fingerprint import code_of, state_of
 from genbench.models.guard import guarded
 
+WORD = r"[^\W\d]\w*"  # of Python: letters, digits and _, no digit first
+OBJECT = re.compile(rf"(.*\.py|{WORD}(\.{WORD})*):{WORD}(\.{WORD})*", re.DOTALL)
+
 
 def handles(what: str) -> bool:
-    return not what.startswith(("data:", "samples:")) and re.search(r":\w+$", what) is not None
+    """FILE.py:OBJECT and module:OBJECT, unless a file has that very name."""
+    if what.startswith(("data:", "samples:")) or os.path.exists(what):
+        return False
+    return OBJECT.fullmatch(what) is not None
 
 
 def identify(given: Given, dataset: Dataset) -> Source:
@@ -68,6 +74,7 @@ class Broken:
 
 def open(source: Source, dataset: Dataset, device: Any) -> Any:
     """The object that identified the source, the first time; later another, made afresh."""
+    importing.enter(folder_of(source.what))  # what the model imports while it runs is found here first
     if not source.extra:
         return fitting(ready(code_object(source.what), source.args, device), source, dataset)
     model = source.extra[0]
@@ -80,7 +87,13 @@ def open(source: Source, dataset: Dataset, device: Any) -> Any:
 def ready(model: Any, args: dict[str, Any], device: Any) -> Any:
     """The object, or what a class or function makes, on the device and in evaluation mode where it can be."""
     if isinstance(model, type) or not hasattr(model, "space"):
-        model = model(**args)
+        with importing.running(str(getattr(model, "__module__", "model"))):
+            model = model(**args)
+    elif args:
+        raise GenbenchError(
+            f"an object takes no arguments, and {', '.join(args)} are given",
+            "Name the class or the function that makes it.",
+        )
     if hasattr(model, "to"):
         model = model.to(device)
     if hasattr(model, "eval"):
@@ -89,12 +102,27 @@ def ready(model: Any, args: dict[str, Any], device: Any) -> Any:
 
 
 def code_object(what: str) -> Any:
-    """The object that FILE.py:OBJECT or module:OBJECT names; runs the file."""
+    """The object that FILE.py:OBJECT or module:OBJECT names, `Class.attribute` included; runs the file.
+
+    Raises:
+        GenbenchError: there is no such object.
+        ModelError: the file calls `sys.exit`.
+        Exception: whatever else its code raises.
+    """
     where, _, name = what.rpartition(":")
-    module = catalog.import_file(Path(where)) if where.endswith(".py") else importlib.import_module(where)
-    if not hasattr(module, name):
-        raise GenbenchError(f"{where} has no '{name}'", "Name an object at its top level, as FILE.py:OBJECT.")
-    return getattr(module, name)
+    found = importing.import_file(Path(where)) if where.endswith(".py") else importing.import_module(where)
+    for part in name.split("."):
+        if not hasattr(found, part):
+            public = (one for one in dir(found) if not one.startswith("_"))
+            raise GenbenchError(f"{where} has no '{name}'", unknown("object", part, public).remedy)
+        found = getattr(found, part)
+    return found
+
+
+def folder_of(what: str) -> Path:
+    """The folder that code imports from first of all: the file's, or the current one."""
+    where = what.rpartition(":")[0]
+    return Path(where).parent if where.endswith(".py") else Path.cwd()
 
 
 def hash_code(what: str) -> str:
@@ -104,7 +132,7 @@ def hash_code(what: str) -> str:
         GenbenchError: no such file or module, or it is not valid Python.
     """
     where = what.rpartition(":")[0]
-    path = catalog.source_file(where)
+    path = importing.source_file(where)
     if path is None:
         raise GenbenchError(f"no code at {where}", "Give FILE.py:OBJECT or package.module:OBJECT.")
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from genbench.datasets import Dataset
@@ -18,7 +19,7 @@ def handles(what: str) -> bool:
 
 def identify(given: Given, dataset: Dataset) -> Source:
     """The file, if it may be read; otherwise it is read as a checkpoint, which refuses pickles."""
-    if not (given.unsafe and given.path.is_file()):
+    if not (given.unsafe and os.path.isfile(given.path)):
         return checkpoint.identify(given, dataset)
     # The file holds the state, and the code of its classes lies elsewhere: nobody knows where.
     name = given.name or given.path.stem

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
 from genbench.datasets import Dataset
+from genbench.datasets._files import called, load_labelled
 from genbench.errors import GenbenchError
 from genbench.files import sha256_file
 from genbench.models.adapters import Given, Source, no_arguments
@@ -19,19 +21,20 @@ def handles(what: str) -> bool:
 
 def identify(given: Given, dataset: Dataset) -> Source:
     no_arguments(given)
-    path = Path(given.what.partition(":")[2])
-    return Source(given.name or path.stem, "samples", str(path), hash_path(path), "samples")
+    where = given.what.partition(":")[2]
+    if not where:
+        raise GenbenchError(f"no path in '{given.what}'", "Give samples:PATH.")
+    path = Path(where)
+    return Source(given.name or called(path), "samples", str(path), hash_path(path), "samples")
 
 
 def open(source: Source, dataset: Dataset, device: Any) -> FixedSamples:
-    from genbench.datasets._files import load_labelled
-
     return FixedSamples(dataset, *load_labelled(Path(source.what), dataset.space))
 
 
 def hash_path(path: Path) -> str:
     """sha256 of a file, or of the names and contents of all files in a folder."""
-    if not path.exists():
+    if not os.path.exists(path):
         raise GenbenchError(f"no samples at {path}", "Give a folder of images, an .npz or an .npy file.")
     if path.is_file():
         return sha256_file(path)

@@ -1,0 +1,232 @@
+"""Code of somebody else is found and imported: a file as `python FILE.py` would, a module as `python -m MODULE` would.
+
+A file's folder stands first on `sys.path` while the file is imported, and stays there, so that what it imports later is
+found too, also by a child process, which inherits the path. Two folders may hold modules of one name: entering a folder
+takes those of the others out of sight, and puts its own back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass, field
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
+from types import ModuleType
+
+from genbench.errors import ModelError
+from genbench.files import sha256_file
+
+
+@contextmanager
+def running(what: str) -> Iterator[None]:
+    """Runs foreign code by itself: no arguments of ours, its prints on stderr, and its exit an exception.
+
+    No byte code is written: it is told apart by the second and the size of its source, and an edit may keep both.
+
+    Raises:
+        ModelError: the code calls `sys.exit`.
+    """
+    argv, bytecode = sys.argv, sys.dont_write_bytecode
+    sys.argv, sys.dont_write_bytecode = [what], True
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    except SystemExit as stop:
+        raise ModelError(f"{what} calls sys.exit({stop.code!r})") from stop
+    finally:
+        sys.argv, sys.dont_write_bytecode = argv, bytecode
+
+
+@dataclass
+class Project:
+    """A folder that stands on `sys.path` for the code in it.
+
+    Arguments:
+        others: names of modules that were imported before, and are not its own wherever they lie.
+        hidden: its modules while they are out of sight.
+        read: sha256 of the source of its modules when they were imported.
+        noted: when it last looked, in nanoseconds.
+    """
+
+    folder: Path
+    others: frozenset[str]
+    hidden: dict[str, ModuleType] = field(default_factory=dict)
+    read: dict[Path, str] = field(default_factory=dict)
+    noted: int = 0
+
+    def own(self) -> dict[str, ModuleType]:
+        """The modules in sight that were found in the folder, with their submodules."""
+        tops = {name for name, module in list(sys.modules.items()) if "." not in name and self.holds(name, module)}
+        return {name: module for name, module in list(sys.modules.items()) if name.partition(".")[0] in tops}
+
+    def holds(self, name: str, module: ModuleType) -> bool:
+        spec = getattr(module, "__spec__", None)
+        if name in self.others or not isinstance(spec, ModuleSpec):
+            return False
+        if spec.has_location and spec.origin:
+            file = Path(spec.origin)
+            return (file.parents[1] if file.stem == "__init__" else file.parent) == self.folder
+        return str(self.folder / name) in (spec.submodule_search_locations or ())  # a package without __init__.py
+
+    def has(self, name: str) -> bool:
+        """Whether `import name` finds something in the folder."""
+        return name in self.hidden or PathFinder.find_spec(name, [str(self.folder)]) is not None
+
+    def hide(self, names: set[str]) -> None:
+        """Takes its modules of these names out of sight."""
+        for name in self.own():
+            if name.partition(".")[0] in names:
+                self.hidden[name] = sys.modules.pop(name)
+
+    def note(self) -> None:
+        """Remembers the content of its modules' sources."""
+        self.noted = time.time_ns()
+        for file in self.files() - self.read.keys():
+            self.read[file] = sha256_file(file)
+
+    def files(self) -> set[Path]:
+        """The sources of its modules."""
+        named = {getattr(module, "__file__", None) for module in [*self.own().values(), *self.hidden.values()]}
+        return {Path(file) for file in named if file and os.path.isfile(file)}
+
+    def refresh(self) -> None:
+        """Forgets its modules if the source of one has changed since it was imported.
+
+        One that was imported later than `note` last looked is known by its age.
+        """
+        late = self.files() - self.read.keys()
+        if any(not file.is_file() or sha256_file(file) != sha256 for file, sha256 in self.read.items()) or any(
+            file.stat().st_mtime_ns >= self.noted for file in late
+        ):
+            for name in self.own():
+                del sys.modules[name]
+            self.hidden, self.read = {}, {}
+
+
+_projects: dict[Path, Project] = {}  # the one in use last
+
+
+def enter(folder: Path) -> Project:
+    """Puts a folder first on `sys.path` and its modules in sight, and hides those of other folders that bear a name of
+    one of its own.
+    """
+    folder = folder.resolve()
+    project = _projects.pop(folder, None)
+    if project is None:
+        known = Project(folder, frozenset())
+        project = Project(folder, frozenset(name.partition(".")[0] for name in known.own()))
+    for other in _projects.values():
+        tops = {name.partition(".")[0] for name in other.own()}
+        other.hide({name for name in tops if project.has(name)})
+    sys.modules.update(project.hidden)
+    project.hidden.clear()
+    _projects[folder] = project
+    if sys.path[:1] != [str(folder)]:
+        if str(folder) in sys.path:
+            sys.path.remove(str(folder))
+        sys.path.insert(0, str(folder))
+    importlib.invalidate_caches()  # a file may be younger than the last look at its folder
+    return project
+
+
+@contextmanager
+def within(folder: Path) -> Iterator[Project]:
+    """Enters a folder, and afterwards the one that was in use."""
+    before = next(reversed(_projects), None)
+    project = enter(folder)
+    try:
+        yield project
+    finally:
+        if before is not None:
+            enter(before)
+
+
+def import_file(path: Path) -> ModuleType:
+    """Imports a source file, once, and again when it or a module beside it has changed.
+
+    Raises:
+        ModelError: it calls `sys.exit`.
+        Exception: whatever else its code raises.
+    """
+    path = path.resolve()
+    with within(path.parent) as project:
+        project.refresh()
+        name = module_name(path)
+        if name not in sys.modules:
+            spec = importlib.util.spec_from_file_location(name, path)
+            assert spec is not None
+            assert spec.loader is not None
+            module = importlib.util.module_from_spec(spec)
+            sys.modules[name] = module
+            try:
+                with running(str(path)):
+                    spec.loader.exec_module(module)
+            except BaseException:
+                sys.modules.pop(name, None)
+                raise
+            finally:
+                project.note()
+        return sys.modules[name]
+
+
+def import_module(name: str) -> ModuleType:
+    """Imports a module, from the current folder before all others, and again when one in that folder has changed.
+
+    Raises:
+        ModelError: it calls `sys.exit`.
+        Exception: whatever else its code raises.
+    """
+    with within(Path.cwd()) as project, running(name):
+        project.refresh()
+        try:
+            return importlib.import_module(name)
+        finally:
+            project.note()
+
+
+def module_name(path: Path) -> str:
+    """The name that a file's folder gives it, by which a child process finds it too; where that is not free, its own.
+
+    It is not free if it is that of a module which other code imports, or if the folder means something else by it.
+    """
+    stem, project = path.stem, _projects[path.parent]
+    loaded = sys.modules.get(stem)
+    if "." not in stem and (loaded is None or project.holds(stem, loaded)):
+        spec = PathFinder.find_spec(stem, [str(path.parent)])
+        if spec is not None and spec.origin == str(path):
+            return stem
+    return f"genbench_file_{stem.replace('.', '_')}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+
+
+def source_file(where: str) -> Path | None:
+    """The source of a `.py` file or of a module, None where there is none.
+
+    A module is looked for in the current folder, then on `sys.path`; the packages that it lies in are not run.
+    """
+    if where.endswith(".py"):
+        return Path(where) if os.path.isfile(where) else None
+    importlib.invalidate_caches()
+    path: list[str] = [str(Path.cwd()), *sys.path]
+    spec, parts = None, where.split(".")
+    for i in range(1, len(parts) + 1):
+        name = ".".join(parts[:i])
+        found = (finder.find_spec(name, path) for finder in sys.meta_path)
+        spec = next((one for one in found if one is not None), None)
+        if spec is None:
+            return None
+        # A package that has made its own path, and is imported, knows better than its spec.
+        path = list(spec.submodule_search_locations or getattr(sys.modules.get(name), "__path__", []))
+    return source_of(spec)
+
+
+def source_of(spec: ModuleSpec | None) -> Path | None:
+    """The `.py` file behind a spec, None for what is compiled, built in, or a package without `__init__.py`."""
+    path = Path(spec.origin) if spec is not None and spec.origin else None
+    return path if path and path.suffix == ".py" and os.path.isfile(path) else None

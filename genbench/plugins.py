@@ -1,0 +1,116 @@
+"""What an outside member of the catalog has to say of itself before it stands beside those that ship."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import math
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from genbench.source import Broken, literals, parsed
+
+if TYPE_CHECKING:
+    from genbench.catalog import Entry
+
+HERE = Path(__file__).parent
+DIRECTIONS = ("lower", "higher", "none")
+
+
+def spelt(name: str) -> str:
+    """A name as the command line spells it."""
+    return name.replace("_", "-")
+
+
+def check(entry: Entry, others: dict[str, Entry]) -> None:
+    """Checks what an outside member says of itself.
+
+    Raises:
+        Broken: it cannot be used, with the reason.
+    """
+    if entry.fault:
+        raise Broken(entry.fault)
+    constants = entry.constants
+    if not isinstance(constants.get("FAMILY", ""), str):
+        raise Broken(f"FAMILY is {constants['FAMILY']!r}, no text")
+    if entry.kind == "metrics":
+        check_card(constants)
+        check_signature(entry)
+        taken = {spelt(name): one for one in others.values() for name in (one.name, *one.constants["OUTPUTS"])}
+        if entry.name in taken:
+            raise Broken(f"its name is an output of metric '{taken[entry.name].name}'")
+        for output in map(spelt, constants["OUTPUTS"]):
+            if output in taken:
+                raise Broken(f"its output '{output}' is one of metric '{taken[output].name}'")
+
+
+def check_card(constants: dict[str, Any]) -> None:
+    """Checks the constants of a metric, see `genbench/metrics/__init__.py`.
+
+    Raises:
+        Broken: one is missing or not what it has to be.
+    """
+    version, needs = constants.get("VERSION"), constants.get("NEEDS")
+    outputs, least = constants.get("OUTPUTS"), constants.get("MIN_SAMPLES", 1)
+    for name in ("VERSION", "NEEDS", "OUTPUTS"):
+        if name not in constants:
+            raise Broken(f"it has no {name} that is a literal")
+    if type(version) is not int:
+        raise Broken(f"VERSION is {version!r}, no whole number")
+    if not isinstance(needs, tuple | list) or not needs:
+        raise Broken(f"NEEDS is {needs!r}, no tuple of names")
+    for need in needs:
+        if need not in artifact_names():
+            raise Broken(f"NEEDS names {need!r}, which is none of {', '.join(artifact_names())}")
+    if type(least) is not int or least < 1:
+        raise Broken(f"MIN_SAMPLES is {least!r}, no number of samples")
+    if not isinstance(outputs, dict) or not outputs:
+        raise Broken(f"OUTPUTS is {outputs!r}, no {{name: card}}")
+    for name, card in outputs.items():
+        if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z][\w-]*", name, re.ASCII):
+            raise Broken(f"OUTPUTS has {name!r}: a name has letters, digits, - and _")
+        if not isinstance(card, dict):
+            raise Broken(f"the card of output '{name}' is {card!r}, no {{field: value}}")
+        for field in ("unit", "direction", "title"):
+            if not isinstance(card.get(field), str):
+                raise Broken(f"the card of output '{name}' has no {field}")
+        if card["direction"] not in DIRECTIONS:
+            raise Broken(f"the direction of output '{name}' is '{card['direction']}', none of {', '.join(DIRECTIONS)}")
+        if "group" in card and card["group"] not in metric_words("GROUPS"):
+            raise Broken(f"the group of output '{name}' is {card['group']!r}, none of {metric_words('GROUPS')}")
+        place = card.get("place", 0)
+        if isinstance(place, bool) or not isinstance(place, int | float) or not math.isfinite(place):
+            raise Broken(f"the place of output '{name}' is {place!r}, no number")
+
+
+def check_signature(entry: Entry) -> None:
+    """Checks that a metric's parameters beyond NEEDS have defaults that are literals.
+
+    Raises:
+        Broken: one has none, or one that cannot be read without running it.
+    """
+    for name, default in entry.signature.items():
+        if default is None and name not in entry.constants["NEEDS"]:
+            raise Broken(f"compute() takes '{name}', which is neither in NEEDS nor has a default")
+    try:
+        entry.parameters  # noqa: B018
+    except (ValueError, TypeError) as error:
+        raise Broken("a default of compute() is no literal") from error
+
+
+@functools.cache
+def artifact_names() -> tuple[str, ...]:
+    """What a metric may need: the functions that `run/artifacts.py` declares, read without importing it."""
+    return tuple(
+        node.name
+        for node in parsed(HERE / "run" / "artifacts.py").body
+        if isinstance(node, ast.FunctionDef)
+        and any(isinstance(d, ast.Call) and ast.unparse(d.func) == "artifact" for d in node.decorator_list)
+    )
+
+
+@functools.cache
+def metric_words(name: str) -> Any:
+    """A constant of `metrics/__init__.py`, read without importing SciPy with it."""
+    return literals(HERE / "metrics" / "__init__.py")[name]
