@@ -13,6 +13,7 @@ import shlex
 import sys
 import time
 import warnings
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -473,20 +474,40 @@ def add_compare(p: Parser) -> None:
 def run_compare(args: argparse.Namespace) -> int:
     if args.base.endswith(".json") and args.new.endswith(".json"):
         return compare_profiles(args)
-    from genbench.boards.compare import as_dicts, compare, table, tripped
+    from genbench.boards.compare import Gate, as_dicts, compare, table, tripped
 
+    gates = [Gate.read(text) for text in args.fail_if]
     found = compare(args.base, args.new)
-    if not found:
+    unread = name_unreadable(found.runs)
+    for line in found.left_out():
+        print(f"not compared: {line}", file=sys.stderr)
+    if args.json:
+        print(json.dumps(as_dicts(found), indent=1))
+    elif found.differences:
+        print(table(found.differences), end="")
+    for gate in gates:
+        if gate.forbids_better(found.differences):
+            print(f"warning: gate {gate.text} forbids that {gate.metric} becomes better", file=sys.stderr)
+    failed = [d for gate in gates for d in tripped(found, gate)]
+    for d in failed:
+        print(f"gate: {d.said}", file=sys.stderr)
+    if failed:
+        return TRIPPED
+    if not found.differences:
         print("genbench: nothing in the two can be compared", file=sys.stderr)
         print(
             "  Values compare if data, metric, extractor and protocol agree, for models of one name.", file=sys.stderr
         )
         return INCOMPARABLE
-    print(json.dumps(as_dicts(found), indent=1) if args.json else table(found), end="")
-    failed = [d for gate in args.fail_if for d in tripped(found, gate)]
-    for d in failed:
-        print(f"gate: {d.model}, {d.metric}: {d.base:.4g} -> {d.new:.4g}", file=sys.stderr)
-    return TRIPPED if failed else 0
+    return FAILED if unread else 0
+
+
+def name_unreadable(runs: Iterable[Any]) -> bool:
+    """Whether runs have files that cannot be read; they are named on stderr, and what can be read is shown."""
+    found = {path: why for run in runs for path, why in run.unreadable()}
+    for why in found.values():
+        print(f"error: {why}", file=sys.stderr)
+    return bool(found)
 
 
 def compare_profiles(args: argparse.Namespace) -> int:

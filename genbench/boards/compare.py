@@ -2,27 +2,55 @@
 
 Log-likelihoods of the same test examples are compared by pairs: an example that is hard for one model
 is hard for the other, and the difficulty that they share cancels. Every other metric is compared as two
-independent estimates, new - base +- 1.96 sqrt(SE_new^2 + SE_base^2). Only values that could stand in one
-column of a leaderboard are compared.
+independent estimates, new - base +- 1.96 sqrt(SE_new^2 + SE_base^2), or from both intervals where one has
+no standard error. Only values that could stand in one column of a leaderboard are compared; all that one
+side alone has is named.
 """
 
 from __future__ import annotations
 
 import math
+import os
 import re
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from tabulate import tabulate
 
-from genbench.boards.columns import column_key
+from genbench.boards.columns import apart, by_place, columns_of, matches
+from genbench.boards.tables import SIGNS, reason
 from genbench.errors import GenbenchError, unknown
 from genbench.metrics import mean
 from genbench.run.records import Record, Run, in_rows, open_run
 from genbench.space import Space
 
 Z = 1.959963984540054
+BOTH = "<>"
+# What two numbers can say of what they stand for, by the kinds of base and new. With b and n the true values, an exact
+# value or an estimate is its true value (up to its interval), an upper bound is at least it, a lower bound at most.
+# "<": that n < b, if the number of new is below that of base; ">": that n > b, if it is above. Two bounds of one kind
+# are compared as the bounds that they are, and the verdict is about them. How far an estimate and a bound are from one
+# true value is unknown on both sides.
+DECIDES = {
+    ("exact", "exact"): BOTH,
+    ("exact", "estimate"): BOTH,
+    ("estimate", "exact"): BOTH,
+    ("estimate", "estimate"): BOTH,
+    ("upper_bound", "upper_bound"): BOTH,
+    ("lower_bound", "lower_bound"): BOTH,
+    ("exact", "upper_bound"): "<",  # n <= its bound < b
+    ("lower_bound", "exact"): "<",
+    ("lower_bound", "upper_bound"): "<",
+    ("exact", "lower_bound"): ">",
+    ("upper_bound", "exact"): ">",
+    ("upper_bound", "lower_bound"): ">",
+    ("estimate", "upper_bound"): "",
+    ("estimate", "lower_bound"): "",
+    ("upper_bound", "estimate"): "",
+    ("lower_bound", "estimate"): "",
+}
 
 
 @dataclass(frozen=True)
@@ -30,8 +58,10 @@ class Difference:
     """new - base of one metric of one model.
 
     Arguments:
-        base, new: the two values, in `unit`.
-        ci95: the interval of the difference, None where one of the two values has no standard error.
+        direction: which side of the metric is better.
+        kinds: what the two values are, of base and of new.
+        base, new: the two values, in `unit`; None where one is not finite.
+        ci95: the interval of the difference, None where there is none.
         method: how the interval was made; where there is none, why.
         verdict: what `judge` says.
     """
@@ -39,129 +69,312 @@ class Difference:
     model: str
     metric: str
     unit: str
-    base: float
-    new: float
-    difference: float
+    direction: str
+    kinds: tuple[str, str]
+    base: float | None
+    new: float | None
+    difference: float | None
     ci95: tuple[float, float] | None
     method: str
     verdict: str
 
+    @property
+    def comparable(self) -> bool:
+        """Whether the kinds allow a verdict."""
+        return not self.verdict.startswith(INCOMPARABLE)
 
-def side(text: str) -> tuple[Run, dict[str, list[Record]]]:
-    """`RUN` or `RUN:MODEL` -> the run and its records by model.
+    @property
+    def said(self) -> str:
+        """In a line."""
+        what = f"{self.model}, {self.metric}: {value(self.base)} -> {value(self.new)}"
+        return what if self.comparable else f"{what}, {self.verdict}"
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A value that cannot be compared since a side does not have it.
+
+    Arguments:
+        lacking: "base", "new", or "both" for a metric that applies to neither.
+        why: in words.
+    """
+
+    model: str
+    metric: str
+    lacking: str
+    why: str
+
+    @property
+    def said(self) -> str:
+        return f"{self.model}, {self.metric}: {self.why}"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Everything that two sides have, each metric of each model once: compared, or named with the reason."""
+
+    runs: tuple[Run, Run]
+    differences: list[Difference]
+    missing: list[Missing]
+
+    @property
+    def metrics(self) -> set[str]:
+        return {d.metric for d in self.differences} | {m.metric for m in self.missing}
+
+    def left_out(self) -> list[str]:
+        """A line for every model and reason, of what one side has and the other lacks."""
+        lines: dict[tuple[str, str], list[str]] = {}
+        for m in self.missing:
+            if m.lacking != "both":
+                lines.setdefault((m.model, m.why), []).append(m.metric)
+        return [f"{model}: {', '.join(metrics)}: {why}" for (model, why), metrics in lines.items()]
+
+
+def side(text: str) -> tuple[Run, str, dict[str, list[Record]]]:
+    """`RUN` or `RUN:MODEL` -> the run, the model that is named or "", and the records by model.
+
+    A folder that exists is meant as it is, whatever colons are in its name.
 
     Raises:
         GenbenchError: no such run, or no such model in it.
     """
-    path, _, model = text.partition(":")
+    ends = [i for i in range(len(text), 0, -1) if text[i : i + 1] in ("", ":") and os.path.isdir(text[:i])]
+    path, model = (text[: ends[0]], text[ends[0] + 1 :]) if ends else (text.partition(":")[0], text.partition(":")[2])
     run = open_run(Path(path))
     by_model: dict[str, list[Record]] = {}
     for record in in_rows([run]):
         by_model.setdefault(record.model["name"], []).append(record)
     if not model:
-        return run, by_model
+        return run, "", by_model
     if model not in by_model:
         raise unknown(f"model in {path}", model, by_model)
-    return run, {model: by_model[model]}
+    return run, model, {model: by_model[model]}
 
 
-def compare(base: str, new: str) -> list[Difference]:
+def compare(base: str, new: str) -> Comparison:
     """The differences in every metric that both sides measured alike, of models of the same name.
 
     Arguments:
-        base, new: `RUN` or `RUN:MODEL`. Where both name a model, these two are compared, whatever their names.
+        base, new: `RUN` or `RUN:MODEL`. Where both name a model, these two are compared, whatever their names; where
+            one does, that model is.
 
     Raises:
         GenbenchError: no such run or model.
     """
-    (run_a, models_a), (run_b, models_b) = side(base), side(new)
-    pairs = [(a, a) for a in models_a if a in models_b]
-    if ":" in base and ":" in new:
-        pairs = [(next(iter(models_a)), next(iter(models_b)))]
-    found = []
+    (run_a, model_a, models_a), (run_b, model_b, models_b) = side(base), side(new)
+    if model_a and model_b:
+        pairs = [(model_a, model_b)]
+    else:
+        pairs = [(m, m) for m in ([model_a or model_b] if model_a or model_b else {**models_a, **models_b})]
+    place = by_place()
+    found = Comparison((run_a, run_b), [], [])
     for a, b in pairs:
-        columns = {column_key(r): r for r in models_a[a] if r.status == "ok" and r.value is not None}
         name = a if a == b else f"{a} -> {b}"
-        for record in models_b[b]:
-            other = columns.get(column_key(record))
-            if other is not None and record.status == "ok" and record.value is not None:
-                found.append(difference(name, run_a, other, run_b, record))
+        records_a, records_b = models_a.get(a, []), models_b.get(b, [])
+        if not records_a or not records_b:
+            lacking, where, has = ("base", base, records_b) if not records_a else ("new", new, records_a)
+            metrics = sorted({r.metric["name"] for r in has}, key=place)
+            found.missing.extend(Missing(name, metric, lacking, f"no such model in {where}") for metric in metrics)
+            continue
+        columns_a = {key: c.records[a] for key, c in columns_of(records_a).items()}
+        columns_b = {key: c.records[b] for key, c in columns_of(records_b).items()}
+        unlike = {r.metric["name"]: r for key, r in columns_b.items() if key not in columns_a}
+        alike = {r.metric["name"] for key, r in columns_a.items() if key not in columns_b} & unlike.keys()
+        both = {**columns_a, **columns_b}
+        for key in sorted(both, key=lambda key: (*place(both[key].metric["name"]), key)):
+            ra, rb, metric = columns_a.get(key), columns_b.get(key), both[key].metric["name"]
+            if ra and rb and ra.status == rb.status == "ok":
+                found.differences.append(difference(name, run_a, ra, run_b, rb))
+            elif ra and not rb and metric in alike:
+                other = unlike[metric]
+                how = f"{apart(ra, [other])} in {base}, {apart(other, [ra])} in {new}"
+                found.missing.append(Missing(name, metric, "new", f"measured differently, {how}"))
+            elif ra or metric not in alike:
+                found.missing.append(missing(name, metric, (base, ra), (new, rb)))
     return found
 
 
+def missing(name: str, metric: str, base: tuple[str, Record | None], new: tuple[str, Record | None]) -> Missing:
+    """Who lacks a value, and why: a side has no record of it, or one without a value."""
+    a, b = (record.status if record else "skipped" for _, record in (base, new))
+    if b == "ok":
+        lacking, (where, record) = "base", base
+    elif a == b == "skipped":
+        lacking, (where, record) = "both", new
+    else:
+        lacking, (where, record) = "new", new
+    if record is None:
+        return Missing(name, metric, lacking, f"not measured in {where}")
+    word = "not applicable" if record.status == "skipped" else record.status
+    return Missing(name, metric, lacking, f"{word} in {where} ({reason(record)})")
+
+
 def difference(name: str, run_a: Run, a: Record, run_b: Run, b: Record) -> Difference:
-    """The difference in one metric: paired where both runs keep the log-likelihoods, else of independent estimates."""
-    assert a.value is not None
-    assert b.value is not None
-    gap, ci, method = b.value - a.value, None, "none: one of the two has no standard error"
+    """The difference in one metric of two records with status ok.
+
+    Paired where both runs keep the log-likelihoods; else of independent estimates, by their standard errors or, where
+    one has none, by their intervals. A value that is not finite is worse than any that is.
+    """
+    assert a.kind is not None
+    assert b.kind is not None
+    direction, kinds = a.metric["direction"], (a.kind, b.kind)
+    card = (name, a.metric["name"], a.metric["unit"], direction, kinds, a.value, b.value)
+    if a.value is None or b.value is None:
+        verdict = "unknown"
+        if (a.value is None) != (b.value is None):
+            gap = math.inf if (b.value is None) == (direction != "higher") else -math.inf
+            verdict = judge(gap, (gap, gap), direction, kinds)
+        return Difference(*card, None, None, "none: a value is not finite", verdict)
+    gap, ci, method = b.value - a.value, None, "none: one of the two has neither a standard error nor an interval"
     log_p = [r.get_arrays(x.arrays.get("log_likelihood", "")) for r, x in ((run_a, a), (run_b, b))]
     if a.metric["name"] == "nll" and log_p[0] is not None and log_p[1] is not None:
         space = Space.from_dict(a.dataset["space"])
         paired = mean(space.bits_per_dim(1.0) * (log_p[0]["values"] - log_p[1]["values"]))
-        ci, method = paired.ci95, "paired over examples"
+        ci, method = paired.ci95, "paired over examples" if paired.ci95 else paired.ci_method
     elif a.stderr is not None and b.stderr is not None:
         half = Z * math.hypot(a.stderr, b.stderr)
         ci, method = (gap - half, gap + half), "normal, independent"
-    verdict = judge(gap, ci, a.metric["direction"])
-    return Difference(name, a.metric["name"], a.metric["unit"], a.value, b.value, gap, ci, method, verdict)
+    elif (low_high_a := limits(a)) and (low_high_b := limits(b)):
+        ci, method = of_intervals(a.value, low_high_a, b.value, low_high_b), "from both intervals, independent"
+    return Difference(*card, gap, ci, method, judge(gap, ci, direction, kinds))
 
 
-def judge(gap: float, ci: tuple[float, float] | None, direction: str) -> str:
+def limits(record: Record) -> tuple[float, float] | None:
+    """The 95 % interval of a value, else that of its standard error, None without either."""
+    if record.ci95 is not None and None not in record.ci95:
+        return record.ci95[0], record.ci95[1]
+    if record.value is None or record.stderr is None:
+        return None
+    return record.value - Z * record.stderr, record.value + Z * record.stderr
+
+
+def of_intervals(
+    a: float, limits_a: tuple[float, float], b: float, limits_b: tuple[float, float]
+) -> tuple[float, float]:
+    """The 95 % interval of b - a from those of a and b, which may be lopsided; that of normal ones where they are.
+
+    References:
+        Construction of confidence limits about effect measures: a general approach (Zou, Donner, 2008), equation 7.
+    """
+    (low_a, high_a), (low_b, high_b) = limits_a, limits_b
+    return b - a - math.hypot(b - low_b, high_a - a), b - a + math.hypot(high_b - b, a - low_a)
+
+
+INCOMPARABLE = "not comparable"
+
+
+def judge(gap: float, ci: tuple[float, float] | None, direction: str, kinds: tuple[str, str]) -> str:
     """better or worse; "no difference" where the interval holds 0; "unknown" where there is a gap but no interval.
 
-    A metric without a better side (direction "none") has "no difference", whatever its interval.
+    Of a metric without a better side (direction "none") it is "changed" where the interval does not hold 0. Where
+    `DECIDES` says that two kinds decide nothing, or only the other side, they are "not comparable: = and ≤".
     """
+    sign = "" if ci is None or ci[0] <= 0 <= ci[1] else "<" if ci[1] < 0 else ">"
+    decides = DECIDES[kinds]
+    if decides != BOTH and (not sign or sign not in decides):
+        return f"{INCOMPARABLE}: {SIGNS[kinds[0]]} and {SIGNS[kinds[1]]}"
     if ci is None:
         return "unknown" if gap else "no difference"
-    if ci[0] <= 0 <= ci[1] or direction == "none":
+    if not sign:
         return "no difference"
-    return "better" if (gap < 0) == (direction == "lower") else "worse"
+    if direction == "none":
+        return "changed"
+    return "better" if (sign == "<") == (direction == "lower") else "worse"
 
 
 def table(differences: list[Difference]) -> str:
     """Aligned markdown: a row for each difference."""
-    rows = [[d.model, d.metric, f"{d.base:.4g}", f"{d.new:.4g}", interval(d), d.method, d.verdict] for d in differences]
+    rows = [
+        [
+            d.model, d.metric, f"{SIGNS[d.kinds[0]]} {value(d.base)}", f"{SIGNS[d.kinds[1]]} {value(d.new)}",
+            interval(d), d.method, d.verdict,
+        ]
+        for d in differences
+    ]  # fmt: skip
     headers = ["model", "metric", "base", "new", "difference (95 %)", "method", "verdict"]
     align = ("left", "left", "right", "right", "right", "left", "left")
     return tabulate(rows, headers, tablefmt="pipe", colalign=align, disable_numparse=True) + "\n"
 
 
+def value(x: float | None) -> str:
+    return "not finite" if x is None else f"{x:.4g}"
+
+
 def interval(d: Difference) -> str:
     """`+0.1 [+0.05, +0.15]`: the difference, and its interval where it has one."""
+    if d.difference is None:
+        return ""
     bounds = "" if d.ci95 is None else f" [{d.ci95[0]:+.4g}, {d.ci95[1]:+.4g}]"
     return f"{d.difference:+.4g}{bounds}"
 
 
-def as_dicts(differences: list[Difference]) -> list[dict[str, Any]]:
-    """JSON types only."""
-    return [asdict(d) for d in differences]
+def as_dicts(found: Comparison) -> list[dict[str, Any]]:
+    """JSON types only: of every difference its fields, of what is missing those that it has, "missing" its verdict."""
+    empty = dict.fromkeys(Difference.__dataclass_fields__)
+    return [asdict(d) for d in found.differences] + [
+        {**empty, "model": m.model, "metric": m.metric, "method": m.why, "verdict": "missing"} for m in found.missing
+    ]
 
 
 GATE = re.compile(r"(?P<metric>[^:]+):(?P<sign>[+-])(?P<amount>\d+(\.\d+)?)(?P<percent>%?)")
 
 
-def tripped(differences: list[Difference], gate: str) -> list[Difference]:
-    """The differences that a gate forbids: `fd:+2%` forbids a rise of more than 2 %, `fd:-2` a fall of more than 2.
+@dataclass(frozen=True)
+class Gate:
+    """A change that is forbidden: `fd:+2%` a rise of more than 2 %, `fd:-2` a fall of more than 2, in its unit."""
 
-    Percent are of the size of the base value. A change trips the gate if its interval lies wholly on that side of 0,
-    or if it has no interval.
+    text: str
+    metric: str
+    sign: int
+    amount: float
+    percent: bool
+
+    @classmethod
+    def read(cls, text: str) -> Gate:
+        """
+        Raises:
+            GenbenchError: a gate that cannot be read.
+        """
+        found = GATE.fullmatch(text)
+        if not found:
+            raise GenbenchError(
+                f"gate '{text}' cannot be read", "Write METRIC:+AMOUNT or METRIC:-AMOUNT, with % or without."
+            )
+        return cls(
+            text, found["metric"], 1 if found["sign"] == "+" else -1, float(found["amount"]), bool(found["percent"])
+        )
+
+    def forbids(self, d: Difference) -> bool:
+        """Whether a difference is beyond the gate, or cannot be known to be within it.
+
+        Percent are of the size of the base value. A change is forbidden if its interval lies wholly on that side of 0,
+        or if it has no interval; so is a new value that is not finite, and one that the kinds do not let compare.
+        """
+        if d.new is None or not d.comparable:
+            return True
+        if d.base is None or d.difference is None:
+            return False
+        limit = self.amount * (abs(d.base) / 100 if self.percent else 1)
+        sure = d.ci95 is None or min(self.sign * bound for bound in d.ci95) > 0
+        return self.sign * d.difference > limit and sure
+
+    def forbids_better(self, differences: Iterable[Difference]) -> bool:
+        """Whether it forbids that a metric becomes better, which is seldom meant."""
+        better = {"lower": -1, "higher": 1}
+        return any(better.get(d.direction) == self.sign for d in differences if matches(d.metric, self.metric))
+
+
+def tripped(found: Comparison, gate: Gate) -> list[Difference | Missing]:
+    """What trips a gate: the differences that it forbids, and the values that new lacks.
+
+    Where nothing at all was compared of its metric, all that is missing trips it: a gate never passes unseen.
 
     Raises:
-        GenbenchError: a gate that cannot be read, or a metric that was not compared.
+        GenbenchError: a metric that neither side has.
     """
-    found = GATE.fullmatch(gate)
-    if not found:
-        raise GenbenchError(
-            f"gate '{gate}' cannot be read", "Write METRIC:+AMOUNT or METRIC:-AMOUNT, with % or without."
-        )
-    sign = 1 if found["sign"] == "+" else -1
-    concerned = [d for d in differences if found["metric"] in (d.metric, d.metric.partition("[")[0])]
-    if not concerned:
-        raise unknown("metric of a gate", found["metric"], {d.metric for d in differences})
-
-    def trips(d: Difference) -> bool:
-        limit = float(found["amount"]) * (abs(d.base) / 100 if found["percent"] else 1)
-        sure = d.ci95 is None or min(sign * bound for bound in d.ci95) > 0
-        return sign * d.difference > limit and sure
-
-    return [d for d in concerned if trips(d)]
+    differences = [d for d in found.differences if matches(d.metric, gate.metric)]
+    absent = [m for m in found.missing if matches(m.metric, gate.metric)]
+    if not differences and not absent:
+        raise unknown("metric of a gate", gate.metric, found.metrics)
+    lost = [m for m in absent if m.lacking == "new" or not differences]
+    return [*(d for d in differences if gate.forbids(d)), *lost]
