@@ -8,13 +8,34 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from genbench import catalog
+from genbench import catalog, domains
 from genbench.errors import GenbenchError
+
+COUNT = "a whole number in [1, inf)"
+# Of every field of a protocol; what does not fit is refused before anything is loaded.
+DOMAINS = {
+    "n_samples": COUNT,
+    "seed": "a whole number in [0, inf)",
+    "block_size": COUNT,
+    "k": COUNT,
+    "rtol": "a number in (0, 1)",
+    "temperatures": COUNT,
+    "chains": COUNT,
+    "leapfrog": COUNT,
+    "schedule": '"sigmoid" or "linear"',
+    "simulated": COUNT,
+    "step": "a number in (0, 1)",
+    "path": '"slerp" or "lerp"',
+    "limit": f"{COUNT} or none",
+    "dtype": '"float32" or "float64"',
+}
 
 
 @dataclass(frozen=True)
 class Protocol:
     """How models are measured: part of every record's identity, as far as its metric depends on it.
+
+    Raises GenbenchError where a field is not in its domain (`DOMAINS`).
 
     Arguments:
         n_samples: samples drawn from each model.
@@ -45,10 +66,7 @@ class Protocol:
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
-        for name in ("n_samples", "block_size", "k", "temperatures", "chains", "leapfrog", "simulated", "limit"):
-            value = getattr(self, name)
-            if value is not None and (not isinstance(value, int) or value < 1):
-                raise GenbenchError(f"{name} is {value!r}", "Give a whole number of at least 1.")
+        domains.check(DOMAINS, vars(self), "protocol")
 
 
 @dataclass(frozen=True)
