@@ -35,6 +35,7 @@ import numpy as np
 from scipy.special import rel_entr
 from scipy.stats import norm
 
+from genbench.domains import check
 from genbench.metrics import Measure, normal, share_of_trials
 from genbench.metrics._inputs import enough, point_sets
 from genbench.numerics.points import Points
@@ -58,6 +59,7 @@ OUTPUTS = {
     },
 }
 REFERENCE = "Richardson, Weiss, 2018"
+DOMAINS = {"bins": "a whole number in [2, inf)"}
 
 LEVEL = 0.05
 ROUNDS = 100
@@ -66,9 +68,8 @@ ROUNDS = 100
 def compute(
     sample_features: np.ndarray | Points, train_features: np.ndarray | Points, bins: int = 100
 ) -> dict[str, Measure]:
+    check(DOMAINS, {"bins": bins}, "bins")
     x, y = point_sets(1, sample_features=sample_features, train_features=train_features)
-    if bins < 2:
-        raise ValueError(f"bins must be at least 2, got {bins}")
     enough(len(y), f"train_features with {bins} bins", bins)
     centres = y.remember(("bins", bins), lambda: Points(_centres(y.x, bins), y.device))
     training = y.remember(("bin counts", bins), lambda: _counts(y, centres))

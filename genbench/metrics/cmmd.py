@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from genbench.errors import GenbenchError
+from genbench.domains import check
 from genbench.metrics import Measure
 from genbench.metrics._halves import of_square, variance
 from genbench.metrics._inputs import point_sets
@@ -33,6 +33,7 @@ OUTPUTS = {
     "cmmd": {"unit": "squared MMD x 1000", "direction": "lower", "title": "CMMD", "group": "fidelity", "place": 130},
 }
 REFERENCE = "Jayasumana et al., 2024"
+DOMAINS = {"sigma": "a number in (0, inf)", "normalise": "true or false"}
 
 SCALE = 1000
 
@@ -43,9 +44,8 @@ def compute(
     sigma: float = 10.0,
     normalise: bool = True,
 ) -> dict[str, Measure]:
+    check(DOMAINS, {"sigma": sigma, "normalise": normalise}, "cmmd")
     x, y = point_sets(MIN_SAMPLES, sample_features=sample_features, train_features=train_features)
-    if not sigma > 0:
-        raise GenbenchError(f"cmmd: sigma is {sigma}", "Give a positive width.")
     kernel = Gaussian(sigma, of_directions=normalise)
     n, m = len(x), len(y)
     xx, yy, xy = (float(a.kernel_sums(b, kernel).sum()) for a, b in ((x, x), (y, y), (x, y)))

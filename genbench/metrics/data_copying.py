@@ -29,6 +29,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import eigh
 
+from genbench.domains import check
 from genbench.errors import GenbenchError
 from genbench.metrics import Measure, normal
 from genbench.metrics._inputs import point_sets
@@ -41,6 +42,11 @@ OUTPUTS = {
     "data_copying": {"unit": "z", "direction": "none", "title": "data copying C_T", "group": "copying", "place": 320},
 }
 REFERENCE = "Meehan et al., 2020"
+DOMAINS = {
+    "cells": "a whole number in [1, inf)",
+    "components": "a whole number in [1, inf)",
+    "seed": "a whole number in [0, 4294967295]",
+}
 
 FEW = 20  # a cell with no more samples is left out
 
@@ -79,6 +85,7 @@ def compute(
     components: int = 64,
     seed: int = 0,
 ) -> dict[str, Measure]:
+    check(DOMAINS, {"cells": cells, "components": components, "seed": seed}, "data_copying")
     x, train, test = point_sets(
         2, sample_features=sample_features, train_features=train_features, test_features=test_features
     )

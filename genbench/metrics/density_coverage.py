@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from genbench.domains import check
 from genbench.metrics import Measure, _groups
 from genbench.metrics._inputs import point_sets
 from genbench.numerics.points import Points
@@ -35,9 +36,11 @@ OUTPUTS = {
     "coverage": {"unit": "share", "direction": "higher", "title": "coverage", "group": "diversity", "place": 230},
 }
 REFERENCE = "Naeem et al., 2020"
+DOMAINS = {"k": "a whole number in [1, inf)"}
 
 
 def compute(sample_features: Points, train_features: Points, k: int = 5) -> dict[str, Measure]:
+    check(DOMAINS, {"k": k}, "density_coverage")
     x, y = point_sets(k + 1, sample_features=sample_features, train_features=train_features)
     details = {"n_samples": len(x), "n_train": len(y), "k": k}
 

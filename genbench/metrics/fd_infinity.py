@@ -28,7 +28,7 @@ from functools import reduce
 
 import numpy as np
 
-from genbench.errors import GenbenchError
+from genbench.domains import check
 from genbench.metrics import Measure, normal
 from genbench.metrics._halves import variance
 from genbench.metrics._inputs import enough, point_sets
@@ -49,14 +49,14 @@ OUTPUTS = {
     },
 }
 REFERENCE = "Chong & Forsyth, 2020"
+DOMAINS = {"parts": "a whole number in [2, inf)"}
 
 
 def compute(
     sample_features: np.ndarray | Points, train_features: np.ndarray | Points, parts: int = 5
 ) -> dict[str, Measure]:
+    check(DOMAINS, {"parts": parts}, "fd_infinity")
     x, y = point_sets(4, sample_features=sample_features, train_features=train_features)
-    if parts < 2:
-        raise GenbenchError(f"fd_infinity: parts is {parts}", "Give a whole number of at least 2.")
     enough(len(x), f"fd_infinity with parts={parts}", 2 * parts)
     found = [(1 / len(subset), sum(terms(subset, y))) for subset in _without_one_part(x, parts)]
     inverse, less = (float(part) for part in np.mean(found, 0))

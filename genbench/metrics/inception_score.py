@@ -19,6 +19,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import rel_entr, softmax
 
+from genbench.domains import check
 from genbench.metrics import Measure, mean
 from genbench.metrics._inputs import matrix
 
@@ -29,11 +30,11 @@ OUTPUTS = {
     "is": {"unit": "classes", "direction": "higher", "title": "inception score", "group": "fidelity", "place": 190},
 }
 REFERENCE = "Salimans et al., 2016"
+DOMAINS = {"splits": "a whole number in [1, inf)"}
 
 
 def compute(sample_logits: np.ndarray, splits: int = 10) -> dict[str, Measure]:
-    if splits < 1:
-        raise ValueError(f"splits must be at least 1, got {splits}")
+    check(DOMAINS, {"splits": splits}, "inception_score")
     # A part of one sample scores exactly 1 whatever it shows.
     logits = matrix(sample_logits, "sample_logits", at_least=2 * splits)
     n = len(logits)

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from genbench.domains import check
 from genbench.metrics import Measure, normal
 from genbench.metrics._halves import variance
 from genbench.metrics._inputs import enough, point_sets
@@ -33,11 +34,13 @@ OUTPUTS = {
     "kd": {"unit": "squared MMD", "direction": "lower", "title": "kernel distance", "group": "fidelity", "place": 120},
 }
 REFERENCE = "Binkowski et al., 2018"
+DOMAINS = {"subsets": "a whole number in [0, inf)", "subset_size": "a whole number in [2, inf)"}
 
 
 def compute(
     sample_features: Points, train_features: Points, subsets: int = 0, subset_size: int = 1000
 ) -> dict[str, Measure]:
+    check(DOMAINS, {"subsets": subsets, "subset_size": subset_size}, "kd")
     x, y = point_sets(MIN_SAMPLES, sample_features=sample_features, train_features=train_features)
     details: dict[str, float] = {"n_samples": len(x), "n_train": len(y), "dimension": x.d}
     if subsets > 0:
@@ -70,7 +73,6 @@ def jackknife(x: Points, y: Points) -> float:
 
 def _over_subsets(x: np.ndarray, y: np.ndarray, subsets: int, size: int) -> np.ndarray:
     """KD of `subsets` pairs of random subsets, in torch-fidelity's order of drawing."""
-    enough(size, "subset_size", 2)
     enough(min(len(x), len(y)), f"kd with subset_size={size}", size)
     rng = np.random.RandomState(2020)
     values = np.empty(subsets)

@@ -25,6 +25,7 @@ import math
 
 import numpy as np
 
+from genbench.domains import check
 from genbench.metrics import Measure, normal, normal_of_log
 from genbench.metrics._halves import variance
 from genbench.metrics._inputs import point_sets
@@ -47,6 +48,7 @@ OUTPUTS = {
     },
 }
 REFERENCE = "Bai et al., 2021"
+DOMAINS = {"tau": "a number in (0, 1]", "epsilon": "a number in (0, inf)"}
 
 NO_DISTANCE = 1e-8  # an FD that is rounding
 
@@ -57,6 +59,7 @@ def compute(
     tau: float = 0.1,
     epsilon: float = 1e-14,
 ) -> dict[str, Measure]:
+    check(DOMAINS, {"tau": tau, "epsilon": epsilon}, "mifid")
     x, y = point_sets(MIN_SAMPLES, sample_features=sample_features, train_features=train_features)
     fd = sum(terms(x, y))
     of_samples, of_train = nearest_cosines(x, y)

@@ -27,6 +27,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from genbench.domains import check
 from genbench.metrics import Measure, share, share_of_trials
 from genbench.metrics._inputs import enough, point_sets
 from genbench.numerics.points import Points
@@ -51,11 +52,13 @@ OUTPUTS = {
     },
 }
 REFERENCE = "after Carlini et al., 2023"
+DOMAINS = {"neighbours": "a whole number in [1, inf)", "alpha": "a number in (0, inf)"}
 
 
 def compute(
     sample_features: Points, train_features: Points, test_features: Points, neighbours: int = 50, alpha: float = 0.5
 ) -> dict[str, Measure]:
+    check(DOMAINS, {"neighbours": neighbours, "alpha": alpha}, "near_duplicates")
     x, train, test = point_sets(
         MIN_SAMPLES, sample_features=sample_features, train_features=train_features, test_features=test_features
     )

@@ -25,6 +25,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from genbench.domains import check
 from genbench.metrics import Measure, mean
 from genbench.metrics._inputs import enough, finite
 
@@ -41,16 +42,16 @@ OUTPUTS = {
     },
 }
 REFERENCE = "Karras, Laine, Aila, 2019"
+DOMAINS = {"discard_below": "a number in [0, 50)", "discard_above": "a number in (50, 100]"}
 
 
 def compute(path_lengths: np.ndarray, discard_below: float = 1.0, discard_above: float = 99.0) -> dict[str, Measure]:
+    check(DOMAINS, {"discard_below": discard_below, "discard_above": discard_above}, "path_length")
     x = np.asarray(path_lengths, dtype=np.float64)
     if x.ndim != 1:
         raise ValueError(f"path_lengths: expected [n], got {list(x.shape)}")
     enough(len(x), "path_lengths", MIN_SAMPLES)
     finite(x, "path_lengths")
-    if not 0 <= discard_below < discard_above <= 100:
-        raise ValueError(f"percentiles 0 <= {discard_below} < {discard_above} <= 100 do not hold")
     low = np.percentile(x, discard_below, method="lower")
     high = np.percentile(x, discard_above, method="higher")
     kept = x[(low <= x) & (x <= high)]

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from genbench.domains import check
 from genbench.metrics import Measure, _groups
 from genbench.metrics._inputs import point_sets
 from genbench.numerics.points import Points
@@ -29,9 +30,11 @@ OUTPUTS = {
     "recall": {"unit": "share", "direction": "higher", "title": "recall", "group": "diversity", "place": 210},
 }
 REFERENCE = "Kynkäänniemi et al., 2019"
+DOMAINS = {"k": "a whole number in [1, inf)"}
 
 
 def compute(sample_features: Points, train_features: Points, k: int = 3) -> dict[str, Measure]:
+    check(DOMAINS, {"k": k}, "precision_recall")
     x, y = point_sets(k + 1, sample_features=sample_features, train_features=train_features)
     details = {"n_samples": len(x), "n_train": len(y), "k": k}
 

@@ -28,6 +28,7 @@ import numpy as np
 import torch
 from scipy.stats import binom
 
+from genbench.domains import check
 from genbench.metrics import Measure
 from genbench.metrics._inputs import enough, point_sets
 from genbench.numerics import neighbours
@@ -47,11 +48,13 @@ OUTPUTS = {
     },
 }
 REFERENCE = "Kynkäänniemi et al., 2019"
+DOMAINS = {"k": "a whole number in [1, inf)"}
 
 SHOWN = 10  # samples named in the details, from either end
 
 
 def compute(sample_features: Points, train_features: Points, k: int = 3) -> dict[str, Measure]:
+    check(DOMAINS, {"k": k}, "realism")
     R = scores(sample_features, train_features, k)
     order = np.argsort(-R, kind="stable")
     q = np.quantile(R, [0.05, 0.25, 0.75, 0.95], method="inverted_cdf")

@@ -29,9 +29,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from genbench.domains import check
 from genbench.metrics import Measure
 from genbench.metrics._halves import corrected, of_square
-from genbench.metrics._inputs import enough, point_sets
+from genbench.metrics._inputs import point_sets
 from genbench.numerics.moments import variance_of_means
 from genbench.numerics.points import Points
 
@@ -55,6 +56,7 @@ OUTPUTS = {
     },
 }
 REFERENCE = "Bonneel et al., 2015; Berthet et al., 2026"
+DOMAINS = {"directions": "a whole number in [2, inf)", "seed": "a whole number in [0, 4294967295]"}
 
 BLOCK = 2**22  # projections held at once: 32 MiB
 
@@ -65,8 +67,8 @@ def compute(
     directions: int = 1000,
     seed: int = 2020,
 ) -> dict[str, Measure]:
+    check(DOMAINS, {"directions": directions, "seed": seed}, "sliced_wasserstein")
     x, y = point_sets(MIN_SAMPLES, sample_features=sample_features, train_features=train_features)
-    enough(directions, "sliced_wasserstein: directions", 2)
     squares, of_rows = slices(x, y, unit_vectors(directions, x.d, seed))
     square, of_directions = float(squares.mean()), variance_of_means(squares)
     stderr = float(np.sqrt(of_directions + of_rows))

@@ -30,7 +30,7 @@ import math
 import numpy as np
 from scipy.linalg import eigh
 
-from genbench.errors import GenbenchError
+from genbench.domains import check
 from genbench.metrics import Measure, normal_of_log
 from genbench.metrics._halves import variance
 from genbench.metrics._inputs import point_sets
@@ -51,6 +51,7 @@ OUTPUTS = {
     },
 }
 REFERENCE = "Friedman & Dieng, 2023"
+DOMAINS = {"q": 'a number in (0, inf] or "inf"'}
 
 MANY = 3  # rows per feature: from there on the influence function is enough
 EPS = float(np.finfo(np.float64).eps)
@@ -58,10 +59,9 @@ EPS = float(np.finfo(np.float64).eps)
 
 def compute(sample_features: np.ndarray | Points, q: float | str = 1.0) -> dict[str, Measure]:
     """`q`: the order, positive; "inf" is one."""
+    check(DOMAINS, {"q": q}, "vendi")
     (x,) = point_sets(MIN_SAMPLES, sample_features=sample_features)
     q = float(q)
-    if not q > 0:
-        raise GenbenchError(f"vendi: the order q is {q}", "Give a positive number, or inf.")
     (x,) = directions(x)
     H, _ = _entropy(x, q)
     details = {"n": len(x), "d": x.d, "q": q if math.isfinite(q) else "inf"}

@@ -5,6 +5,7 @@ suite (dataset, metrics, protocol) x sources -> cells, each with the id of its r
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from genbench import catalog, features
+from genbench import catalog, domains, features
 from genbench.datasets import Dataset
 from genbench.errors import GenbenchError
 from genbench.files import content_key, sha256_file
@@ -53,7 +54,11 @@ def jobs(specs: Iterable[str], extractor: str, params: dict[str, dict[str, Any]]
     """The metrics that `name` or `name[extractor]` specs ask for; a name is a file's or an output's.
 
     The extractor is a name in the catalog or a function in code, `FILE.py:NAME`.
+
+    Raises:
+        GenbenchError: no such metric or parameter, or a parameter that is not in its domain.
     """
+    params = {hyphenated(metric): checked(metric, given) for metric, given in params.items()}
     by_output = {
         output: (name, tuple(entry.constants["OUTPUTS"]) if output == name else (output,))
         for name, entry in catalog.entries("metrics").items()
@@ -76,9 +81,19 @@ def jobs(specs: Iterable[str], extractor: str, params: dict[str, dict[str, Any]]
     ]
 
 
-def hyphenated(extractor: str) -> str:
-    """An extractor's name as the catalog spells it; that of a function in code is left alone."""
-    return extractor if ":" in extractor else extractor.replace("_", "-")
+def checked(metric: str, given: dict[str, Any]) -> dict[str, Any]:
+    """Parameters of a metric, each known and in its domain."""
+    entry = catalog.find("metrics", metric)
+    for name in given:
+        if name not in entry.parameters:
+            raise unknown(f"parameter of metric '{entry.name}'", name, entry.parameters)
+    domains.check(entry.constants.get("DOMAINS", {}), given, f"metric '{entry.name}'")
+    return {name: "inf" if value == math.inf else value for name, value in given.items()}  # JSON has no infinity
+
+
+def hyphenated(name: str) -> str:
+    """A name as the catalog spells it; that of a function in code is left alone."""
+    return name if ":" in name else name.replace("_", "-")
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,8 @@ OWN_SAMPLES = 1000  # of each model on data that no suite is for, if there are a
 class Protocol:
     """How models are measured: part of every record's identity, as far as its metric depends on it.
 
+    Raises GenbenchError where a field is not in the range that its type says.
+
     Arguments:
         n_samples: samples drawn from each model.
         seed: of samples and of importance weights.
@@ -46,7 +48,7 @@ class Protocol:
     leapfrog: Count = 10
     schedule: Annotated[str, As(Literal["sigmoid", "linear"])] = "sigmoid"
     simulated: Count = 100
-    step: Annotated[float, Within(above=0, high=1)] = 1e-4
+    step: Annotated[float, Within(above=0, below=1)] = 1e-4
     path: Annotated[str, As(Literal["slerp", "lerp"])] = "slerp"
     limit: Count | None = None
 

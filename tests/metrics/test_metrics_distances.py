@@ -392,11 +392,6 @@ def test_sliced_wasserstein_standard_error_is_the_spread_over_rows_and_direction
         assert_stderr_is_the_spread([r[output] for r in results])
 
 
-def test_sliced_wasserstein_needs_two_directions():
-    with pytest.raises(GenbenchError, match="at least 2"):
-        sliced_wasserstein.compute(*features(10, 10, 3), directions=1)
-
-
 # MiFID
 
 

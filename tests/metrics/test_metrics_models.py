@@ -292,8 +292,6 @@ def test_path_lengths_that_are_no_numbers_are_errors():
         path_length.compute(np.ones((2, 2)))
     with pytest.raises(GenbenchError, match="at least 2"):
         path_length.compute(np.ones(1))
-    with pytest.raises(ValueError, match="percentiles"):
-        path_length.compute(np.ones(5), discard_below=60, discard_above=50)
 
 
 def test_a_generator_that_stands_still_has_no_length():
