@@ -55,7 +55,6 @@ OUTSIDE_PROTOCOL = {
     "step": [0, 1, -1e-4, 1.5, False],
     "schedule": ["Sigmoid", "cosine", None, 1],
     "path": ["geodesic", "", None],
-    "dtype": ["float16", 32],
 }
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from genbench import catalog, domains, features
 from genbench.datasets import Dataset
-from genbench.errors import GenbenchError
+from genbench.errors import GenbenchError, unknown
 from genbench.files import content_key, sha256_file
 from genbench.models.adapters import Source
 from genbench.run.artifacts import ARTIFACTS
