@@ -277,7 +277,7 @@ def fields_shape(kind: Any, hints: Mapping[str, Shape], required: set[str], is_o
             elif is_open:
                 found[text_shape().read(name, where)] = plain(one, at(where, name))
             else:
-                hint = unknown("field", legible(str(name)), hints).remedy
+                hint = unknown("field", legible(str(name))[:60], hints).remedy
                 raise Malformed(at(where, name), f"no such field ({hint.rstrip('.')})", shown(one))
         try:
             return found if is_open else kind(**found)

@@ -205,26 +205,6 @@ def read_card(path: Path) -> Card:
     return reading.read(Card, reading.parse_json(metadata["genbench"], origin, remedy), origin, remedy)
 
 
-def check_fit(path: Path, model: torch.nn.Module, found: Mapping[str, tuple[int, ...]]) -> None:
-    """Whether tensors of these shapes are the model's state, of tied ones at least one.
-
-    Raises:
-        GenbenchError: a weight is missing, left over, or of another shape.
-    """
-    first = ties(model)
-    expected = {name: tuple(value.shape) for name, value in model.state_dict(keep_vars=True).items()}
-    held = {first[name]: found[name] for name in found if name in first}
-    wrong = [n for n in found if n not in expected or found[n] != expected[n]]
-    wrong += [n for n in expected if first[n] not in held]
-    if wrong:
-        name = min(wrong)
-        raise GenbenchError(
-            f"{path} does not fit its baseline: {len(wrong)} weights differ, first '{name}': "
-            f"expected {expected.get(name, 'none')}, found {found.get(name, 'none')}",
-            "The baseline's code changed since it was saved, or the card's options are not those it was trained with.",
-        )
-
-
 def load_weights(path: Path, model: torch.nn.Module, device: torch.device | str = "cpu") -> None:
     """Fills `model` with the weights in `path`, all of them, and moves it to `device`.
 
@@ -239,17 +219,33 @@ def load_weights(path: Path, model: torch.nn.Module, device: torch.device | str 
         weights = load_file(path)
     except (SafetensorError, OSError) as error:
         raise GenbenchError(f"{path} cannot be read: {error}", DAMAGED) from error
-    check_fit(path, model, {name: tuple(t.shape) for name, t in weights.items()})
-    first = ties(model)
-    held = {first[name]: value for name, value in weights.items()}
+    first, own = ties(model), model.state_dict()
+    expected = {name: tuple(value.shape) for name, value in own.items()}
+    held = {first[name]: value for name, value in weights.items() if name in first}
+    wrong = [n for n, value in weights.items() if expected.get(n) != tuple(value.shape)]
+    wrong += [n for n in expected if first[n] not in held]
+    if wrong:
+        name = min(wrong)
+        found = tuple(weights[name].shape) if name in weights else "none"
+        raise GenbenchError(
+            f"{path} does not fit its baseline: {len(wrong)} weights differ, first '{name}': "
+            f"expected {expected.get(name, 'none')}, found {found}",
+            "The baseline's code changed since it was saved, or the card's options are not those it was trained with.",
+        )
     state = {name: held[first[name]] for name in first}
-    for name, own in model.state_dict().items():
-        if torch.promote_types(own.dtype, state[name].dtype) != own.dtype:
+    for name, value in state.items():
+        dtype = own[name].dtype
+        if torch.promote_types(dtype, value.dtype) != dtype:
             raise GenbenchError(
-                f"{path}: weight '{name}' is {state[name].dtype}, which the model's {own.dtype} would cut",
-                f"Convert it where you know what is lost: tensor.to({own.dtype}).",
+                f"{path}: weight '{name}' is {value.dtype}, which the model's {dtype} would cut",
+                f"Convert it where you know what is lost: tensor.to({dtype}).",
             )
-    model.load_state_dict(state)
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise GenbenchError(
+            f"{path} cannot be filled into its model: {error}", "Its buffers must own memory."
+        ) from error
     model.to(device).eval()
 
 
@@ -277,9 +273,8 @@ def rebuilt(
     from genbench.models import building
 
     tensors, _ = read_header(path)
-    shapes = {name: tuple(one.shape) for name, one in tensors.items()}
     limits = building.of_file(sum(one.numbers for one in tensors.values()), len(tensors))
-    model = building.build(baseline, space, options, limits, lambda sketch: check_fit(path, sketch, shapes))
+    model = building.build(baseline, space, options, limits)
     load_weights(path, model, device)
     return model
 

@@ -3,15 +3,22 @@
 import json
 import pickle
 import struct
+from dataclasses import replace
 
+import damage
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch import nn
 
+from genbench import catalog
 from genbench.errors import GenbenchError
 from genbench.files import write_atomically
-from genbench.models.checkpoint import load, read_card
+from genbench.models.checkpoint import BYTES, Card, load, load_weights, read_card, read_header, save
 from genbench.models.sampling import draw
+from genbench.space import Space
+
+PIXELS = Card("independent-pixels", Space((1, 8, 8), 17))
 
 
 def test_a_card_says_how_the_model_was_made(pixels_checkpoint):
@@ -101,3 +108,219 @@ def test_a_header_whose_length_begins_like_a_pickle_is_read(tmp_path, pixels_che
         save_file(weights, path, metadata={"genbench": card.to_json(), "padding": "x" * padding})
         assert read_card(path) == card
     assert any(p.read_bytes()[0] == 0x80 for p in tmp_path.iterdir())
+
+
+# --- What a header and a card can say
+
+
+def written(path, header, body: bytes = b"", length: int | None = None):
+    """A safetensors file with this header, JSON or bytes."""
+    data = header if isinstance(header, bytes) else json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(data) if length is None else length) + data + body)
+    return path
+
+
+def tensor(**changes):
+    return {"dtype": "F32", "shape": [2], "data_offsets": [0, 8], **changes}
+
+
+def test_every_type_of_tensor_has_its_size():
+    """By torch's own element sizes, for the types that this torch has under the same name."""
+    names = {"F": "float", "BF": "bfloat", "I": "int", "U": "uint", "C": "complex"}
+    for name, size in BYTES.items():
+        kind = name.rstrip("0123456789")
+        if name in ("BOOL", "F8_E5M2", "F8_E4M3"):
+            assert size == 1
+        else:
+            assert getattr(torch, names[kind] + name[len(kind) :]).itemsize == size
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"", b"{", b"[]", b"null", b"\xff", b"[" * 10_000, b"{\"x\": NaN}",
+        {"__metadata__": None}, {"__metadata__": []}, {"__metadata__": {"genbench": {}}}, {"__metadata__": {"a": 1}},
+        {"x": None}, {"x": []}, {"x": "F32"}, {"x": {"x": tensor()}}, {"x": tensor(extra=1)},
+        {"x": tensor(dtype="F33")}, {"x": tensor(dtype=None)}, {"x": tensor(dtype=["F32"])},
+        {"x": tensor(shape=None)}, {"x": tensor(shape=2)}, {"x": tensor(shape=["2"])}, {"x": tensor(shape=[-2])},
+        {"x": tensor(shape=[2.0])}, {"x": tensor(shape=[10**30])}, {"x": tensor(shape=[3])},
+        {"x": tensor(shape=[True])},
+        {"x": tensor(data_offsets=["0", "8"])}, {"x": tensor(data_offsets=[8, 0])}, {"x": tensor(data_offsets=[0])},
+        {"x": tensor(data_offsets=None)}, {"x": tensor(data_offsets=[4, 12])}, {"x": tensor(data_offsets=[0, 10**30])},
+        {"x": tensor(), "y": tensor()}, {"x": tensor(data_offsets=[-8, 0])},
+    ],
+)  # fmt: skip
+def test_refuses_a_header_that_is_none(tmp_path, header):
+    with pytest.raises(GenbenchError) as caught:
+        read_header(written(tmp_path / "x.safetensors", header, bytes(8)))
+    assert "not a complete safetensors file" in caught.value.problem
+    assert len(str(caught.value).splitlines()) == 2
+
+
+def test_reads_a_header_that_is_one(tmp_path):
+    tensors, metadata = read_header(written(tmp_path / "x.safetensors", {"x": tensor()}, bytes(8)))
+    assert (tensors["x"].shape, tensors["x"].numbers, metadata) == ([2], 2, {})
+    with pytest.raises(GenbenchError, match=r"is truncated: .* its header promises"):
+        read_header(written(tmp_path / "x.safetensors", {"x": tensor()}, bytes(9)))
+
+
+@pytest.mark.parametrize("length", [0, 1, 1 << 20, 1 << 40, (1 << 64) - 1])
+def test_refuses_a_header_of_another_length(tmp_path, length):
+    with pytest.raises(GenbenchError, match="not a complete safetensors file"):
+        read_header(written(tmp_path / "x.safetensors", {"x": tensor()}, bytes(8), length))
+
+
+def carded(path, source, card: str):
+    save_file(load_file(source), path, metadata={"genbench": card})
+    return path
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("baseline", ["vae"]), ("baseline", ""), ("baseline", None), ("space", None), ("space", {"levels": 17}),
+        ("space", {"shape": [], "levels": 17}), ("space", {"shape": [0], "levels": 17}),
+        ("space", {"shape": [10**6, 10**6], "levels": 17}), ("space", {"shape": [8.0], "levels": 17}),
+        ("space", {"shape": [8], "levels": 1}), ("space", {"shape": [8], "levels": 10**12}),
+        ("space", {"shape": "88", "levels": 17}), ("space", {"shape": [8], "levels": None, "more": 1}),
+        ("options", []), ("options", None), ("dataset", "digits"), ("dataset", {"name": 3}),
+        ("dataset", {"vocabulary": 5}), ("training", []), ("training", {"command": []}), ("training", {"seed": "0"}),
+        ("parameters", -1), ("parameters", "7"), ("author", "me"),
+    ],
+)  # fmt: skip
+def test_refuses_a_card_and_names_the_field(tmp_path, pixels_checkpoint, field, value):
+    card = {**json.loads(PIXELS.to_json()), field: value}
+    with pytest.raises(GenbenchError) as caught:
+        read_card(carded(tmp_path / "x.safetensors", pixels_checkpoint, json.dumps(card)))
+    assert "its card cannot be read" in caught.value.problem
+    assert field in caught.value.problem
+
+
+def test_damaged_headers_and_cards_raise_nothing_but_errors_that_say_so(tmp_path, pixels_checkpoint):
+    path, errors = tmp_path / "x.safetensors", []
+    whole = pixels_checkpoint.read_bytes()
+    length = struct.unpack("<Q", whole[:8])[0]
+    header, body = json.loads(whole[8 : 8 + length]), whole[8 + length :]
+    cases = [written(path, text, body).read_bytes() for text in damage.texts(header, 300)]
+    card = json.loads(header["__metadata__"]["genbench"]) | {"options": {"depth": 3}}
+    for text in damage.texts(card, 300):
+        metadata = {"genbench": text.decode(errors="replace")}
+        cases.append(written(path, {**header, "__metadata__": metadata}, body).read_bytes())
+    for data in cases:
+        path.write_bytes(data)
+        try:
+            read_card(path)
+        except GenbenchError as error:
+            errors.append(str(error))
+    assert 300 < len(errors) < len(cases)
+    assert all(len(error.splitlines()) == 2 for error in errors)
+
+
+@pytest.mark.parametrize(
+    ("baseline", "option", "value"),
+    [
+        ("gated-pixelcnn", "depth", 10**8),
+        ("gated-pixelcnn", "depth", 5000),
+        ("gated-pixelcnn", "width", 10**5),
+        ("gated-pixelcnn", "classes", 10**6),
+        ("vae", "latent", 10**6),
+        ("ddpm", "T", 10**8),
+        ("realnvp", "depth", 10**6),
+        ("mixture", "components", 10**9),
+        ("resampler", "size", 10**7),
+    ],
+)
+def test_a_card_that_describes_a_giant_is_refused_before_it_is_built(baseline, option, value, monkeypatch, tmp_path):
+    shipped = catalog.BASELINES / "checkpoints" / "digits" / f"{baseline}.safetensors"
+    card = read_card(shipped)
+    giant = replace(card, options={**card.options, option: value})
+    path = carded(tmp_path / "x.safetensors", shipped, giant.to_json())
+    build = catalog.build
+
+    def on_meta_alone(*arguments):
+        assert torch.empty(0).device.type == "meta", "built for real"
+        return build(*arguments)
+
+    monkeypatch.setattr(catalog, "build", on_meta_alone)
+    refused(path, "would be larger than what its file can hold")
+
+
+@pytest.mark.parametrize(
+    "shipped", ["gated-pixelcnn", "vae", "ddpm", "realnvp", "mixture", "resampler", "gan", "vqvae"]
+)
+def test_a_model_that_fits_its_file_is_within_the_limits(shipped):
+    load(catalog.BASELINES / "checkpoints" / "digits" / f"{shipped}.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("depth", "three"), ("depth", 2.5), ("depth", True), ("dropout", None), ("one_hot", 1)]
+)
+def test_an_option_of_another_type_is_named(option, value):
+    with pytest.raises(GenbenchError, match=f"option of baseline 'gated-pixelcnn': {option} is"):
+        catalog.build("gated-pixelcnn", Space((1, 8, 8), 17), {option: value})
+
+
+# --- Weights
+
+
+class Tied(nn.Module):
+    """Two names for one matrix, and a view of a part of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a = nn.Linear(3, 3, bias=False)
+        self.b = nn.Linear(3, 3, bias=False)
+        self.b.weight = self.a.weight
+        self.register_buffer("part", self.a.weight.detach()[:2])
+
+
+def test_tied_weights_are_kept_once_and_tied_again(tmp_path):
+    path, model = tmp_path / "x.safetensors", Tied()
+    save(path, model, PIXELS)
+    assert sorted(load_file(path)) == ["a.weight", "part"]
+    other = Tied()
+    load_weights(path, other)
+    assert other.a.weight is other.b.weight
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, other.state_dict()[name])
+
+
+def test_a_file_with_every_name_or_the_other_name_fills_tied_weights(tmp_path):
+    path, model = tmp_path / "x.safetensors", Tied()
+    state = {name: value.clone().contiguous() for name, value in model.state_dict().items()}
+    for left_out in ("none", "a.weight", "b.weight"):
+        other = Tied()
+        save_file({n: v for n, v in state.items() if n != left_out}, path)
+        load_weights(path, other)
+        assert torch.equal(other.b.weight, model.a.weight)
+    save_file({"part": state["part"]}, path)
+    with pytest.raises(GenbenchError, match=r"first 'a\.weight': expected \(3, 3\), found none"):
+        load_weights(path, Tied())
+
+
+def test_weights_that_the_model_would_cut_are_refused_and_others_widened(tmp_path):
+    path, model = tmp_path / "x.safetensors", nn.Linear(2, 2)
+    for dtype, fits in ((torch.float64, False), (torch.float32, True), (torch.float16, True), (torch.int64, True)):
+        save_file({name: value.detach().to(dtype) for name, value in model.state_dict().items()}, path)
+        if fits:
+            load_weights(path, nn.Linear(2, 2))
+        else:
+            with pytest.raises(GenbenchError, match=r"float64, which the model's torch\.float32 would cut"):
+                load_weights(path, nn.Linear(2, 2))
+
+
+class Odd(nn.Linear):
+    def get_extra_state(self):
+        return {"a": 1}
+
+
+@pytest.mark.parametrize("make", [lambda: Odd(2, 2), lambda: nn.Linear(2, 2).to(torch.complex128)])
+def test_what_the_format_cannot_hold_is_refused_at_the_save(tmp_path, make):
+    with pytest.raises(GenbenchError, match=r"no tensor|cannot be saved"):
+        save(tmp_path / "x.safetensors", make(), PIXELS)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_card_says_nothing_that_is_no_json():
+    card = replace(PIXELS, training={"validation": float("inf"), "command": "é\udcff"})
+    assert json.loads(card.to_json())["training"] == {"validation": None, "command": "é\\udcff"}
