@@ -30,6 +30,9 @@ from genbench.datasets import Dataset
 from genbench.errors import GenbenchError
 from genbench.files import content_key
 
+WORD = r"[^\W\d]\w*"  # of Python: letters, digits and _, no digit first
+OBJECT = re.compile(rf"(.*\.py|{WORD}(\.{WORD})*):{WORD}(\.{WORD})*", re.DOTALL)  # FILE.py:OBJECT, module:OBJECT
+
 
 @dataclass(frozen=True)
 class Given:
@@ -182,7 +185,7 @@ def there(what: str) -> bool:
     paths = [what]
     if re.match(r"[a-z][a-z-]*:", what):
         paths.append(what.partition(":")[2])
-    if ".py:" in what:
+    if OBJECT.fullmatch(what):
         paths.append(what.rpartition(":")[0])
     return any(path and os.path.exists(path) for path in paths)
 
@@ -220,7 +223,7 @@ def literal(text: str, where: str) -> Any:
     """
     try:
         value = ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         value = text
     return reading.read(Any, value, f"argument {where}={reading.shown(text)}", "Give a number, text, or a list.")
 

@@ -7,7 +7,6 @@ model's identity: other weights under the same name are another model.
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,13 +14,10 @@ from typing import Any
 from genbench import importing
 from genbench.datasets import Dataset
 from genbench.errors import GenbenchError, unknown
-from genbench.models.adapters import Given, Source, fitting
+from genbench.models.adapters import OBJECT, Given, Source, fitting
 from genbench.models.adapters.samples import hash_path
 from genbench.models.fingerprint import code_of, state_of
 from genbench.models.guard import guarded
-
-WORD = r"[^\W\d]\w*"  # of Python: letters, digits and _, no digit first
-OBJECT = re.compile(rf"(.*\.py|{WORD}(\.{WORD})*):{WORD}(\.{WORD})*", re.DOTALL)
 
 
 def handles(what: str) -> bool:
@@ -62,7 +58,7 @@ def identify(given: Given, dataset: Dataset) -> Source:
 def hash_files(args: dict[str, Any]) -> dict[str, str]:
     """{argument: sha256} of the files and folders that arguments name."""
     paths = {key: Path(value) for key, value in args.items() if isinstance(value, str) and value}
-    return {key: hash_path(path) for key, path in paths.items() if path.exists()}
+    return {key: hash_path(path) for key, path in paths.items() if os.path.exists(path)}
 
 
 @dataclass(frozen=True)
