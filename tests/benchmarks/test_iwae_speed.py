@@ -19,8 +19,8 @@ import torch.nn.functional as F
 from torch.distributions import Normal
 
 from genbench.baselines.latent_variable import vae
-from genbench.likelihood import chunk_seed, log_likelihood
-from genbench.likelihood.iwae import CHUNK
+from genbench.likelihood import log_likelihood
+from genbench.likelihood.iwae import CHUNK, chunk_seed
 from genbench.models.sampling import to_tensor
 from genbench.space import Space
 
@@ -59,7 +59,7 @@ def stacked(model, x, k, generator, copies):
 def bound(way: str, model: vae.VAE, x: np.ndarray, k: int) -> np.ndarray:
     """The bound for every image, `[B]`, by one of `WAYS`."""
     if way == "streamed":
-        return log_likelihood(model, x, k, SEED, BLOCK, BLOCK).values
+        return log_likelihood(model, x, k, SEED, BLOCK).values
     blocks = [to_tensor(x[i : i + BLOCK], SPACE, "cpu") for i in range(0, len(x), BLOCK)]
     noise = [partial(chunk_seed, SEED, i, "cpu") for i in range(len(blocks))]
     return torch.cat(
