@@ -104,7 +104,7 @@ class SharedGaussian(Observation):
 
     def __init__(self, space: Space) -> None:
         super().__init__(space, 1)
-        self.log_sd = nn.Parameter(torch.full((), -2.0))  # narrow at first: from 1 the latents are soon ignored
+        self.log_sd = nn.Parameter(torch.full((), -2.0))  # starting at sd = 1, training soon ignores the latents
 
     def log_prob(self, h: Tensor, x: Tensor) -> Tensor:
         return log_normal(x.flatten(1), h, self.log_sd).sum(-1)

@@ -4,7 +4,7 @@
     generator   min_G  -E D(G(z))
 
 Every weight W of the critic is divided by its largest singular value, followed by one step of
-power iteration per training pass; D is K times the network, so `slope` K bounds how steep it is.
+power iteration per training pass; D is K times the network, so D is no steeper than `slope` K.
 There is no likelihood: the samples G(z) lie on a surface of fewer dimensions than the data. The best
 weights are kept by the energy distance between samples and validation data.
 

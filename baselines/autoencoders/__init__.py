@@ -1,3 +1,3 @@
-"""Autoencoders: a code that reconstructs; sampled by what is learned of it afterwards."""
+"""Autoencoders: a code from which the data are given back; a density fitted to the codes draws samples."""
 
 FAMILY = "autoencoder"

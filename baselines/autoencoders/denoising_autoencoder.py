@@ -50,7 +50,7 @@ class LatentGaussian(nn.Module):
         return self.lower.tril(-1) + self.log_diagonal.exp().diag()
 
     def log_density(self, z: Tensor) -> Tensor:
-        """Of codes, not of images: [n, d] -> [n]."""
+        """log N(z; mean, S) of codes, not of images: [n, d] -> [n]."""
         white = z @ self.W.T - self.b
         return self.log_diagonal.sum() - 0.5 * (white**2 + math.log(2 * math.pi)).sum(1)
 

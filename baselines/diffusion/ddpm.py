@@ -58,8 +58,9 @@ class Schedule(nn.Module):
         noise_before = torch.cat([noise.new_zeros(1), noise[:-1]])
         alpha = alpha_bar / alpha_bar_before
         beta = 1 - alpha
-        # Of q(x_{t-1} | x_t, x_0), equation 7: the smallest useful variance, as beta is the largest. It is 0 at
-        # the first step, whose p is the decoder: that one may be ten times as sharp as the noise in x_1.
+        # The variance of q(x_{t-1} | x_t, x_0), equation 7, is the smallest useful one, and beta is the largest. At
+        # the first step, where p is the decoder, that variance is 0: the decoder may have a tenth of the deviation
+        # of the noise in x_1.
         variance = beta * noise_before / noise
         variance[0] = beta[0] / 100
         constants = {

@@ -1,11 +1,11 @@
 """Training-set resampler: draws training examples, with replacement, and calls them samples.
 
-A floor that looks like a ceiling. The samples are real, so Fréchet and kernel distances, precision and
+This floor looks like a ceiling. The samples are real, so Fréchet and kernel distances, precision and
 coverage are about as good as the data allow; and the model has learnt nothing. A test of memorisation
 (authenticity, data copying) must fail it, and a suite in which it wins outright measures copying.
 
-It has no likelihood. Its distribution is 1/N on each of N points: on real numbers it has no density, and
-on integers log p(x) is -infinity for every example that was not stored, so its NLL on new data is
+The resampler has no likelihood. Its distribution is 1/N on each of N points: on real numbers that has no
+density, and on integers log p(x) is -infinity for every example that was not stored, so its NLL on new data is
 infinite, whatever the samples look like (Theis, van den Oord and Bethge, 2016, section 3.2, where good
 samples and poor likelihood are told apart by such a lookup table).
 
