@@ -128,12 +128,16 @@ def enter(folder: Path) -> Project:
     sys.modules.update(project.hidden)
     project.hidden.clear()
     _projects[folder] = project
-    if sys.path[:1] != [str(folder)]:
-        if str(folder) in sys.path:
-            sys.path.remove(str(folder))
-        sys.path.insert(0, str(folder))
+    on_path()
     importlib.invalidate_caches()  # a file may be younger than the last look at its folder
     return project
+
+
+def on_path() -> None:
+    """Has the folders that were entered stand first on `sys.path`, the one in use before the others."""
+    folders = [str(folder) for folder in reversed(_projects)]
+    if sys.path[: len(folders)] != folders:
+        sys.path[:] = [*folders, *(entry for entry in sys.path if entry not in folders)]
 
 
 @contextmanager

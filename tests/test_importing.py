@@ -14,6 +14,8 @@ from genbench.errors import ModelError
 @pytest.fixture(autouse=True)
 def nothing_left(monkeypatch):
     """Each test has sys.path, sys.modules and the known folders for itself."""
+    for project in importing._projects.values():
+        project.hide({name.partition(".")[0] for name in project.own()})
     before = dict(sys.modules)
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr(importing, "_projects", {})

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from genbench import importing
+
 
 @contextmanager
 def guarded() -> Iterator[None]:
@@ -62,6 +64,7 @@ def restore(before: dict[str, Any]) -> None:
         os.environ.clear()
         os.environ.update(before["environment"])
     sys.argv[:], sys.path[:] = before["argv"], before["path"]
+    importing.on_path()  # a model goes on to find the modules beside it
     random.setstate(before["random"])
     np.random.set_state(before["numpy"])
     np.seterr(**before["numpy_errors"])
