@@ -16,6 +16,7 @@ from genbench import catalog, datasets
 from genbench.errors import GenbenchError, ModelError
 from genbench.features import Extractor, _dinov2, _fidelity, _images, _torchvision, clip_vit_b_32, load, mnist_cnn
 from genbench.features._weights import Weights, find
+from genbench.files import sha256_file
 from genbench.models import checkpoint
 from genbench.models.checkpoint import Card
 from genbench.space import Space
@@ -268,7 +269,7 @@ def test_clip_features_equal_torch_fidelitys_from_either_kind_of_file(registry, 
     assert features.shape == (3, 512)
     assert logits is None
     assert_equal(features, theirs)
-    published = replace(clip_vit_b_32.NETWORK.weights, sha256=checkpoint.sha256_file(tmp_path / "random.pt"))
+    published = replace(clip_vit_b_32.NETWORK.weights, sha256=sha256_file(tmp_path / "random.pt"))
     network = replace(clip_vit_b_32.NETWORK, weights=published)
     again, _ = _fidelity.extractor_of(network, GREY, tmp_path / "random.pt", "cpu")(x)
     np.testing.assert_array_equal(features, again)
@@ -641,7 +642,7 @@ def test_named_weights_extract_for_a_run_and_stand_in_the_record(cli, tmp_path, 
     assert result == 0, err
     assert "precision[clip-vit-b-32]" in out
     record = records(tmp_path)["drawn", "precision[clip-vit-b-32]"]
-    assert record.metric["weights_sha256"] == checkpoint.sha256_file(tmp_path / "random.pth")
+    assert record.metric["weights_sha256"] == sha256_file(tmp_path / "random.pth")
     assert "the one channel three times; bilinear to 224x224" in record.metric["preprocessing"]
     assert records(tmp_path)["drawn", "precision[pixels]"].metric["preprocessing"] == "raw values, flattened"
 
@@ -691,7 +692,7 @@ def test_mnist_cnn_reads_binary_images_as_black_and_white(data_root):
 
 def test_mnist_cnn_ships_in_less_than_400_kb():
     assert mnist_cnn.WEIGHTS.stat().st_size < 400_000
-    assert load("mnist-cnn", GREY).sha256 == checkpoint.sha256_file(mnist_cnn.WEIGHTS)
+    assert load("mnist-cnn", GREY).sha256 == sha256_file(mnist_cnn.WEIGHTS)
 
 
 @pytest.mark.parametrize("space", [Space((1, 28, 28)), Space((1, 8, 8), 17), Space((3, 28, 28), 256), Space((2,))])
