@@ -7,7 +7,7 @@ import pytest
 
 from genbench import catalog, datasets
 from genbench.errors import GenbenchError
-from genbench.metrics import GROUPS, UNITS
+from genbench.metrics import DIRECTIONS, GROUPS, UNITS
 from genbench.models.conformance import check
 from genbench.run.artifacts import ARTIFACTS
 from genbench.run.plan import jobs
@@ -43,10 +43,10 @@ def test_metric_has_a_card_that_can_be_read_without_importing_it(name):
     assert isinstance(entry.constants["REFERENCE"], str)
     assert set(entry.constants["NEEDS"]) <= set(ARTIFACTS)
     for output in entry.constants["OUTPUTS"].values():
-        assert output["direction"] in ("lower", "higher", "none")
+        assert output["direction"] in DIRECTIONS
         assert output["unit"] in UNITS
         assert output["group"] in GROUPS
-        assert set(output) == {"unit", "direction", "title", "group", "place"}
+        assert set(output) == {"unit", "direction", "range", "title", "group", "place"}
 
 
 def test_outputs_of_metrics_have_names_of_their_own():

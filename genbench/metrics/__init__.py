@@ -5,10 +5,12 @@ Every file here defines
     VERSION     an int, raised whenever a value can change
     NEEDS       the inputs of `compute`, by the names of the artifacts in `run/artifacts.py`, where each has a line on
                 what it holds (`genbench list artifacts` prints them)
-    OUTPUTS     {name: card}, a card being {"unit": one of UNITS, "direction": "lower" | "higher" | "none",
-                "title": ..., "group": one of GROUPS, "place": a number}. Columns of a leaderboard stand in the
-                order of the places of all metrics: take one between those of its neighbours
+    OUTPUTS     {name: card}, a card being {"unit": one of UNITS, "direction": one of DIRECTIONS, "range": the least
+                and the most that the value and its interval can be, None for no limit, "title": ...,
+                "group": one of GROUPS, "place": a number}. Columns of a leaderboard stand in the order of the places
+                of all metrics: take one between those of its neighbours
     REFERENCE   authors, year
+    DOMAINS     {parameter: the values that it can have, in the words of `genbench/domains.py`}, where there are any
     MIN_SAMPLES the fewest samples it can do with, where that is more than one
     compute(*needs, **parameters) -> {name: Measure}
 
@@ -19,7 +21,9 @@ beyond NEEDS has a default and is part of the record's identity.
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +33,7 @@ from scipy import stats
 from genbench.numerics.intervals import Z95, wilson
 
 KINDS = ("exact", "upper_bound", "lower_bound", "estimate")
+DIRECTIONS = ("lower", "higher", "none")
 GROUPS = (
     "likelihood",  # how probable test data are under the model
     "fidelity",  # how much its samples are like real data
@@ -38,6 +43,7 @@ GROUPS = (
     "representation",  # what latents and codes keep, and how evenly they are spaced
     "cost",  # how long sampling takes
 )
+ROUNDING = 1e-9  # by which a value may leave its range, relative to the end, or absolute at 0
 # Every unit of a value, and whether a column's header names it. Shares, counts and distances speak for themselves.
 UNITS = {
     "bits/dim": True,  # nats / (D ln 2) of one example; a record of text says bits/char in its place
@@ -69,9 +75,12 @@ UNITS = {
 class Measure:
     """One number and what it is.
 
+    Raises ValueError where it contradicts itself: an interval that does not hold its value, a spread below 0.
+
     Arguments:
+        value: NaN and infinities stay as they are.
         kind: "exact", "upper_bound", "lower_bound" or "estimate": how the value stands to what it measures.
-        stderr, ci95: standard error and 95 % interval, or None.
+        stderr, ci95: standard error and 95 % interval, finite, or None.
         ci_method: how the interval was made; where there is none, why.
         n_nonfinite: how many of the values behind it were NaN or infinite. They are not left out.
         details: further numbers, JSON types only. A leaderboard shows `note` as a footnote, and marks `flagged`.
@@ -87,7 +96,68 @@ class Measure:
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        assert self.kind in KINDS, self.kind
+        if self.kind not in KINDS:
+            raise ValueError(f"a value is one of {', '.join(KINDS)}, not {self.kind!r}")
+        if not _is_number(self.value):
+            raise ValueError(f"a value is a number, not {self.value!r}")
+        if self.stderr is not None and not (_is_number(self.stderr) and 0 <= self.stderr < math.inf):
+            raise ValueError(f"a standard error is a finite number of at least 0, or None, not {self.stderr!r}")
+        if self.ci95 is not None:
+            low, high = self.ci95
+            if not (_is_number(low) and _is_number(high) and -math.inf < low <= self.value <= high < math.inf):
+                raise ValueError(f"an interval is finite and holds its value {self.value!r}: not {self.ci95!r}")
+        if not isinstance(self.ci_method, str):
+            raise ValueError(f"ci_method says how the interval was made, or why there is none, not {self.ci_method!r}")
+        if not isinstance(self.n_nonfinite, int | np.integer) or self.n_nonfinite < 0:
+            raise ValueError(f"n_nonfinite is a count, not {self.n_nonfinite!r}")
+        if not isinstance(self.details, dict):
+            raise ValueError(f"details is a dict, not {self.details!r}")
+        json.dumps(self.details, default=_plain)
+        if not all(isinstance(warning, str) for warning in self.warnings):
+            raise ValueError(f"warnings are texts, not {self.warnings!r}")
+
+
+def _is_number(x: Any) -> bool:
+    return isinstance(x, int | float | np.integer | np.floating) and not isinstance(x, bool)
+
+
+def _plain(x: Any) -> Any:
+    """A NumPy number as JSON has it."""
+    if isinstance(x, np.generic):
+        return x.item()
+    raise ValueError(f"details have JSON types only, no {type(x).__name__}")
+
+
+def check_outputs(cards: Mapping[str, Mapping[str, Any]], found: Any) -> None:
+    """What a metric gave, beside the cards that it declared (`OUTPUTS`).
+
+    Raises:
+        ValueError: an output is missing, was never declared, is no `Measure`, or leaves its range by more than
+            rounding.
+    """
+    if not isinstance(found, Mapping):
+        raise ValueError(f"a metric gives {{output: Measure}}, not a {type(found).__name__}")
+    if missing := sorted(set(cards) - set(found)):
+        raise ValueError(f"the metric declares {', '.join(missing)}, and did not give it")
+    if extra := sorted(map(str, set(found) - set(cards))):
+        raise ValueError(f"the metric gave {', '.join(extra)}, which it does not declare")
+    for name, card in cards.items():
+        measure = found[name]
+        if not isinstance(measure, Measure):
+            raise ValueError(f"{name}: a metric gives a Measure, not a {type(measure).__name__}")
+        least, most = card.get("range", (None, None))
+        for number in (measure.value, *(measure.ci95 or ())):
+            below = least is not None and number < least - ROUNDING * max(1, abs(least))
+            above = most is not None and number > most + ROUNDING * max(1, abs(most))
+            if below or above:
+                raise ValueError(f"{name}: {number!r} is outside the range {[least, most]} of its card")
+
+
+def holding(
+    value: float, low: float, high: float, least: float = -math.inf, most: float = math.inf
+) -> tuple[float, float]:
+    """An interval cut at the least and the most that the value can be; it holds the value whatever was rounded."""
+    return min(value, max(least, low)), max(value, min(most, high))
 
 
 def normal(
@@ -101,13 +171,16 @@ def normal(
 ) -> Measure:
     """value +- 1.96 stderr, cut at the `least` and the `most` that the value can be."""
     half = Z95 * stderr
-    return Measure(value, kind, stderr, (max(least, value - half), min(most, value + half)), method, **rest)
+    return Measure(value, kind, stderr, holding(value, value - half, value + half, least, most), method, **rest)
 
 
-def normal_of_log(value: float, relative: float, method: str, **rest: Any) -> Measure:
-    """exp(log value +- 1.96 relative), with `relative` the standard error of the logarithm."""
+def normal_of_log(
+    value: float, relative: float, method: str, least: float = 0.0, most: float = math.inf, **rest: Any
+) -> Measure:
+    """exp(log value +- 1.96 relative), with `relative` the standard error of the logarithm, cut like `normal`."""
     factor = math.exp(Z95 * relative)
-    return Measure(value, "estimate", value * relative, (value / factor, value * factor), method, **rest)
+    ci = holding(value, value / factor, value * factor, least, most)
+    return Measure(value, "estimate", value * relative, ci, method, **rest)
 
 
 def share(successes: int, n: int, **rest: Any) -> Measure:
@@ -120,8 +193,10 @@ def share_of_trials(p: float, trials: float, method: str, z: float = Z95, **rest
     return Measure(p, "estimate", math.sqrt(p * (1 - p) / trials), wilson(p, trials, z), method, **rest)
 
 
-def mean(values: np.ndarray, kind: str = "estimate", **rest: Any) -> Measure:
-    """The mean of values `[n]`, with a t interval that is corrected for their skewness.
+def mean(
+    values: np.ndarray, kind: str = "estimate", least: float = -math.inf, most: float = math.inf, **rest: Any
+) -> Measure:
+    """The mean of values `[n]`, with a t interval that is corrected for their skewness, cut like that of `normal`.
 
     Log-likelihoods are skewed: the plain interval of 50 draws of x ~ N(0, 1) under its own density
     holds the truth 92 times in 100, this one 95 times (docs/coverage.md). A non-finite value makes the
@@ -137,14 +212,21 @@ def mean(values: np.ndarray, kind: str = "estimate", **rest: Any) -> Measure:
     if bad or n < 2:
         why = f"none: {bad} of {n} values are not finite" if bad else "none: one value has no spread"
         return Measure(value, kind, None, None, why, n_nonfinite=bad, **rest)
-    sd = float(values.std(ddof=1))
+    with np.errstate(over="ignore"):
+        sd = float(values.std(ddof=1))
+    if not math.isfinite(sd):
+        return Measure(value, kind, None, None, "none: the spread is beyond what float64 holds", **rest)
     q = float(stats.t.ppf(0.975, n - 1)) / math.sqrt(n)
-    gamma = float(((values - value) ** 3).mean() / sd**3) if sd > 0 else 0.0
+    gamma = 0.0
+    if 1e-100 < sd < 1e100:
+        gamma = float(((values - value) ** 3).mean() / sd**3)
+    elif sd > 0:  # its cube would leave the range of float64
+        gamma = float((((values - value) / sd) ** 3).mean())
 
     def untransform(t: float) -> float:
         if abs(gamma) < 1e-6:  # the limit, where the formula is 0 / 0
             return t
         return 3 / gamma * (float(np.cbrt(1 + gamma * (t - gamma / (6 * n)))) - 1)
 
-    ci = (value - sd * untransform(q), value - sd * untransform(-q))
+    ci = holding(value, value - sd * untransform(q), value - sd * untransform(-q), least, most)
     return Measure(value, kind, sd / math.sqrt(n), ci, "t over examples, corrected for skewness (Hall 1992)", **rest)

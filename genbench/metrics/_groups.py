@@ -64,7 +64,7 @@ def share(judged: Judged, x: Points, y: Points, at_least: int, details: dict[str
 
 
 def mean(judged: Judged, x: Points, y: Points, at_least: int, details: dict[str, Any]) -> Measure:
-    """The mean of `judged(x, y)`: see `share`."""
+    """The mean of `judged(x, y)`, which is nowhere below 0: see `share`."""
     rows = judged(x, y)
     found = design(judged, x, y, at_least)
     plain = metrics.mean(rows)
@@ -76,7 +76,7 @@ def mean(judged: Judged, x: Points, y: Points, at_least: int, details: dict[str,
     return replace(
         plain,
         stderr=wider * plain.stderr,
-        ci95=(low, high),
+        ci95=metrics.holding(plain.value, low, high, least=0.0),
         ci_method=f"{plain.ci_method}, times sqrt(deff) from {found.groups} groups of both sets",
         details={**details, "design_effect": found.effect},
     )

@@ -15,7 +15,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from genbench.metrics import Measure
+from genbench.metrics import Measure, holding
 from genbench.numerics.intervals import Z95
 from genbench.numerics.points import Points
 
@@ -35,7 +35,8 @@ def variance(first_order: Callable[..., float], *sets: Points) -> float:
 
 def of_square(value: float, stderr: float, method: str, details: dict[str, Any]) -> Measure:
     """A squared distance, whose root r is the more normal: (r +- 1.96 stderr / 2r)^2, r + ... >= 0."""
-    root = math.sqrt(max(value, 0.0))  # rounding can make a distance of 0 negative
+    value = max(value, 0.0)  # rounding can make a distance of 0 negative
+    root = math.sqrt(value)
     half = Z95 * stderr / (2 * root) if root > 0 else 0.0
-    ci = (max(root - half, 0.0) ** 2, (root + half) ** 2)
+    ci = holding(value, max(root - half, 0.0) ** 2, (root + half) ** 2)
     return Measure(value, "estimate", stderr, ci, method, details=details)

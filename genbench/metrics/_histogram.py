@@ -36,7 +36,7 @@ def kl_of_counts(counts: np.ndarray, q: np.ndarray, **rest: Any) -> Measure:
     n, seen = int(counts.sum()), counts > 0
     details = rest.pop("details", {}) | {"counts": counts.tolist(), "n": n}
     p = counts / n if n else np.full(len(counts), np.nan)
-    value = float(rel_entr(p, q).sum()) if n else math.nan
+    value = max(float(rel_entr(p, q).sum()), 0.0) if n else math.nan  # of equal ones rounding can make it negative
     if not math.isfinite(value) or seen.sum() < 2:
         why = "all fell in one class, whose estimated variance is 0"
         if not math.isfinite(value):

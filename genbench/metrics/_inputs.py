@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sized
+from typing import Any
 
 import numpy as np
 
@@ -44,6 +45,25 @@ def point_sets(at_least: int, **named: np.ndarray | Points) -> list[Points]:
     given = {what: x.x if isinstance(x, Points) else x for what, x in named.items()}
     matrices(at_least, **given)
     return [x if isinstance(x, Points) else Points(x) for x in named.values()]
+
+
+REFERENCE = 2  # seed of the reference, another one than those of `_groups.parts`
+
+
+def reference(x: Points, y: Points) -> Points:
+    """As many rows of y as x has, chosen by seed and contents, and once for all that ask; y where it has no more."""
+    n = min(len(x), len(y))
+    return y if n == len(y) else y.remember(("reference", n), lambda: y.part(y.sampled(n, REFERENCE)))
+
+
+def counts(x: Points, y: Points, r: Points) -> dict[str, Any]:
+    """What a record says of samples x, training examples y, and those of them, r, that x was compared with."""
+    found: dict[str, Any] = {"n_samples": len(x), "n_train": len(y), "n_reference": len(r)}
+    if len(r) < len(y):
+        found["note"] = f"against {len(r):,} of {len(y):,} training examples, as many as there are samples"
+    elif len(x) > len(y):
+        found["note"] = f"against all {len(y):,} training examples: fewer than the {len(x):,} samples"
+    return found
 
 
 def are_examples(x: Points, data: Points) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,4 +41,5 @@ def bits_per_dim(found: LogLikelihood, space: Space, details: dict[str, Any] | N
         quantiles = np.quantile(found.ess, [0, 0.05, 0.5, 0.95, 1])
         details["ess_quantiles"] = dict(zip(("0", "0.05", "0.5", "0.95", "1"), map(float, quantiles), strict=True))
     per_dim = np.array([space.bits_per_dim(1.0)]) * nats
-    return mean(per_dim, kind=NEGATED[found.kind], details=details, warnings=tuple(found.warnings))
+    least = 0.0 if found.kind == "exact" and space.levels is not None else -math.inf  # a probability is at most 1
+    return mean(per_dim, NEGATED[found.kind], least, details=details, warnings=tuple(found.warnings))

@@ -27,6 +27,7 @@ OUTPUTS = {
     "authenticity": {
         "unit": "%",
         "direction": "higher",
+        "range": (0, 100),
         "title": "authentic samples",
         "group": "copying",
         "place": 310,

@@ -40,12 +40,13 @@ from genbench.metrics import Measure, normal, share_of_trials
 from genbench.metrics._inputs import enough, point_sets
 from genbench.numerics.points import Points
 
-VERSION = 1
+VERSION = 2
 NEEDS = ("sample_features", "train_features")
 OUTPUTS = {
     "ndb": {
         "unit": "share",
         "direction": "lower",
+        "range": (0, 1),
         "title": "statistically different bins",
         "group": "diversity",
         "place": 270,
@@ -53,6 +54,7 @@ OUTPUTS = {
     "jsd": {
         "unit": "nats",
         "direction": "lower",
+        "range": (0, 0.6931471805599453),
         "title": "Jensen-Shannon divergence of bins",
         "group": "diversity",
         "place": 280,
@@ -103,7 +105,7 @@ def z_of_counts(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def jsd_of_counts(a: np.ndarray, b: np.ndarray, details: dict) -> Measure:
     """JSD in nats of two histograms of counts `[K]`, each of draws from its own multinomial."""
     n, m = int(a.sum()), int(b.sum())
-    value = float(_jsd(a / n, b / m))
+    value = min(max(float(_jsd(a / n, b / m)), 0.0), math.log(2))  # rounding can take it outside
     r, both = int((a + b > 0).sum()) - 1, 1 / n + 1 / m
     details = {"bias": r / 8 * both, **details}
     if min(n, m) < 2 or r == 0:

@@ -14,12 +14,13 @@ from genbench.metrics import Measure
 from genbench.metrics._likelihood import bits_per_dim
 from genbench.space import Space
 
-VERSION = 1
+VERSION = 2
 NEEDS = ("class_log_likelihoods", "test_labels", "space")
 OUTPUTS = {
     "accuracy": {
         "unit": "share",
         "direction": "higher",
+        "range": (0, 1),
         "title": "accuracy of the generative classifier",
         "group": "likelihood",
         "place": 60,
@@ -27,6 +28,7 @@ OUTPUTS = {
     "nll_given_label": {
         "unit": "bits/dim",
         "direction": "lower",
+        "range": (None, None),
         "title": "negative log-likelihood given the label",
         "group": "likelihood",
         "place": 50,

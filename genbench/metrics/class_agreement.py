@@ -21,6 +21,7 @@ OUTPUTS = {
     "class_agreement": {
         "unit": "share",
         "direction": "higher",
+        "range": (0, 1),
         "title": "samples of the class asked for",
         "group": "fidelity",
         "place": 400,

@@ -18,13 +18,21 @@ from genbench.metrics import Measure
 from genbench.metrics._histogram import count_of, kl_of_counts
 from genbench.metrics._inputs import enough, labels_of, matrix
 
-VERSION = 1
+VERSION = 2
 NEEDS = ("sample_logits", "train_labels")
 OUTPUTS = {
-    "classes": {"unit": "classes", "direction": "higher", "title": "classes seen", "group": "modes", "place": 250},
+    "classes": {
+        "unit": "classes",
+        "direction": "higher",
+        "range": (0, None),
+        "title": "classes seen",
+        "group": "modes",
+        "place": 250,
+    },
     "classes_kl": {
         "unit": "nats",
         "direction": "lower",
+        "range": (0, None),
         "title": "KL of the class histogram",
         "group": "modes",
         "place": 260,

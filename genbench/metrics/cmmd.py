@@ -26,11 +26,18 @@ from genbench.metrics._inputs import point_sets
 from genbench.numerics.kernels import Gaussian
 from genbench.numerics.points import Points
 
-VERSION = 1
+VERSION = 2
 MIN_SAMPLES = 4
 NEEDS = ("sample_features", "train_features")
 OUTPUTS = {
-    "cmmd": {"unit": "squared MMD x 1000", "direction": "lower", "title": "CMMD", "group": "fidelity", "place": 130},
+    "cmmd": {
+        "unit": "squared MMD x 1000",
+        "direction": "lower",
+        "range": (0, None),
+        "title": "CMMD",
+        "group": "fidelity",
+        "place": 130,
+    },
 }
 REFERENCE = "Jayasumana et al., 2024"
 DOMAINS = {"sigma": "a number in (0, inf)", "normalise": "true or false"}

@@ -23,6 +23,7 @@ OUTPUTS = {
     "copies": {
         "unit": "share",
         "direction": "lower",
+        "range": (0, 1),
         "title": "exact copies of training data",
         "group": "copying",
         "place": 330,

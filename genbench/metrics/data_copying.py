@@ -39,7 +39,14 @@ VERSION = 1
 MIN_SAMPLES = 61  # so that one of three cells has more than 20
 NEEDS = ("sample_features", "train_features", "test_features")
 OUTPUTS = {
-    "data_copying": {"unit": "z", "direction": "none", "title": "data copying C_T", "group": "copying", "place": 320},
+    "data_copying": {
+        "unit": "z",
+        "direction": "none",
+        "range": (None, None),
+        "title": "data copying C_T",
+        "group": "copying",
+        "place": 320,
+    },
 }
 REFERENCE = "Meehan et al., 2020"
 DOMAINS = {

@@ -1,14 +1,16 @@
 """Density and coverage: how many of the data's balls hold a sample, and how many of the balls hold any sample.
 
-About each of the M training examples lies a ball that reaches to its k-th nearest other example; a
-sample lies inside below that radius (`<`, as in prdc). Over N samples,
+M training examples are compared with N samples: as many as there are samples, chosen by their contents, or all
+where there are fewer. About each lies a ball that reaches to its k-th nearest other one of the M; a sample lies
+inside below that radius (`<`, as in prdc 0.2, whose values these are at the same rows). Then
 
     density   1/(k N) sum_i (number of balls that hold sample i)      coverage   1/M #{balls that hold a sample}
 
 Density may exceed 1, where samples crowd into the densest parts of the data. Where both sets are of
 one distribution, E density = 1 and E coverage = 1 - prod_{i=1..k} (M - i)/(M + N - i), near
-1 - 2^-k at equal counts. Balls about k + 1 coinciding examples have radius 0 and hold nothing, not
-even their copies: sets of identical points have both values 0, as in prdc.
+1 - 2^-k at equal counts, 0.97 for k = 5; with M = 60 N it would be 0.08, which nobody could read. Balls about
+k + 1 coinciding examples have radius 0 and hold nothing, not even their copies: sets of identical points have both
+values 0, as in prdc.
 
 Neighbouring balls hold or miss the same samples, and all samples see the same balls. The intervals
 count that by the design effect of `_groups`, and cover the draw of both sets. In many dimensions a
@@ -25,15 +27,29 @@ import numpy as np
 
 from genbench.domains import check
 from genbench.metrics import Measure, _groups
-from genbench.metrics._inputs import point_sets
+from genbench.metrics._inputs import counts, point_sets, reference
 from genbench.numerics.points import Points
 
-VERSION = 1
+VERSION = 2
 MIN_SAMPLES = 6  # for k = 5
 NEEDS = ("sample_features", "train_features")
 OUTPUTS = {
-    "density": {"unit": "balls / k", "direction": "higher", "title": "density", "group": "fidelity", "place": 220},
-    "coverage": {"unit": "share", "direction": "higher", "title": "coverage", "group": "diversity", "place": 230},
+    "density": {
+        "unit": "balls / k",
+        "direction": "higher",
+        "range": (0, None),
+        "title": "density",
+        "group": "fidelity",
+        "place": 220,
+    },
+    "coverage": {
+        "unit": "share",
+        "direction": "higher",
+        "range": (0, 1),
+        "title": "coverage",
+        "group": "diversity",
+        "place": 230,
+    },
 }
 REFERENCE = "Naeem et al., 2020"
 DOMAINS = {"k": "a whole number in [1, inf)"}
@@ -41,8 +57,9 @@ DOMAINS = {"k": "a whole number in [1, inf)"}
 
 def compute(sample_features: Points, train_features: Points, k: int = 5) -> dict[str, Measure]:
     check(DOMAINS, {"k": k}, "density_coverage")
-    x, y = point_sets(k + 1, sample_features=sample_features, train_features=train_features)
-    details = {"n_samples": len(x), "n_train": len(y), "k": k}
+    x, train = point_sets(k + 1, sample_features=sample_features, train_features=train_features)
+    y = reference(x, train)
+    details = {**counts(x, train, y), "k": k}
 
     def crowding(x: Points, y: Points) -> np.ndarray:
         return x.balls(y, k).open / k

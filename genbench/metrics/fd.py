@@ -28,13 +28,14 @@ from genbench.numerics import roots
 from genbench.numerics.moments import variance_of_means
 from genbench.numerics.points import Points
 
-VERSION = 2
+VERSION = 3
 MIN_SAMPLES = 2
 NEEDS = ("sample_features", "train_features")
 OUTPUTS = {
     "fd": {
         "unit": "squared feature distance",
         "direction": "lower",
+        "range": (0, None),
         "title": "Fréchet distance",
         "group": "fidelity",
         "place": 100,
@@ -46,7 +47,7 @@ REFERENCE = "Heusel et al., 2017"
 def compute(sample_features: np.ndarray | Points, train_features: np.ndarray | Points) -> dict[str, Measure]:
     x, y = point_sets(MIN_SAMPLES, sample_features=sample_features, train_features=train_features)
     mean_term, covariance_term = terms(x, y)
-    value = mean_term + covariance_term
+    value = max(mean_term + covariance_term, 0.0)  # rounding can make a distance of 0 negative
     details = {
         "n_samples": len(x),
         "n_train": len(y),
@@ -59,7 +60,7 @@ def compute(sample_features: np.ndarray | Points, train_features: np.ndarray | P
         return {"fd": Measure(value, "estimate", None, None, why, details=details)}
     method = "normal at these counts, by the influence function with its quadratic part corrected from halves"
     stderr = float(np.sqrt(variance(linear_variance, x, y)))
-    return {"fd": normal(value, stderr, method=method, details=details)}
+    return {"fd": normal(value, stderr, method=method, least=0.0, details=details)}
 
 
 def terms(x: Points, y: Points) -> tuple[float, float]:

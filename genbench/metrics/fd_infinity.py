@@ -43,6 +43,7 @@ OUTPUTS = {
     "fd_infinity": {
         "unit": "squared feature distance",
         "direction": "lower",
+        "range": (None, None),
         "title": "FD of infinitely many samples",
         "group": "fidelity",
         "place": 110,

@@ -51,6 +51,7 @@ OUTPUTS = {
     "fld": {
         "unit": "100 nats/feature",
         "direction": "lower",
+        "range": (None, None),
         "title": "feature likelihood divergence",
         "group": "fidelity",
         "place": 170,
@@ -58,6 +59,7 @@ OUTPUTS = {
     "fld_gap": {
         "unit": "100 nats/feature",
         "direction": "higher",
+        "range": (None, None),
         "title": "generalisation gap of FLD",
         "group": "copying",
         "place": 180,

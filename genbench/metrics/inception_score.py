@@ -23,11 +23,18 @@ from genbench.domains import check
 from genbench.metrics import Measure, mean
 from genbench.metrics._inputs import matrix
 
-VERSION = 1
+VERSION = 2
 MIN_SAMPLES = 20  # for ten splits
 NEEDS = ("sample_logits",)
 OUTPUTS = {
-    "is": {"unit": "classes", "direction": "higher", "title": "inception score", "group": "fidelity", "place": 190},
+    "is": {
+        "unit": "classes",
+        "direction": "higher",
+        "range": (1, None),
+        "title": "inception score",
+        "group": "fidelity",
+        "place": 190,
+    },
 }
 REFERENCE = "Salimans et al., 2016"
 DOMAINS = {"splits": "a whole number in [1, inf)"}
@@ -41,11 +48,12 @@ def compute(sample_logits: np.ndarray, splits: int = 10) -> dict[str, Measure]:
     p = softmax(logits[np.random.RandomState(2020).permutation(n)].astype(np.float64), axis=1)  # [n, c]
     scores = np.array([_score(p[i * n // splits : (i + 1) * n // splits]) for i in range(splits)])
     details = {"n_samples": n, "splits": splits, "std_ddof0": float(scores.std())}
-    measure = mean(scores, details=details)
+    measure = mean(scores, least=1.0, most=float(logits.shape[1]), details=details)
     if splits == 1:
         return {"is": measure}
     return {"is": Measure(measure.value, "estimate", measure.stderr, measure.ci95, "t over splits", details=details)}
 
 
 def _score(p: np.ndarray) -> float:
-    return float(np.exp(rel_entr(p, p.mean(0)).sum(1).mean()))
+    score = float(np.exp(rel_entr(p, p.mean(0)).sum(1).mean()))
+    return min(max(score, 1.0), p.shape[1])  # rounding can take it outside

@@ -31,7 +31,14 @@ VERSION = 2
 MIN_SAMPLES = 3
 NEEDS = ("sample_features", "train_features")
 OUTPUTS = {
-    "kd": {"unit": "squared MMD", "direction": "lower", "title": "kernel distance", "group": "fidelity", "place": 120},
+    "kd": {
+        "unit": "squared MMD",
+        "direction": "lower",
+        "range": (None, None),
+        "title": "kernel distance",
+        "group": "fidelity",
+        "place": 120,
+    },
 }
 REFERENCE = "Binkowski et al., 2018"
 DOMAINS = {"subsets": "a whole number in [0, inf)", "subset_size": "a whole number in [2, inf)"}

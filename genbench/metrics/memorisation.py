@@ -48,7 +48,14 @@ VERSION = 1
 MIN_SAMPLES = 10
 NEEDS = ("sample_features", "train_features", "test_features")
 OUTPUTS = {
-    "memorisation": {"unit": "share", "direction": "lower", "title": "memorisation", "group": "copying", "place": 300},
+    "memorisation": {
+        "unit": "share",
+        "direction": "lower",
+        "range": (None, 1),
+        "title": "memorisation",
+        "group": "copying",
+        "place": 300,
+    },
 }
 REFERENCE = "nearest-neighbour label test, after Schilling, 1986"
 

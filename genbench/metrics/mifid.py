@@ -35,13 +35,14 @@ from genbench.numerics.intervals import Z95
 from genbench.numerics.moments import variance_of_means
 from genbench.numerics.points import Points
 
-VERSION = 1
+VERSION = 2
 MIN_SAMPLES = 4
 NEEDS = ("sample_features", "train_features")
 OUTPUTS = {
     "mifid": {
         "unit": "squared feature distance",
         "direction": "lower",
+        "range": (0, None),
         "title": "MiFID",
         "group": "fidelity",
         "place": 160,
@@ -79,7 +80,8 @@ def compute(
         return {"mifid": Measure(value, "estimate", None, None, f"none: {why}", details=details)}
     once, twice = variance(linear_variance, x, y), linear_variance(x, y)  # V1 + V2 and V1 + 2 V2 of FD
     if not penalised:
-        return {"mifid": normal(value, math.sqrt(once), method="normal at these counts, that of FD", details=details)}
+        of_fd = "normal at these counts, that of FD"
+        return {"mifid": normal(value, math.sqrt(once), method=of_fd, least=0.0, details=details)}
     phi1, phi2 = influences(x, y)
     both = variance_of_means(phi1 / fd - of_samples / s, phi2 / fd - of_train / s)
     stderr = math.sqrt(max(both - (twice - once) / fd**2, both / 2))

@@ -19,13 +19,21 @@ from genbench.metrics._histogram import count_of, kl_of_counts
 from genbench.metrics._inputs import matrices
 from genbench.numerics.points import Points
 
-VERSION = 1
+VERSION = 2
 NEEDS = ("samples", "modes")
 OUTPUTS = {
-    "modes": {"unit": "modes", "direction": "higher", "title": "modes captured", "group": "modes", "place": 70},
+    "modes": {
+        "unit": "modes",
+        "direction": "higher",
+        "range": (0, None),
+        "title": "modes captured",
+        "group": "modes",
+        "place": 70,
+    },
     "high_quality": {
         "unit": "share",
         "direction": "higher",
+        "range": (0, 1),
         "title": "high-quality samples",
         "group": "modes",
         "place": 80,
@@ -33,6 +41,7 @@ OUTPUTS = {
     "modes_kl": {
         "unit": "nats",
         "direction": "lower",
+        "range": (0, None),
         "title": "reverse KL of the modes",
         "group": "modes",
         "place": 90,

@@ -39,6 +39,7 @@ OUTPUTS = {
     "near_duplicates": {
         "unit": "share",
         "direction": "lower",
+        "range": (0, 1),
         "title": "near copies of training data",
         "group": "copying",
         "place": 340,
@@ -46,6 +47,7 @@ OUTPUTS = {
     "self_duplicates": {
         "unit": "share",
         "direction": "lower",
+        "range": (0, 1),
         "title": "near copies among samples",
         "group": "diversity",
         "place": 350,

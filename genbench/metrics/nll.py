@@ -11,12 +11,13 @@ from genbench.space import Space
 if TYPE_CHECKING:
     from genbench.likelihood import LogLikelihood
 
-VERSION = 1
+VERSION = 2
 NEEDS = ("log_likelihood", "space")
 OUTPUTS = {
     "nll": {
         "unit": "bits/dim",
         "direction": "lower",
+        "range": (None, None),
         "title": "negative log-likelihood",
         "group": "likelihood",
         "place": 10,

@@ -24,6 +24,7 @@ OUTPUTS = {
     "nll_ais": {
         "unit": "bits/dim",
         "direction": "lower",
+        "range": (None, None),
         "title": "NLL by annealed importance sampling",
         "group": "likelihood",
         "place": 20,
@@ -31,6 +32,7 @@ OUTPUTS = {
     "ais_gap": {
         "unit": "nats",
         "direction": "lower",
+        "range": (None, None),
         "title": "BDMC gap on simulated data",
         "group": "likelihood",
         "place": 30,

@@ -17,6 +17,7 @@ OUTPUTS = {
     "nll_ode": {
         "unit": "bits/dim",
         "direction": "lower",
+        "range": (None, None),
         "title": "NLL by the probability-flow ODE",
         "group": "likelihood",
         "place": 40,

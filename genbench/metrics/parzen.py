@@ -17,6 +17,7 @@ OUTPUTS = {
     "parzen": {
         "unit": "nats",
         "direction": "none",
+        "range": (None, None),
         "title": "Parzen window log-density (legacy)",
         "group": "likelihood",
         "place": 480,

@@ -26,16 +26,17 @@ from dataclasses import replace
 import numpy as np
 
 from genbench.domains import check
-from genbench.metrics import Measure, mean
+from genbench.metrics import Measure, holding, mean
 from genbench.metrics._inputs import enough, finite
 
-VERSION = 1
+VERSION = 2
 MIN_SAMPLES = 2
 NEEDS = ("path_lengths",)
 OUTPUTS = {
     "ppl": {
         "unit": "squared feature distance / squared path",
         "direction": "lower",
+        "range": (0, None),
         "title": "perceptual path length",
         "group": "representation",
         "place": 450,
@@ -58,5 +59,6 @@ def compute(path_lengths: np.ndarray, discard_below: float = 1.0, discard_above:
     value, pulled = float(kept.mean()), np.clip(x, low, high)
     influence = (pulled - pulled.mean()) * (len(x) / len(kept))
     details = {"n": len(x), "kept": len(kept), "median": float(np.median(x)), "untrimmed_mean": float(x.mean())}
-    measure = mean(value + influence, details=details)
-    return {"ppl": replace(measure, value=value, ci_method=f"{measure.ci_method}, of winsorised lengths")}
+    measure = mean(value + influence, least=0.0, details=details)
+    ci = holding(value, *measure.ci95) if measure.ci95 else None
+    return {"ppl": replace(measure, value=value, ci95=ci, ci_method=f"{measure.ci_method}, of winsorised lengths")}

@@ -3,7 +3,8 @@
 A class-conditional model is asked for every class equally often, and what it gives is compared with the
 training data of that class alone, by the metrics of the same names. A model that draws fine images of the wrong
 class, or one image for each class, looks well in the whole set and badly here. The counts are those of a class, so a
-value compares with no other than a per-class one at equal counts. Real test data stand beside it with their own labels.
+value compares with no other than a per-class one at equal counts; precision, recall and coverage take no more
+training examples of a class than it has samples. Real test data stand beside it with their own labels.
 
 The mean weighs the classes equally. Their samples are independent, so its interval is put together from theirs
 (Zou, Donner 2008): mean -+ sqrt(sum_c (value_c - end_c)^2) / C.
@@ -16,20 +17,22 @@ References:
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
 from genbench.errors import GenbenchError
-from genbench.metrics import Measure, density_coverage, fd, precision_recall
+from genbench.metrics import Measure, density_coverage, fd, holding, precision_recall
 from genbench.metrics._inputs import enough, labels_of, point_sets
 from genbench.numerics.points import Points
 
-VERSION = 1
+VERSION = 2
 NEEDS = ("class_features", "class_labels", "train_features", "train_labels")
 OUTPUTS = {
     "fd_per_class": {
         "unit": "squared feature distance",
         "direction": "lower",
+        "range": (0, None),
         "title": "Fréchet distance, mean over classes",
         "group": "fidelity",
         "place": 360,
@@ -37,6 +40,7 @@ OUTPUTS = {
     "precision_per_class": {
         "unit": "share",
         "direction": "higher",
+        "range": (0, 1),
         "title": "precision, mean over classes",
         "group": "fidelity",
         "place": 370,
@@ -44,6 +48,7 @@ OUTPUTS = {
     "recall_per_class": {
         "unit": "share",
         "direction": "higher",
+        "range": (0, 1),
         "title": "recall, mean over classes",
         "group": "diversity",
         "place": 380,
@@ -51,6 +56,7 @@ OUTPUTS = {
     "coverage_per_class": {
         "unit": "share",
         "direction": "higher",
+        "range": (0, 1),
         "title": "coverage, mean over classes",
         "group": "diversity",
         "place": 390,
@@ -81,21 +87,25 @@ def compute(
         by_class[c] = {}
         for module in dict.fromkeys(METRICS.values()):
             by_class[c] |= module.compute(own, of_class)
-    return {f"{name}_per_class": average({c: found[name] for c, found in by_class.items()}) for name in METRICS}
+    measures = {name: {c: of_class[name] for c, of_class in by_class.items()} for name in METRICS}
+    return {f"{name}_per_class": average(measures[name], math.inf if name == "fd" else 1.0) for name in METRICS}
 
 
-def average(by_class: dict[int, Measure]) -> Measure:
-    """The mean of independent measures, with the interval that theirs amount to."""
+def average(by_class: dict[int, Measure], most: float = math.inf) -> Measure:
+    """The mean of independent measures, each from 0 to `most`, with the interval that theirs amount to."""
     count, measures = len(by_class), list(by_class.values())
     value = sum(m.value for m in measures) / count
-    details = {"classes": {str(c): m.value for c, m in by_class.items()}}
+    details: dict[str, Any] = {"classes": {str(c): m.value for c, m in by_class.items()}}
+    if all("n_reference" in m.details for m in measures):
+        details["n_reference"] = {str(c): m.details["n_reference"] for c, m in by_class.items()}
     for c, m in by_class.items():
         if m.ci95 is None or m.stderr is None:
             return Measure(value, "estimate", None, None, f"none: class {c} has {m.ci_method}", details=details)
     stderr = math.sqrt(sum(m.stderr**2 for m in measures if m.stderr)) / count
     low, high = (math.hypot(*(m.value - m.ci95[end] for m in measures if m.ci95)) / count for end in (0, 1))
     method = f"from the intervals of the classes (Zou, Donner 2008), each: {measures[0].ci_method}"
-    return Measure(value, "estimate", stderr, (value - low, value + high), method, details=details)
+    ci = holding(value, value - low, value + high, least=0.0, most=most)
+    return Measure(value, "estimate", stderr, ci, method, details=details)
 
 
 def _rows(x: Points, labels: np.ndarray, c: int) -> Points:

@@ -5,9 +5,13 @@ nearest neighbour in the set, itself excluded; a point on the edge of a ball is 
 torch-fidelity and the paper; prdc takes `<`). Where k + 1 points of a set coincide their balls have
 radius 0 and hold exactly their copies.
 
+Both values depend on the counts: the more points a manifold has, the narrower its balls. So the samples meet
+as many training examples (chosen by their contents), as in the paper's protocol of 50,000 and 50,000; where there
+are fewer, all of them. torch-fidelity 0.4.0 and prdc 0.2 take the counts that they are given: at equal counts,
+with k = 3, the values are torch-fidelity's.
+
 All rows are judged against one manifold, which itself is a draw: the interval counts that by the
-design effect of `_groups`, and covers the draw of both sets. Both values depend on the counts:
-compare at equal counts.
+design effect of `_groups`, and covers the draw of both sets.
 
 References:
     Improved precision and recall metric for assessing generative models (Kynkäänniemi et al., 2019), equations 1-3.
@@ -19,15 +23,29 @@ import numpy as np
 
 from genbench.domains import check
 from genbench.metrics import Measure, _groups
-from genbench.metrics._inputs import point_sets
+from genbench.metrics._inputs import counts, point_sets, reference
 from genbench.numerics.points import Points
 
-VERSION = 2
+VERSION = 3
 MIN_SAMPLES = 4  # for k = 3
 NEEDS = ("sample_features", "train_features")
 OUTPUTS = {
-    "precision": {"unit": "share", "direction": "higher", "title": "precision", "group": "fidelity", "place": 200},
-    "recall": {"unit": "share", "direction": "higher", "title": "recall", "group": "diversity", "place": 210},
+    "precision": {
+        "unit": "share",
+        "direction": "higher",
+        "range": (0, 1),
+        "title": "precision",
+        "group": "fidelity",
+        "place": 200,
+    },
+    "recall": {
+        "unit": "share",
+        "direction": "higher",
+        "range": (0, 1),
+        "title": "recall",
+        "group": "diversity",
+        "place": 210,
+    },
 }
 REFERENCE = "Kynkäänniemi et al., 2019"
 DOMAINS = {"k": "a whole number in [1, inf)"}
@@ -35,8 +53,9 @@ DOMAINS = {"k": "a whole number in [1, inf)"}
 
 def compute(sample_features: Points, train_features: Points, k: int = 3) -> dict[str, Measure]:
     check(DOMAINS, {"k": k}, "precision_recall")
-    x, y = point_sets(k + 1, sample_features=sample_features, train_features=train_features)
-    details = {"n_samples": len(x), "n_train": len(y), "k": k}
+    x, train = point_sets(k + 1, sample_features=sample_features, train_features=train_features)
+    y = reference(x, train)
+    details = {**counts(x, train, y), "k": k}
 
     def inside(points: Points, manifold: Points) -> np.ndarray:
         return points.balls(manifold, k).closed > 0

@@ -42,6 +42,7 @@ OUTPUTS = {
     "realism": {
         "unit": "radius / distance",
         "direction": "higher",
+        "range": (0, None),
         "title": "median realism score",
         "group": "fidelity",
         "place": 290,

@@ -31,12 +31,13 @@ from genbench.metrics import Measure, mean
 from genbench.metrics._inputs import enough, finite
 from genbench.space import Space
 
-VERSION = 1
+VERSION = 2
 NEEDS = ("reconstructions", "test", "space")
 OUTPUTS = {
     "mse": {
         "unit": "squared share of the range",
         "direction": "lower",
+        "range": (0, None),
         "title": "reconstruction error",
         "group": "representation",
         "place": 410,
@@ -44,6 +45,7 @@ OUTPUTS = {
     "psnr": {
         "unit": "dB",
         "direction": "higher",
+        "range": (None, None),
         "title": "PSNR of reconstructions",
         "group": "representation",
         "place": 420,
@@ -51,6 +53,7 @@ OUTPUTS = {
     "ssim": {
         "unit": "similarity",
         "direction": "higher",
+        "range": (-1, 1),
         "title": "SSIM of reconstructions",
         "group": "representation",
         "place": 430,
@@ -79,14 +82,15 @@ def compute(reconstructions: np.ndarray, test: np.ndarray, space: Space) -> dict
         )
         parts.append(((back - given).square().flatten(1).mean(1), ssim(back, given)))
     mse, similarity = (torch.cat(part).numpy() for part in zip(*parts, strict=True))
+    similarity = similarity.clip(-1, 1)  # rounding can take it outside
     with np.errstate(divide="ignore"):
         psnr = -10 * np.log10(mse)
     n = {"n": len(test)}
     side = window_of(*space.shape[1:])
     return {
-        "mse": mean(mse, details=dict(n)),
+        "mse": mean(mse, least=0.0, details=dict(n)),
         "psnr": mean(psnr, details={**n, "of_mean_mse": float(-10 * np.log10(mse.mean())) if mse.any() else None}),
-        "ssim": mean(similarity, details={**n, "window": side}),
+        "ssim": mean(similarity, least=-1.0, most=1.0, details={**n, "window": side}),
     }
 
 

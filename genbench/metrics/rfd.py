@@ -25,12 +25,13 @@ from genbench.metrics.fd import influences, terms
 from genbench.numerics.moments import variance_of_means
 from genbench.numerics.points import Points
 
-VERSION = 2
+VERSION = 3
 NEEDS = ("reconstruction_features", "test_features")
 OUTPUTS = {
     "rfd": {
         "unit": "squared feature distance",
         "direction": "lower",
+        "range": (0, None),
         "title": "Fréchet distance of reconstructions",
         "group": "representation",
         "place": 440,
@@ -44,7 +45,7 @@ def compute(reconstruction_features: np.ndarray | Points, test_features: np.ndar
     if len(x) != len(y):
         raise ValueError(f"{len(x)} reconstructions of {len(y)} images")
     mean_term, covariance_term = terms(x, y)
-    value = mean_term + covariance_term
+    value = max(mean_term + covariance_term, 0.0)  # rounding can make a distance of 0 negative
     details = {"n": len(x), "dimension": x.d, "mean_term": mean_term, "covariance_term": covariance_term}
     if len(x) < 4:
         why = "none: halves of fewer than 4 rows have no covariance"
@@ -52,7 +53,7 @@ def compute(reconstruction_features: np.ndarray | Points, test_features: np.ndar
     method = "normal at this count, by the influence of pairs with its quadratic part corrected from halves"
     parts = [paired_variance(x.part(places), half) for places, half in y.halves]  # an image keeps its reconstruction
     variance = corrected(paired_variance(x, y), parts)
-    return {"rfd": normal(value, math.sqrt(variance), method=method, details=details)}
+    return {"rfd": normal(value, math.sqrt(variance), method=method, least=0.0, details=details)}
 
 
 def paired_variance(x: Points, y: Points) -> float:

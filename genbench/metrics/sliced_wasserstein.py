@@ -30,19 +30,20 @@ import torch
 from torch import Tensor
 
 from genbench.domains import check
-from genbench.metrics import Measure
+from genbench.metrics import Measure, holding
 from genbench.metrics._halves import corrected, of_square
 from genbench.metrics._inputs import point_sets
 from genbench.numerics.moments import variance_of_means
 from genbench.numerics.points import Points
 
-VERSION = 1
+VERSION = 2
 MIN_SAMPLES = 4
 NEEDS = ("sample_features", "train_features")
 OUTPUTS = {
     "mind": {
         "unit": "squared feature distance",
         "direction": "lower",
+        "range": (0, None),
         "title": "MIND",
         "group": "fidelity",
         "place": 140,
@@ -50,6 +51,7 @@ OUTPUTS = {
     "sliced_wasserstein": {
         "unit": "feature distance",
         "direction": "lower",
+        "range": (0, None),
         "title": "sliced Wasserstein distance",
         "group": "fidelity",
         "place": 150,
@@ -83,7 +85,8 @@ def compute(
     mind = of_square(3 * x.d * square, 3 * x.d * stderr, method, details)
     low, high = np.sqrt(np.array(mind.ci95) / (3 * x.d)).tolist()
     root = square**0.5
-    distance = Measure(root, "estimate", stderr / (2 * root) if root > 0 else 0.0, (low, high), method, details=details)
+    ci = holding(root, low, high)
+    distance = Measure(root, "estimate", stderr / (2 * root) if root > 0 else 0.0, ci, method, details=details)
     return {"mind": mind, "sliced_wasserstein": distance}
 
 

@@ -14,8 +14,22 @@ if TYPE_CHECKING:
 VERSION = 1
 NEEDS = ("timings",)
 OUTPUTS = {
-    "throughput": {"unit": "1/s", "direction": "higher", "title": "samples per second", "group": "cost", "place": 460},
-    "latency": {"unit": "ms", "direction": "lower", "title": "time for one sample", "group": "cost", "place": 470},
+    "throughput": {
+        "unit": "1/s",
+        "direction": "higher",
+        "range": (0, None),
+        "title": "samples per second",
+        "group": "cost",
+        "place": 460,
+    },
+    "latency": {
+        "unit": "ms",
+        "direction": "lower",
+        "range": (0, None),
+        "title": "time for one sample",
+        "group": "cost",
+        "place": 470,
+    },
 }
 REFERENCE = "medians; interval by order statistics (Conover 1999, section 3.2)"
 

@@ -38,13 +38,14 @@ from genbench.numerics.directions import directions
 from genbench.numerics.moments import variance_of_means
 from genbench.numerics.points import Points
 
-VERSION = 1
+VERSION = 2
 MIN_SAMPLES = 2
 NEEDS = ("sample_features",)
 OUTPUTS = {
     "vendi": {
         "unit": "effective samples",
         "direction": "higher",
+        "range": (1, None),
         "title": "Vendi score",
         "group": "diversity",
         "place": 240,
@@ -64,13 +65,15 @@ def compute(sample_features: np.ndarray | Points, q: float | str = 1.0) -> dict[
     q = float(q)
     (x,) = directions(x)
     H, _ = _entropy(x, q)
+    value = min(max(math.exp(H), 1.0), len(x))  # rounding can take it outside
     details = {"n": len(x), "d": x.d, "q": q if math.isfinite(q) else "inf"}
     if why := _no_interval(len(x), x.d, q):
-        return {"vendi": Measure(math.exp(H), "estimate", None, None, f"none: {why}", details=details)}
+        return {"vendi": Measure(value, "estimate", None, None, f"none: {why}", details=details)}
     how = "its influence function, corrected from halves"
     how += ", and the delete-one jackknife" if len(x) < MANY * x.d else ""
     method = f"normal for the entropy at this n, by {how}"
-    return {"vendi": normal_of_log(math.exp(H), math.sqrt(_variance(x, q)), method, details=details)}
+    error = math.sqrt(_variance(x, q))
+    return {"vendi": normal_of_log(value, error, method, least=1.0, most=len(x), details=details)}
 
 
 def _no_interval(n: int, d: int, q: float) -> str:

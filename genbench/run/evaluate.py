@@ -25,7 +25,7 @@ from genbench.environment import environment, forget_peak, memory_status
 from genbench.errors import GenbenchError, Unavailable
 from genbench.features import Extractor
 from genbench.files import content_key
-from genbench.metrics import Measure
+from genbench.metrics import Measure, check_outputs
 from genbench.models.adapters import Source, public_path
 from genbench.models.fixed import FixedSamples
 from genbench.models.guard import guarded
@@ -258,7 +258,9 @@ def measure(artifacts: Artifacts, job: Job, cells: list[Cell], bench: Bench) -> 
             needs = {need: artifacts.get(need, job.extractor) for need in job.needs}
             phase = "metric"
             with artifacts.timed("compute"):
-                found = catalog.load("metrics", job.metric).compute(**needs, **job.params)
+                given = catalog.load("metrics", job.metric).compute(**needs, **job.params)
+            check_outputs(job.entry.constants["OUTPUTS"], given)
+            found = given
         except Unavailable as reason:
             status, error = "skipped", describe_error(reason, phase)
         except Exception as reason:

@@ -56,7 +56,8 @@ def jobs(specs: Iterable[str], extractor: str, params: dict[str, dict[str, Any]]
     The extractor is a name in the catalog or a function in code, `FILE.py:NAME`.
 
     Raises:
-        GenbenchError: no such metric or parameter, or a parameter that is not in its domain.
+        GenbenchError: no such metric or parameter, a parameter that is not in its domain, or a metric that needs what
+            no artifact is.
     """
     params = {hyphenated(metric): checked(metric, given) for metric, given in params.items()}
     by_output = {
@@ -72,6 +73,9 @@ def jobs(specs: Iterable[str], extractor: str, params: dict[str, dict[str, Any]]
         if name not in by_output:
             raise catalog.absent("metric", name, by_output, ["metrics"])
         metric, outputs = by_output[name]
+        for need in catalog.find("metrics", metric).constants["NEEDS"]:
+            if need not in ARTIFACTS:
+                raise unknown(f"artifact, which metric '{metric}' needs:", need, ARTIFACTS)
         depends = any(ARTIFACTS[need].extracted for need in catalog.find("metrics", metric).constants["NEEDS"])
         key = (metric, inside if depends else None)
         wanted.setdefault(key, []).extend(o for o in outputs if o not in wanted.get(key, []))

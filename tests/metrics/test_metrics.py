@@ -186,7 +186,7 @@ def test_inception_score_of_certain_and_of_ignorant_classifiers():
 
 @pytest.mark.parametrize("k", [1, 3, 5])
 def test_precision_and_recall_are_the_peers_exactly(k):
-    x, y = (f.astype(np.float64) for f in features(120, 150, 6))
+    x, y = (f.astype(np.float64) for f in features(150, 150, 6))
     ours = precision_recall.compute(x, y, k=k)
     f = fidelity("metric_prc")
     # No ties in random data, so prdc's `<` and torch-fidelity's `<=` agree.

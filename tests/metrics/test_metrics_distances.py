@@ -295,9 +295,6 @@ def test_vendi_says_why_it_has_no_interval():
     for measure in (vendi.compute(x, 2), vendi.compute(x, "inf"), vendi.compute(x[:3])):
         assert measure["vendi"].stderr is None
         assert measure["vendi"].ci_method.startswith("none: ")
-    for q in (0, -1, math.nan):
-        with pytest.raises(GenbenchError, match="order q"):
-            vendi.compute(x, q)
 
 
 # Sliced Wasserstein and MIND

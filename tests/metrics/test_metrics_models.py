@@ -379,12 +379,12 @@ def test_the_interval_of_a_mean_is_put_together_by_hand():
         per_class.Measure(0.5, "estimate", 0.03, (0.4, 0.7), "Wilson"),
         per_class.Measure(0.9, "estimate", 0.04, (0.6, 0.95), "Wilson"),
     ]
-    found = per_class.average(dict(enumerate(measures)))
+    found = per_class.average(dict(enumerate(measures)), most=1.0)
     assert found.value == pytest.approx(0.7)
     assert found.stderr == pytest.approx(0.025)
     assert found.ci95 == pytest.approx((0.7 - math.sqrt(0.1) / 2, 0.7 + math.sqrt(0.0425) / 2))
     none = replace(measures[1], stderr=None, ci95=None, ci_method="none: too few")
-    assert per_class.average({0: measures[0], 7: none}).ci_method == "none: class 7 has none: too few"
+    assert per_class.average({0: measures[0], 7: none}, most=1.0).ci_method == "none: class 7 has none: too few"
 
 
 def test_fd_per_class_has_the_standard_error_of_simulation():

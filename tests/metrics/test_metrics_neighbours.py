@@ -48,7 +48,7 @@ def own_distances(x):
 @pytest.mark.parametrize("k", [1, 3, 5, 7])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_density_and_coverage_are_prdcs(k, dtype):
-    x, train, _ = (f.astype(dtype) for f in features())
+    x, train, _ = (f.astype(dtype) for f in features(sizes=(150, 150, 9)))
     ours = density_coverage.compute(x, train, k=k)
     with contextlib.redirect_stdout(io.StringIO()):
         peer = prdc.compute_prdc(train, x, k)
@@ -82,6 +82,7 @@ def test_density_and_coverage_of_one_distribution_have_their_expected_values():
         density_coverage.compute(rng.standard_normal((n, 2)), rng.standard_normal((m, 2)), k=k)
         for _ in range(replicates)
     ]
+    m = n  # no more training examples than samples
     # A ball misses all samples if the k points nearest to its centre, of m - 1 + n, are all training examples.
     covered = 1 - math.prod((m - i) / (m + n - i) for i in range(1, k + 1))
     for name, truth in (("density", 1), ("coverage", covered)):

@@ -43,7 +43,8 @@ def manifolds(pair: Pair, k: int = 5) -> Case:
     def truth() -> dict[str, Truth]:
         if pair.shift or pair.sd != 1:
             return {}
-        missed = np.prod([(pair.m - i) / (pair.m + pair.n - i) for i in range(1, k + 1)])
+        m = min(pair.n, pair.m)  # no more training examples than samples
+        missed = np.prod([(m - i) / (m + pair.n - i) for i in range(1, k + 1)])
         return {"density": Truth(1.0), "coverage": Truth(1 - float(missed))}
 
     def draw(rng: np.random.Generator) -> dict[str, Measure]:
