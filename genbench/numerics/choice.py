@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,10 +16,26 @@ def row_keys(x: np.ndarray) -> list[bytes]:
 
 
 def shuffled(keys: Sequence[bytes], seed: int) -> np.ndarray:
-    """The places of rows in a random order that their keys alone decide, not how they came: `[n]`."""
+    """The places of rows in a random order that their keys alone decide, not how they came: `[n]`.
+
+    Equal rows come together.
+    """
     salt = seed.to_bytes(16, "big")
     drawn = [hashlib.blake2b(key, digest_size=8, salt=salt).digest() for key in keys]
     return np.argsort(np.frombuffer(b"".join(drawn), ">u8"), kind="stable")
+
+
+def sampled(keys: Sequence[bytes], n: int, seed: int) -> np.ndarray:
+    """The places of n rows, a simple random sample that their keys decide: `[n]`. Each of equal rows has its own chance.
+
+    By `shuffled` equal rows come together, and the sample would have all of them or none.
+    """
+    seen: Counter[bytes] = Counter()
+    numbered = []
+    for key in keys:
+        numbered.append(key + seen[key].to_bytes(8, "big"))
+        seen[key] += 1
+    return shuffled(numbered, seed)[:n]
 
 
 def chosen(x: np.ndarray, n: int, seed: int, labels: np.ndarray | None = None) -> np.ndarray:
@@ -29,4 +46,4 @@ def chosen(x: np.ndarray, n: int, seed: int, labels: np.ndarray | None = None) -
     keys = row_keys(x)
     if labels is not None:
         keys = [key + int(label).to_bytes(8, "big", signed=True) for key, label in zip(keys, labels, strict=True)]
-    return shuffled(keys, seed)[:n]
+    return sampled(keys, n, seed)

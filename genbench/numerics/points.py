@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from genbench.numerics import kernels, neighbours
-from genbench.numerics.choice import shuffled
+from genbench.numerics.choice import sampled, shuffled
 from genbench.numerics.kernels import Cubic, Gaussian, Kernel
 from genbench.numerics.moments import Moments, moments
 from genbench.numerics.neighbours import TILE, Counts, Nearest, Rows, Table, Taker, Within
@@ -93,20 +93,8 @@ class Points:
         return self.rows.keys if self._keys is None else self._keys()
 
     def sampled(self, n: int, seed: int) -> np.ndarray:
-        """n places, a simple random sample that the contents decide: `[n]`. Of equal rows each has a chance of its own.
-
-        By `shuffled` equal rows come together, and the sample would have all of them or none.
-        """
-        order = np.argsort(self.rows.index, kind="stable")
-        start = np.cumsum(self.rows.count) - self.rows.count
-        number = np.empty(len(self), dtype=np.int64)  # of a row among those that equal it
-        number[order] = np.arange(len(self)) - np.repeat(start, self.rows.count)
-        salt = seed.to_bytes(16, "big")
-        drawn = [
-            hashlib.blake2b(key + int(i).to_bytes(8, "big"), digest_size=8, salt=salt).digest()
-            for key, i in zip(self.rows.keys, number, strict=True)
-        ]
-        return np.argsort(np.frombuffer(b"".join(drawn), ">u8"), kind="stable")[:n]
+        """n places, a simple random sample that the contents decide: `[n]`. Of equal rows each has a chance of its own."""
+        return sampled(self.keys, n, seed)
 
     def part(self, places: np.ndarray) -> Points:
         return Points(self.x[places], self.device, self.tile, lambda: [self.keys[place] for place in places])
