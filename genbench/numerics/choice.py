@@ -26,7 +26,7 @@ def shuffled(keys: Sequence[bytes], seed: int) -> np.ndarray:
 
 
 def sampled(keys: Sequence[bytes], n: int, seed: int) -> np.ndarray:
-    """The places of n rows, a simple random sample that their keys decide: `[n]`. Each of equal rows has its own chance.
+    """The places of n rows, a simple random sample that their keys decide `[n]`; equal rows have a chance each.
 
     By `shuffled` equal rows come together, and the sample would have all of them or none.
     """

@@ -93,7 +93,7 @@ class Points:
         return self.rows.keys if self._keys is None else self._keys()
 
     def sampled(self, n: int, seed: int) -> np.ndarray:
-        """n places, a simple random sample that the contents decide: `[n]`. Of equal rows each has a chance of its own."""
+        """n places, a simple random sample that the contents decide `[n]`; equal rows have a chance each."""
         return sampled(self.keys, n, seed)
 
     def part(self, places: np.ndarray) -> Points:
