@@ -1,5 +1,6 @@
 """Profiles: true values and work of the kernels, the roofline, the clock, and what two profiles can tell apart."""
 
+import importlib
 import itertools
 import json
 import math
@@ -105,6 +106,23 @@ def test_what_cannot_be_measured_here_is_left_out_with_the_reason():
     cells, left_out = measure.todo([kernel], "cuda:0", quick=False)
     assert cells == []
     assert left_out[0] == "k, genbench: it runs on the CPU alone"
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("name", KERNELS)
+def test_a_kernel_without_its_peers_is_a_line_and_no_failure(name, monkeypatch):
+    """As after a plain install: no peer is there, whether it is a way or only the reference of an error."""
+    kernel = KERNELS[name]
+    for module in ("torch_fidelity", "prdc", "pytorch_fid", "vendi_score"):
+        monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.setattr("genbench.studies.profiling.features.fidelity", importlib.import_module)
+    monkeypatch.setattr("genbench.studies.profiling.kernel.installed", lambda package: None)
+    cells, left_out = measure.todo([kernel], "cpu", quick=True)
+    needing = [way.name for way in kernel.ways if way.packages] + ["relative error"] * bool(kernel.reference_packages)
+    assert [line.partition(": ")[0] for line in left_out] == [f"{name}, {what}" for what in needing]
+    for _, way, size in cells:
+        error = measure.error_of(kernel, way, kernel.checked_at(size), "cpu", 1)
+        assert (error is None) == (kernel.reference is None or bool(kernel.reference_packages))
 
 
 def test_an_error_is_relative_to_the_largest_true_value():

@@ -371,6 +371,7 @@ KID_SUBSETS = Kernel(
     work=lambda n, d: Work(100 * 2 * subset_size(n) ** 2 * (2 * d + 5), 2 * FLOAT * n * d),
     # torch-fidelity's own in float64: it computes in the dtype that it is given.
     reference=lambda x, y: fidelity_subsets(x.astype(np.float64), y.astype(np.float64)),
+    reference_packages=("torch-fidelity",),
     check={"n": 200},
     cost={"d": 1},
     start={"n": 400, "d": 256},

@@ -60,8 +60,13 @@ class Way:
         """Why it cannot be measured here, None if it can."""
         if device.partition(":")[0] not in self.devices:
             return "it runs on the CPU alone"
-        missing = [package for package in self.packages if installed(package) is None]
-        return f"{' and '.join(missing)} not installed" if missing else None
+        return absent(self.packages)
+
+
+def absent(packages: Iterable[str]) -> str | None:
+    """`a and b not installed`, None if all of them are."""
+    missing = [package for package in packages if installed(package) is None]
+    return f"{' and '.join(missing)} not installed" if missing else None
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,7 @@ class Kernel:
         sizes: what the table shows; `quick`: the same in a second.
         work: `(**size)` -> Work, or None where no formula holds: no ceiling is claimed then.
         reference: of the inputs, the true value in float64 by another road; None where there is none.
+        reference_packages: the distributions that have to be installed for it; without them no error is measured.
         check: the largest lengths at which the reference can be paid for; errors are measured there.
         cost: {axis: the expected exponent of the cost in its length}, for the sweep.
         start: the size from which a sweep multiplies one axis at a time.
@@ -88,6 +94,7 @@ class Kernel:
     quick: Size
     work: Callable[..., Work | None] = lambda **size: None
     reference: Callable[..., Any] | None = None
+    reference_packages: tuple[str, ...] = ()
     check: Size = field(default_factory=dict)
     cost: Mapping[str, float] = field(default_factory=dict)
     start: Size = field(default_factory=dict)

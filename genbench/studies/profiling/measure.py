@@ -20,7 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from genbench.environment import environment
 from genbench.studies.profiling import machine, timer
-from genbench.studies.profiling.kernel import Kernel, Size, Way, Work, kernels, shown
+from genbench.studies.profiling.kernel import Kernel, Size, Way, Work, absent, kernels, shown
 from genbench.studies.profiling.report import duration
 from genbench.studies.profiling.results import Profile, Row
 
@@ -105,7 +105,9 @@ def error_of(kernel: Kernel, way: Way, size: Size, device: str, threads: int) ->
     with timer.limited(threads):
         inputs = kernel.inputs(device, **size)
         value = way.run(*inputs)
-        return None if kernel.reference is None else deviation(value, kernel.reference(*inputs))
+        if kernel.reference is None or absent(kernel.reference_packages):
+            return None
+        return deviation(value, kernel.reference(*inputs))
 
 
 def deviation(value: Any, truth: Any) -> float:
@@ -134,6 +136,8 @@ def todo(chosen: list[Kernel], device: str, quick: bool) -> tuple[list[tuple[Ker
     for kernel in chosen:
         obstacles = {way.name: why for way in kernel.ways if (why := way.obstacle(device))}
         left_out += [f"{kernel.name}, {name}: {why}" for name, why in obstacles.items()]
+        if why := absent(kernel.reference_packages):
+            left_out.append(f"{kernel.name}, relative error: {why}")
         ways = [way for way in kernel.ways if way.name not in obstacles]
         cells += [(kernel, way, size) for size in ([kernel.quick] if quick else kernel.sizes) for way in ways]
     return cells, left_out
