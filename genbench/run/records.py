@@ -246,6 +246,13 @@ class Run:
         content = parse_json(text_of(path, "manifest", remedy), str(path), remedy)
         return dict(reading.read(Manifest, content, str(path), remedy))
 
+    def rows(self) -> dict[str, dict[str, Any]]:
+        """Those of the manifest, none where it cannot be read; `unreadable` then says so."""
+        try:
+            return self.manifest().get("rows", {})
+        except GenbenchError:
+            return {}
+
     def put(self, record: Record) -> None:
         self.write(self.cells / f"{record.cell_id}.json", record.to_json().encode())
 
@@ -330,7 +337,7 @@ def in_rows(runs: Iterable[Run]) -> list[Record]:
     latest: dict[tuple[str, str, str], str] = {}  # when a dataset, name and model were last planned together
     found: dict[tuple[str, str, str], Record] = {}  # by model, name and cell
     for run in runs:
-        rows = list(run.manifest().get("rows", {}).values())
+        rows = list(run.rows().values())
         for record in run.records():
             key = model_key(record)
             mine = [(row["name"], row["planned"]) for row in rows if row["model"] == key]
