@@ -10,10 +10,11 @@ import argparse
 import json
 import os
 import shlex
+import shutil
 import sys
 import time
 import warnings
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -67,6 +68,18 @@ def complain(error: GenbenchError, debug: bool) -> int:
         raise error
     print(f"genbench: {error}", file=sys.stderr)
     return USAGE
+
+
+def name_unreadable(runs: Iterable[Any], cells: Container[str] | None = None) -> bool:
+    """Whether runs have files that cannot be read; they are named on stderr, and what can be read is shown.
+
+    Arguments:
+        cells: only the records of these.
+    """
+    found = {path: why for run in runs for path, why in run.unreadable() if cells is None or path.stem in cells}
+    for why in found.values():
+        print(f"error: {why}", file=sys.stderr)
+    return bool(found)
 
 
 def show_warning(message: Any, category: Any, *_: Any, **__: Any) -> None:
@@ -268,18 +281,22 @@ def add_evaluate(p: Parser) -> None:
     p.add_argument("--data-root", type=Path, help="folder of data sets (GENBENCH_DATA)")
     p.add_argument("--offline", action="store_true", help="download nothing")
     p.add_argument("--unsafe-load", action="store_true", help="unpickle .pt and .pkl files: they can run any code")
+    shown = p.add_mutually_exclusive_group()
+    shown.add_argument("--wide", action="store_true", help="whole tables as a page has them, however wide the terminal")
+    shown.add_argument("--json", action="store_true", help="every record, as `genbench leaderboard --format json`")
     p.add_argument("-o", "--out", type=Path, metavar="RUN", help="the run's folder (runs/SUITE)")
 
 
 def run_evaluate(args: argparse.Namespace) -> int:
     from genbench import datasets
     from genbench.boards.columns import boards
-    from genbench.boards.pages import markdown
+    from genbench.boards.pages import as_json, markdown
+    from genbench.boards.terminal import terminal
     from genbench.models.adapters import parse
     from genbench.run.evaluate import evaluate, missing
     from genbench.run.plan import plan
     from genbench.run.protocol import fitted, suite_for
-    from genbench.run.records import Run
+    from genbench.run.records import DONE, Run
 
     if args.offline:
         os.environ["GENBENCH_OFFLINE"] = "1"
@@ -303,7 +320,15 @@ def run_evaluate(args: argparse.Namespace) -> int:
     started = time.monotonic()
     outcome = evaluate(todo, run, args.device, args.batch_size, args.rerun, args.fail_fast, args.line)
     records = todo.rows(run)
-    print(markdown(boards(records, suite.sort, strict=False)), end="")
+    found = boards(records, suite.sort, strict=False)
+    if args.json:
+        print(as_json(found), end="")
+    elif found:
+        width = shutil.get_terminal_size().columns
+        print(markdown(found) if args.wide else terminal(found, width, suite.sort), end="")
+    else:
+        print(f"no table: {run.folder} has none of the planned records", file=sys.stderr)
+    unread = name_unreadable([run], {cell.id for source in todo.sources for cell in todo.cells(source)})
     if outcome.measured + outcome.failed + outcome.skipped == 0:
         print(f"nothing to measure: all {outcome.kept} cells are in {run.folder}", file=sys.stderr)
     else:
@@ -312,7 +337,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
             f"{outcome.kept} kept; records in {run.folder}; {time.monotonic() - started:.0f} s",
             file=sys.stderr,
         )
-    return FAILED if any(record.status == "error" for record in records) else 0
+    return FAILED if unread or any(record.status not in DONE for record in records) else 0
 
 
 def weights_of(given: list[str], extractor: str) -> dict[str, Path]:
@@ -405,23 +430,34 @@ def run_status(args: argparse.Namespace) -> int:
 
     run = open_run(args.run)
     records = {record.cell_id: record for record in run.records()}
+    unread = {path.stem for path, _ in run.unreadable()}
     rows: dict[str, dict[str, int]] = {}
-    for planned in run.manifest().get("rows", {}).values():
-        row = rows.setdefault(planned["name"], {"ok": 0, "skipped": 0, "error": 0, "missing": 0})
+    headers = ["ok", "skipped", "error", "missing"]
+
+    def count(name: str, status: str) -> None:
+        row = rows.setdefault(name, dict.fromkeys(headers, 0))
+        row[status] = row.get(status, 0) + 1
+
+    for planned in run.rows().values():
         for cell_id in planned["cells"]:
-            status = records[cell_id].status if cell_id in records else "missing"
-            row[status] = row.get(status, 0) + 1
-    headers = ["model", "ok", "skipped", "error", "missing"]
-    print(
-        tabulate([[model, *(row[h] for h in headers[1:])] for model, row in rows.items()], headers, tablefmt="simple")
-    )
+            found = records[cell_id].status if cell_id in records else "missing"
+            count(planned["name"], "unreadable" if cell_id in unread else found)
+    planned_cells = {cell_id for planned in run.rows().values() for cell_id in planned["cells"]}
     for record in in_rows([run]):
+        if record.cell_id not in planned_cells:  # of a manifest that is lost, or of version 0.1
+            count(record.model["name"], record.status)
         if record.status == "error" and record.error:
             where = f"{record.model['name']}, {record.metric['name']}"
             print(f"error: {where}: {record.error['type']}: {record.error['message']}", file=sys.stderr)
+    headers += sorted({status for row in rows.values() for status in row} - {*headers})
+    if rows:
+        table = [[name, *(row.get(status, 0) for status in headers)] for name, row in rows.items()]
+        print(tabulate(table, ["model", *headers], tablefmt="simple"))
+    else:
+        print(f"no table: {run.folder} has no records, and none are planned", file=sys.stderr)
     left = sum(row["missing"] for row in rows.values())
     print(f"{len(records)} of {len(records) + left} cells recorded", file=sys.stderr)
-    return 0
+    return FAILED if name_unreadable([run]) else 0
 
 
 def add_leaderboard(p: Parser) -> None:
@@ -436,12 +472,19 @@ def run_leaderboard(args: argparse.Namespace) -> int:
     from genbench.boards.columns import boards
     from genbench.boards.pages import FORMATS, markdown
     from genbench.files import write_atomically
-    from genbench.run.records import Run, read_runs
+    from genbench.run.records import in_rows, open_run
 
-    found = boards(read_runs(args.runs), args.sort)
+    runs = [open_run(path) for path in args.runs]
+    unread = name_unreadable(runs)
+    found = boards(in_rows(runs), args.sort)
+    if not found:
+        where = " and ".join(map(str, args.runs))
+        raise GenbenchError(
+            f"no page: no record in {where}", f"See `genbench status {args.runs[0]}` for what is planned."
+        )
     if args.format == "md":
         folder = args.out.parent if args.out else None
-        pictures = Run(args.runs[0]).pictures if len(args.runs) == 1 else None
+        pictures = runs[0].pictures if len(runs) == 1 else None
         text = markdown(found, pictures, folder)
     else:
         text = FORMATS[args.format](found)
@@ -461,7 +504,7 @@ def run_leaderboard(args: argparse.Namespace) -> int:
             raise GenbenchError(f"cannot write {args.out}: {error.strerror}", "Choose another file with -o.") from error
     else:
         print(text, end="")
-    return 0
+    return FAILED if unread else 0
 
 
 def add_compare(p: Parser) -> None:
@@ -500,14 +543,6 @@ def run_compare(args: argparse.Namespace) -> int:
         )
         return INCOMPARABLE
     return FAILED if unread else 0
-
-
-def name_unreadable(runs: Iterable[Any]) -> bool:
-    """Whether runs have files that cannot be read; they are named on stderr, and what can be read is shown."""
-    found = {path: why for run in runs for path, why in run.unreadable()}
-    for why in found.values():
-        print(f"error: {why}", file=sys.stderr)
-    return bool(found)
 
 
 def compare_profiles(args: argparse.Namespace) -> int:
