@@ -16,7 +16,7 @@ from genbench.run.plan import plan
 from genbench.run.protocol import Protocol, Suite
 from genbench.run.records import Run, in_rows
 
-METRICS = ("fd", "fd-infinity", "kd", "precision-recall", "density-coverage", "copies", "data-copying", "nll")
+METRICS = ("fd", "fd-infinity", "kd", "precision-recall", "copies", "nll")
 
 
 @pytest.fixture(scope="module")
@@ -45,15 +45,14 @@ def threads():
 
 
 def test_neither_batch_size_nor_threads_change_a_bit(digits, tmp_path, threads):
-    names = ("vae", "realnvp", "mixture")
+    names = ("vae", "realnvp")
     some = [path for path in shipped("digits") if path.endswith(tuple(f"/{name}.safetensors" for name in names))]
-    assert len(some) == 3
+    assert len(some) == 2
     found = []
-    for n in (1, 2):
+    for n, batch_size in ((1, 1), (2, 7), (2, 500), (1, 500)):
         threads(n)
-        for batch_size in (1, 7, 500):
-            found.append(numbers(digits, tmp_path / f"{n}-{batch_size}", "data:test", *some, batch_size=batch_size))
-    assert len(found[0]) == 4 * 12
+        found.append(numbers(digits, tmp_path / f"{n}-{batch_size}", "data:test", *some, batch_size=batch_size))
+    assert len(found[0]) == 3 * 7
     for other in found[1:]:
         assert other == found[0]
 
