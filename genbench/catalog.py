@@ -23,7 +23,7 @@ from functools import cached_property
 from importlib.metadata import EntryPoint, distributions, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import genbench.baselines
 from genbench import plugins, reading
@@ -367,6 +367,8 @@ def build(name: str, space: Space, options: dict[str, Any]) -> torch.nn.Module:
         try:
             if key in types:
                 reading.shape_of(types[key]).read(value, key)
+            if type(known[key]) is int and known[key] >= 0:  # it counts something
+                reading.shape_of(Annotated[int, reading.Within(0)]).read(value, key)
         except reading.Malformed as error:
             raise GenbenchError(
                 f"option of baseline '{name}': {error}", f"`genbench describe {name}` shows its options."

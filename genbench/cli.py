@@ -1,28 +1,34 @@
 """The command line, and nothing else: arguments in, results to stdout, progress and errors to stderr.
 
-Exit codes: 0 all well; 1 some cells failed, the rest is recorded; 2 usage or configuration; 3 a
-check tripped; 4 nothing comparable; 130 interrupted, state saved. Nothing heavy is imported until a command needs it.
+Exit codes: 0 all well; 1 some cells failed, the rest is recorded; 2 usage or configuration; 3 a check tripped;
+4 nothing comparable; 70 a bug of genbench; 130 interrupted, state saved. Nothing heavy is imported until a command
+needs it.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import json
+import math
 import os
 import shlex
 import shutil
 import sys
 import time
+import traceback
 import warnings
-from collections.abc import Container, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 from genbench import __version__, catalog
 from genbench.errors import GenbenchError, unknown
+from genbench.reading import Count, Malformed, Seed, Within, legible, shape_of
 
-FAILED, USAGE, TRIPPED, INCOMPARABLE, INTERRUPTED = 1, 2, 3, 4, 130
+FAILED, USAGE, TRIPPED, INCOMPARABLE, BUG, INTERRUPTED = 1, 2, 3, 4, 70, 130
 
 
 class Parser(argparse.ArgumentParser):
@@ -38,34 +44,75 @@ def main(argv: list[str] | None = None) -> int:
     # default they spin for long, and where another process holds a core small models take twenty times as long.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     arguments = sys.argv[1:] if argv is None else argv
-    parser = make_parser()
-    if arguments and not arguments[0].startswith("-") and arguments[0] not in COMMANDS:
-        return complain(unknown("command", arguments[0], COMMANDS), debug=False)
-    args = parser.parse_args(arguments)
-    if not args.command:
-        parser.print_help()
-        return 0
-    args.line = shlex.join(["genbench", *arguments])
     if argv is None:
         del sys.argv[1:]  # they are read; a model's code, or a child process of it, would take them for its own
+    debug = "--debug" in arguments
+    open_streams()
     warnings.showwarning = show_warning
     try:
-        for plugin in getattr(args, "plugin", None) or []:
-            catalog.use_plugin(plugin)
-        return COMMANDS[args.command][0](args)
+        code = run(arguments)
+        sys.stdout.flush()  # while a full disk can still be told
+        return code
     except GenbenchError as error:
-        return complain(error, args.debug)
+        return complain(error, debug)
     except KeyboardInterrupt:
         print("interrupted; what was finished is saved, the same command goes on from there", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # `genbench list | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence(sys.stdout)
         return 0
+    except OSError as error:
+        silence(sys.stdout)
+        where = f"{error.filename}: " if error.filename else ""
+        reason = GenbenchError(
+            f"{where}{error.strerror or error}", "Check the path, its permissions and the free space."
+        )
+        reason.__cause__ = error
+        return complain(reason, debug)
+    except MemoryError as error:
+        reason = GenbenchError(f"there is not enough memory{f': {error}' * bool(str(error))}", "Take less at once.")
+        reason.__cause__ = error
+        return complain(reason, debug)
+    except Exception as error:
+        return confess(error, debug)
+
+
+def run(arguments: list[str]) -> int:
+    """The command that the arguments name."""
+    parser = make_parser()
+    if arguments and not arguments[0].startswith("-") and arguments[0] not in COMMANDS:
+        raise unknown("command", arguments[0], COMMANDS)
+    args = parser.parse_args(arguments)
+    if not args.command:
+        parser.print_help()
+        return 0
+    args.line = legible(shlex.join(["genbench", *arguments]))
+    for plugin in getattr(args, "plugin", None) or []:
+        catalog.use_plugin(plugin)
+    return COMMANDS[args.command][0](args)
+
+
+def open_streams() -> None:
+    """Streams that the caller closed lead nowhere, and none ends a command for a character that its encoding lacks."""
+    while (handle := os.open(os.devnull, os.O_RDWR)) <= 2:  # else the next file to be opened would stand in for it
+        pass
+    os.close(handle)
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr does anyway
+
+
+def silence(stream: Any) -> None:
+    """Leads a stream nowhere, so that what is left in it fails no second time when the interpreter ends."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def complain(error: GenbenchError, debug: bool) -> int:
+    """The error in two lines, below its traceback if that was asked for."""
     if debug:
-        raise error
+        traceback.print_exception(error.__cause__ or error)
     print(f"genbench: {error}", file=sys.stderr)
     return USAGE
 
@@ -82,8 +129,39 @@ def name_unreadable(runs: Iterable[Any], cells: Container[str] | None = None) ->
     return bool(found)
 
 
+def confess(error: Exception, debug: bool) -> int:
+    """Two lines for what should not happen, below its traceback if that was asked for."""
+    if debug:
+        traceback.print_exception(error)
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    what = f"{type(error).__name__}: {error}".split("\n")[0]
+    print(f"genbench: internal error: {what} ({Path(frame.filename).name}:{frame.lineno})", file=sys.stderr)
+    how = "with what --debug printed" if debug else "with what the same command prints with --debug"
+    print(f"  This is a bug of genbench {__version__}: please report it, {how}.", file=sys.stderr)
+    return BUG
+
+
 def show_warning(message: Any, category: Any, *_: Any, **__: Any) -> None:
     print(f"warning: {message}", file=sys.stderr)
+
+
+def number(hint: Any) -> Callable[[str], Any]:
+    """The type of an argument that is a number, with the bounds of its annotation."""
+
+    def read(text: str) -> Any:
+        value: Any = text
+        with contextlib.suppress(ValueError):
+            value = float(text) if hint is MINUTES else int(text)
+        try:
+            return value if value == math.inf and hint is MINUTES else shape_of(hint).read(value, text)
+        except Malformed as error:
+            raise argparse.ArgumentTypeError(f"expected {error.expected}, got '{text}'") from error
+
+    return read
+
+
+THREADS = Annotated[int, Within(1, 4096)]
+MINUTES = Annotated[float, Within(above=0)]
 
 
 def make_parser() -> Parser:
@@ -218,8 +296,8 @@ def add_train(p: Parser) -> None:
     p.add_argument("--dataset", default="digits", help="a name, or a path to a folder, .npz or .npy (digits)")
     p.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="an option of model or training")
     p.add_argument("--steps", type=int)
-    p.add_argument("--minutes", type=float, default=float("inf"), help="stop after so long, annealing in time")
-    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--minutes", type=number(MINUTES), default=math.inf, help="stop after so long, annealing in time")
+    p.add_argument("--seed", type=number(Seed), default=0)
     p.add_argument("--device", default="auto")
     p.add_argument("--data-root", type=Path, help="folder of data sets (GENBENCH_DATA)")
     p.add_argument("--plugin", action="append", metavar="MODULE_OR_FILE")
@@ -269,10 +347,12 @@ def add_evaluate(p: Parser) -> None:
         "--extractor-weights", action="append", default=[], metavar="[NAME=]FILE", help="weights that do not ship"
     )
     p.add_argument("--samples", type=int, metavar="N", help="samples from each model")
-    p.add_argument("--seed", type=int)
+    p.add_argument("--seed", type=number(Seed))
     p.add_argument("--k", type=int, help="importance samples per example")
     p.add_argument("--limit", type=int, metavar="N", help="only the first N test examples")
-    p.add_argument("--batch-size", type=int, default=500, help="examples at once; changes no value beyond rounding")
+    p.add_argument(
+        "--batch-size", type=number(Count), default=500, help="examples at once; changes no value beyond rounding"
+    )
     p.add_argument("--device", default="auto")
     p.add_argument("--rerun", choices=["only-missing", "failed", "always", "never"], default="only-missing")
     p.add_argument("--fail-fast", action="store_true")
@@ -285,6 +365,11 @@ def add_evaluate(p: Parser) -> None:
     shown.add_argument("--wide", action="store_true", help="whole tables as a page has them, however wide the terminal")
     shown.add_argument("--json", action="store_true", help="every record, as `genbench leaderboard --format json`")
     p.add_argument("-o", "--out", type=Path, metavar="RUN", help="the run's folder (runs/SUITE)")
+
+
+def add_batch_size(p: Parser) -> None:
+    what = "examples at once; changes no value beyond rounding"
+    p.add_argument("--batch-size", type=number(Count), default=500, help=what)
 
 
 def run_evaluate(args: argparse.Namespace) -> int:
@@ -318,6 +403,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
             print(f"{source.name}: {len(left)} of {len(todo.cells(source))} cells to measure")
         return 0
     started = time.monotonic()
+    run.check()
     outcome = evaluate(todo, run, args.device, args.batch_size, args.rerun, args.fail_fast, args.line)
     records = todo.rows(run)
     found = boards(records, suite.sort, strict=False)
@@ -369,8 +455,12 @@ def add_audit(p: Parser) -> None:
     p.add_argument("--faults", help="names with commas (all)")
     p.add_argument("--strengths", metavar="S,S,...", help="of every fault, instead of its own")
     p.add_argument("--samples", type=int, metavar="N", help="in each draw (a third of the pool, at most 1,000)")
-    p.add_argument("--seeds", type=int, default=5, metavar="S", help="draws at each strength; 4 S of real data (5)")
-    p.add_argument("--batch-size", type=int, default=500, help="examples at once; changes no value beyond rounding")
+    p.add_argument(
+        "--seeds", type=number(Count), default=5, metavar="S", help="draws at each strength; 4 S of real data (5)"
+    )
+    p.add_argument(
+        "--batch-size", type=number(Count), default=500, help="examples at once; changes no value beyond rounding"
+    )
     p.add_argument("--device", default="auto")
     p.add_argument("--rerun", choices=["only-missing", "failed", "always", "never"], default="only-missing")
     p.add_argument("--json", action="store_true", help="every value and verdict")
@@ -402,6 +492,7 @@ def run_audit(args: argparse.Namespace) -> int:
     weights = weights_of(args.extractor_weights, suite.extractor)
     todo = audit.prepare(dataset, suite, names, strengths, args.seeds, args.samples, weights)
     run = Run(args.out or Path("runs") / f"audit-{dataset.name}")
+    run.check()
     started = time.monotonic()
     outcome = evaluate(todo.todo, run, args.device, args.batch_size, args.rerun, command=args.line, pictures=False)
     found, missing = audit.findings(todo, run)
@@ -564,7 +655,7 @@ def add_profile(p: Parser) -> None:
     p.add_argument("kernels", nargs="*", metavar="KERNEL", help="a name, or the words it begins with (sample); all")
     p.add_argument("--list", action="store_true", help="only say which kernels there are")
     p.add_argument("--device", default="auto")
-    p.add_argument("--threads", type=int, metavar="N", help="of the CPU (all)")
+    p.add_argument("--threads", type=number(THREADS), metavar="N", help="of the CPU (all)")
     p.add_argument("--quick", action="store_true", help="small sizes, few runs: to see that it works")
     p.add_argument("--sweep", action="store_true", help="also fit how the cost grows with n, d and K")
     p.add_argument("--json", type=Path, metavar="FILE", help="keep all times, for `genbench compare`")
@@ -582,8 +673,6 @@ def run_profile(args: argparse.Namespace) -> int:
     if args.list:
         print(tabulate([[one.name, one.summary] for one in chosen], tablefmt="plain"))
         return 0
-    if args.threads is not None and args.threads < 1:
-        raise GenbenchError(f"--threads is {args.threads}", "Give a whole number of at least 1.")
     device, n_threads = pick_device(args.device), args.threads or threads()
     found = measure.profile(chosen, device, n_threads, args.quick)
     found.command = args.line

@@ -20,6 +20,18 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def at_home(path: str | Path, instead: str) -> Path:
+    """`path` with its `~` spelt out.
+
+    Raises:
+        GenbenchError: nobody knows where home is; `instead` is the variable that makes it unnecessary.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise GenbenchError(f"there is no home folder for {path}: {error}", f"Set {instead} to a folder.") from error
+
+
 def memory() -> int:
     """Bytes of memory that the machine has, which no array can exceed."""
     if "SC_PHYS_PAGES" not in getattr(os, "sysconf_names", {}):

@@ -105,7 +105,7 @@ class Malformed(Exception):
         self.where, self.expected, self.found = where, expected, found
 
     def __str__(self) -> str:
-        return f"{self.where or 'the whole'} is {self.found}, expected {self.expected}"
+        return f"{self.where or 'it'} is {self.found}, expected {self.expected}"
 
 
 @dataclass(frozen=True)

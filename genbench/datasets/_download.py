@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genbench.errors import GenbenchError
-from genbench.files import write_atomically
+from genbench.files import at_home, write_atomically
 
 TIMEOUT = 30.0  # seconds without a byte
 
@@ -62,12 +62,12 @@ class Remote:
 def data_root(root: Path | None) -> Path | None:
     """The folder of data at hand: `root`, else GENBENCH_DATA, else None."""
     named = root or os.environ.get("GENBENCH_DATA")
-    return Path(named).expanduser() if named else None
+    return at_home(named, "GENBENCH_DATA") if named else None
 
 
 def cache_root() -> Path:
     """The folder that downloads go to. It is the user's own: shared temporary folders get poisoned."""
-    return Path(os.environ.get("GENBENCH_CACHE") or "~/.cache/genbench").expanduser()
+    return at_home(os.environ.get("GENBENCH_CACHE") or "~/.cache/genbench", "GENBENCH_CACHE")
 
 
 def offline() -> bool:

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from genbench.datasets._download import TIMEOUT, CorruptError, cache_root, offline
 from genbench.errors import GenbenchError
-from genbench.files import sha256_file
+from genbench.files import at_home, sha256_file
 
 BLOCK = 1 << 20  # bytes
 
@@ -60,7 +60,7 @@ def _sha256(path: Path, size: int, changed: int) -> str:
 def torch_cache() -> Path:
     """Where torch.hub, and so torch-fidelity, keeps weights; found without importing torch."""
     home = os.environ.get("TORCH_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "torch"
-    return Path(home).expanduser() / "hub" / "checkpoints"
+    return at_home(home, "TORCH_HOME") / "hub" / "checkpoints"
 
 
 def find(weights: Weights, name: str) -> Path:

@@ -47,7 +47,7 @@ class Limits:
 
 def of_machine() -> Limits:
     """A model that can be trained here: weights, gradients and two moments of float32."""
-    return Limits(memory() // 16, 100_000, 10**7, 10**9, "this machine can train")
+    return Limits(memory() // 16, 30_000, 10**5, 10**7, "this machine can train")
 
 
 def of_file(numbers: int, tensors: int) -> Limits:

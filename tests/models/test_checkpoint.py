@@ -201,18 +201,16 @@ def test_damaged_headers_and_cards_raise_nothing_but_errors_that_say_so(tmp_path
     whole = pixels_checkpoint.read_bytes()
     length = struct.unpack("<Q", whole[:8])[0]
     header, body = json.loads(whole[8 : 8 + length]), whole[8 + length :]
-    cases = [written(path, text, body).read_bytes() for text in damage.texts(header, 300)]
     card = json.loads(header["__metadata__"]["genbench"]) | {"options": {"depth": 3}}
-    for text in damage.texts(card, 300):
-        metadata = {"genbench": text.decode(errors="replace")}
-        cases.append(written(path, {**header, "__metadata__": metadata}, body).read_bytes())
-    for data in cases:
-        path.write_bytes(data)
+    cases: list = list(damage.texts(header, 150))
+    for text in damage.texts(card, 150):
+        cases.append({**header, "__metadata__": {"genbench": text.decode(errors="replace")}})
+    for case in cases:
         try:
-            read_card(path)
+            read_card(written(path, case, body))
         except GenbenchError as error:
             errors.append(str(error))
-    assert 300 < len(errors) < len(cases)
+    assert 200 < len(errors) < len(cases)
     assert all(len(error.splitlines()) == 2 for error in errors)
 
 
@@ -220,7 +218,7 @@ def test_damaged_headers_and_cards_raise_nothing_but_errors_that_say_so(tmp_path
     ("baseline", "option", "value"),
     [
         ("gated-pixelcnn", "depth", 10**8),
-        ("gated-pixelcnn", "depth", 5000),
+        ("gated-pixelcnn", "width", 5000),
         ("gated-pixelcnn", "width", 10**5),
         ("gated-pixelcnn", "classes", 10**6),
         ("vae", "latent", 10**6),
