@@ -2,7 +2,8 @@
 
     CMMD = 1000 (mean_{i, j} k(x_i, x_j) + mean_{i, j} k(y_i, y_j) - 2 mean_{i, j} k(x_i, y_j))
 
-Made for the embeddings of CLIP, of which its reference code takes the directions, |x| = 1; here
+The value follows the paper's equation; it was held against no release of code. Made for the embeddings of CLIP, of
+which the authors' code takes the directions, |x| = 1; here
 every extractor's features are scaled so, which leaves such embeddings as they are and gives sigma
 one meaning for all. `normalise=False` takes the features as they come.
 

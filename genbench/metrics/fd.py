@@ -3,7 +3,8 @@
     FD = |mu1 - mu2|^2 + tr S1 + tr S2 - 2 tr (S1 S2)^(1/2)
 
 in float64, covariances with ddof = 1 and nothing added to their diagonals. Called FID when the
-features are those of torch-fidelity's InceptionV3.
+features are those of torch-fidelity's InceptionV3, and then the value of torch-fidelity 0.4.0 up to rounding: it
+sums roots of the eigenvalues of S1 S2.
 
 The plug-in value exceeds that of infinitely many samples by about c/n, so it compares at equal
 counts only, and the interval is for the expectation *at these counts*. Its standard error comes

@@ -10,7 +10,8 @@ data: their Gaussians shrink onto what they copied and leave the test data out. 
 it is copying: the more negative, the more. The m numbers s_j were fitted on the training data, so it is a
 little below 0 for every model. Samples that are test examples themselves have neither number.
 
-What the definition leaves open is as in the reference code. Features are centred and scaled by the
+What the definition leaves open is as in the reference code at commit 245ac7c of github.com/marcojira/fld; its later
+head stops the fit early and clamps, so that its values differ from these. Features are centred and scaled by the
 test data's mean and standard deviation (ddof = 1). s_j starts at log((squared distance to the nearest
 training example + 0.001)/d); Adam with rate 0.5 takes 50 epochs over the training data, shuffled once,
 in batches of 10,000, and s_j is held within [-40, 20]. During the fit alone, q/d is helped by one Gaussian
@@ -25,7 +26,7 @@ covers fresh test data and samples, given the training data. FLD depends on the 
 
 References:
     Feature likelihood divergence: evaluating the generalization of generative models using samples
-    (Jiralerspong, Bose, Gemp, Qin, Bachrach, Gidel, 2023), section 3; code: github.com/marcojira/fld.
+    (Jiralerspong, Bose, Gemp, Qin, Bachrach, Gidel, 2023), section 3; code: github.com/marcojira/fld at 245ac7c.
 """
 
 from __future__ import annotations

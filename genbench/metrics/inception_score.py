@@ -2,8 +2,9 @@
 
     IS = exp( 1/n sum_i KL(p(y|x_i) || p(y)) ),    p(y) = 1/n sum_i p(y|x_i)
 
-in nats, averaged over `splits` parts of the samples, in torch-fidelity's order: one
-RandomState(2020).permutation, parts i n // S : (i+1) n // S. From 1 (every sample looks alike, or
+in nats, averaged over `splits` parts of the samples, in the order of torch-fidelity 0.4.0 with rng_seed=2020, whose
+value this is: one RandomState(2020).permutation, parts i n // S : (i+1) n // S; code that splits the samples in the
+order that they came in has another value. From 1 (every sample looks alike, or
 nothing is recognised) to the number of classes. The score of a part grows with its size.
 
 Its published "std" is the spread of the parts with ddof = 0, kept in the details; the standard

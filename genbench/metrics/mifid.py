@@ -3,7 +3,7 @@
     s = mean_i min_j (1 - |cos(x_i, y_j)|)        MiFID = FD / (s + epsilon) if s < tau, else FD
 
 tau = 0.1 and epsilon = 1e-14, as in Kaggle's competitions with InceptionV3. The minimum is over the
-training set, for each sample; torchmetrics has the two swapped, and gives this value with its real
+training set, for each sample; torchmetrics 1.9.0 has the two swapped, and gives this value with its real
 and fake features exchanged. Kaggle and torchmetrics leave out rows that sum to 0; here only rows of
 zeros are special: alike among each other and at distance 1 from the rest (`numerics/directions.py`).
 As in torchmetrics an FD below 1e-8 counts as 0, and 0 / epsilon too.

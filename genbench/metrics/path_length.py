@@ -6,7 +6,7 @@ over z0, z1 from the prior and t ~ U(0, 1), eps = 1e-4. Low: neighbouring latent
 mean leaves out the lengths below the 1st and above the 99th percentile, as StyleGAN's and torch-fidelity's
 do ("lower" and "higher" of the two order statistics, both kept).
 
-Three things differ from torch-fidelity. Its distance is LPIPS, which weighs the normalised channels of
+Three things differ from torch-fidelity 0.4.0. Its distance is LPIPS, which weighs the normalised channels of
 five layers of VGG16; here it is the squared Euclidean distance of the extractor's features, so the value
 belongs to its extractor. It measures at the end of a path, t = 0 (StyleGAN's "end"), on straight lines; here as in
 the paper's definition along all of a great circle, or of a line (`path` in the protocol). It rounds

@@ -7,8 +7,9 @@ With x and y on [0, 1] (levels over L - 1), for every image of D values,
 
 and then the mean over images. m, v and c are means, variances and the covariance under a Gaussian window of 11 x 11
 pixels and sd 1.5, C1 = 0.01^2, C2 = 0.03^2, at all places where the window lies inside the image, channel by channel
-(torchmetrics goes on over the borders, where it mirrors the image). On images smaller than the window it shrinks to
-the largest odd size that fits (7 x 7 for the 8 x 8 digits), with the same sd; such values compare only at one size.
+(torchmetrics 1.9.0 goes on over the borders, where it mirrors the image). On images smaller than the window it
+shrinks to the largest odd size that fits (7 x 7 for the 8 x 8 digits), with the same sd; such values compare only at
+one size.
 The reconstructions are taken as they come, real numbers: neither rounded nor cut. One without an error has a PSNR of
 infinity, and so the mean has.
 

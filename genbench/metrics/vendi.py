@@ -15,8 +15,9 @@ hence var H = var phi / n, less its quadratic part (see `_halves.py`), which rul
 are alike. With n < 3 d that is too little, since each row has an eigenvector almost to itself, and the
 delete-one jackknife is too much (Efron, Stein 1981); there their geometric mean is taken.
 
-The package vendi-score ignores q in `score_X`, and leaves rows of zeros out of the diversity; here such
-a row is a direction of its own (`numerics/directions.py`).
+For q = 1 the value is that of the package vendi-score 0.0.3 on rows of length 1. Its `score_X` ignores q (`score_K`
+does not), and it leaves rows of zeros out of the diversity; here such a row is a direction of its own
+(`numerics/directions.py`).
 
 References:
     The Vendi score: a diversity evaluation metric for machine learning (Friedman, Dieng, 2023), definition 3.1.
