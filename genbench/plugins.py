@@ -9,13 +9,13 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from genbench import domains
 from genbench.source import Broken, literals, parsed
 
 if TYPE_CHECKING:
     from genbench.catalog import Entry
 
 HERE = Path(__file__).parent
-DIRECTIONS = ("lower", "higher", "none")
 
 
 def spelt(name: str) -> str:
@@ -75,13 +75,41 @@ def check_card(constants: dict[str, Any]) -> None:
         for field in ("unit", "direction", "title"):
             if not isinstance(card.get(field), str):
                 raise Broken(f"the card of output '{name}' has no {field}")
-        if card["direction"] not in DIRECTIONS:
-            raise Broken(f"the direction of output '{name}' is '{card['direction']}', none of {', '.join(DIRECTIONS)}")
-        if "group" in card and card["group"] not in metric_words("GROUPS"):
-            raise Broken(f"the group of output '{name}' is {card['group']!r}, none of {metric_words('GROUPS')}")
-        place = card.get("place", 0)
-        if isinstance(place, bool) or not isinstance(place, int | float) or not math.isfinite(place):
-            raise Broken(f"the place of output '{name}' is {place!r}, no number")
+        for field, words in (("direction", "DIRECTIONS"), ("group", "GROUPS")):
+            if field in card and card[field] not in (known := metric_words(words)):
+                raise Broken(f"the {field} of output '{name}' is {card[field]!r}, none of {', '.join(known)}")
+        if not is_number(card.get("place", 0)):
+            raise Broken(f"the place of output '{name}' is {card['place']!r}, no number")
+        if not is_range(card.get("range", (None, None))):
+            raise Broken(f"the range of output '{name}' is {card['range']!r}, not (least, most), None for no limit")
+    check_domains(constants.get("DOMAINS", {}))
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def is_range(value: Any) -> bool:
+    """Two numbers in order, each of them perhaps None."""
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        return False
+    ends = [end for end in value if end is not None]
+    return all(map(is_number, ends)) and ends == sorted(ends)
+
+
+def check_domains(given: Any) -> None:
+    """Checks what a metric says of the values that its parameters can have.
+
+    Raises:
+        Broken: it is not what `genbench/domains.py` reads.
+    """
+    if not isinstance(given, dict):
+        raise Broken(f"DOMAINS is {given!r}, no {{parameter: domain}}")
+    for name, domain in given.items():
+        try:
+            domains.holds(domain, None)
+        except (ValueError, AttributeError, TypeError) as error:
+            raise Broken(f"the domain of '{name}' is {domain!r}, see genbench/domains.py") from error
 
 
 def check_signature(entry: Entry) -> None:

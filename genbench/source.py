@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,13 +21,20 @@ def parsed(path: Path) -> ast.Module:
         Broken: it cannot be read, or is not valid Python.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what a compiler says of its escapes is for the author
-            return ast.parse(path.read_bytes())
+        stat = path.stat()
+        return tree(path, stat.st_mtime_ns, stat.st_size)
     except OSError as error:
         raise Broken(f"{path} cannot be read: {error.strerror}") from error
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise Broken(f"{path} is not valid Python: {error}") from error
+
+
+@functools.lru_cache(maxsize=512)
+def tree(path: Path, mtime_ns: int, size: int) -> ast.Module:
+    """The tree of a file as it is at that time: the catalog is asked often, and parses a file once."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what a compiler says of its escapes is for the author
+        return ast.parse(path.read_bytes())
 
 
 def literals(path: Path) -> dict[str, Any]:
@@ -35,9 +43,9 @@ def literals(path: Path) -> dict[str, Any]:
     Raises:
         Broken: it cannot be read, or is not valid Python.
     """
-    tree = parsed(path)
-    found: dict[str, Any] = {"__doc__": ast.get_docstring(tree) or ""}
-    for target, value in bindings(tree):
+    module = parsed(path)
+    found: dict[str, Any] = {"__doc__": ast.get_docstring(module) or ""}
+    for target, value in bindings(module):
         try:
             found[target] = ast.literal_eval(value)
         except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
@@ -45,9 +53,9 @@ def literals(path: Path) -> dict[str, Any]:
     return found
 
 
-def bindings(tree: ast.Module) -> Iterator[tuple[str, ast.expr]]:
+def bindings(module: ast.Module) -> Iterator[tuple[str, ast.expr]]:
     """The names that the top level binds, by `a = 1`, `a: int = 1`, `a = b = 1` or `a, b = 1, 2`, with the values."""
-    for node in tree.body:
+    for node in module.body:
         if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
             continue
         for target in node.targets if isinstance(node, ast.Assign) else [node.target]:

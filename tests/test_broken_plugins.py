@@ -124,6 +124,13 @@ CARDS = [
     ("OUTPUTS", f"OUTPUTS = {card(group=[])}", "group of output 'coin' is []"),
     ("OUTPUTS", f"OUTPUTS = {card(place='last')}", "place of output 'coin' is 'last'"),
     ("OUTPUTS", f"OUTPUTS = {card(place=True)}", "place of output 'coin' is True"),
+    *[
+        ("OUTPUTS", f"OUTPUTS = {card(range=odd)}", f"range of output 'coin' is {odd!r}")
+        for odd in (None, 1, (0,), (0, 1, 2), ("0", 1), (1, 0), (True, None), "01")
+    ],
+    ("REFERENCE", "DOMAINS = ('sides',)", "DOMAINS is ('sides',)"),
+    ("REFERENCE", "DOMAINS = {'sides': 'a few'}", "the domain of 'sides' is 'a few'"),
+    ("REFERENCE", "DOMAINS = {'sides': 3}", "the domain of 'sides' is 3"),
     ("OUTPUTS", f"OUTPUTS = {{**{card()}}}", "no OUTPUTS that is a literal"),
     ("OUTPUTS", f"OUTPUTS = {card()}; OUTPUTS = make()", "no OUTPUTS that is a literal"),
     ("OUTPUTS", f"OUTPUTS = {{'fd': {CARD}}}", "its output 'fd' is one of metric 'fd'"),
@@ -166,6 +173,8 @@ GOOD = [
     ("NEEDS", "NEEDS: tuple[str, ...] = ('samples',)"),
     ("NEEDS", "NEEDS = ['samples']"),
     ("REFERENCE", "# nobody"),
+    ("REFERENCE", "DOMAINS = {'sides': 'a whole number in [1, inf)'}"),
+    *[("OUTPUTS", f"OUTPUTS = {card(range=fine)}") for fine in ((None, None), [0, None], (None, 1.5), (0, 0))],
     ("REFERENCE", "A: int"),
     ("def", "def compute(samples, *, sides=2):"),
     ("def", "def compute(*, samples, sides: int = 2):"),

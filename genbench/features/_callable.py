@@ -17,7 +17,7 @@ import numpy as np
 
 from genbench.errors import GenbenchError
 from genbench.features import Extractor, Features, identity, no_weights
-from genbench.importing import within
+from genbench.importing import running, within
 from genbench.models.adapters.code import code_object, folder_of, hash_code
 from genbench.models.fingerprint import state_of
 
@@ -43,7 +43,7 @@ def extractor(spec: str, weights: Path | None = None) -> Extractor:
         raise GenbenchError(f"{spec} is a {type(function).__name__}, no function", "Name a function of images.")
 
     def extract(x: np.ndarray) -> Features:
-        with within(folder_of(spec)):
+        with within(folder_of(spec)), running(spec):
             found = function(x.copy())  # the function may write into its own copy
         features, logits = found if isinstance(found, tuple) and len(found) == 2 else (found, None)
         return matrix(features, name), None if logits is None else matrix(logits, name)

@@ -25,6 +25,7 @@ from genbench.environment import environment, forget_peak, memory_status
 from genbench.errors import GenbenchError, Unavailable
 from genbench.features import Extractor
 from genbench.files import content_key
+from genbench.importing import running
 from genbench.metrics import Measure, check_outputs
 from genbench.models.adapters import Source, public_path
 from genbench.models.fixed import FixedSamples
@@ -257,7 +258,7 @@ def measure(artifacts: Artifacts, job: Job, cells: list[Cell], bench: Bench) -> 
         try:
             needs = {need: artifacts.get(need, job.extractor) for need in job.needs}
             phase = "metric"
-            with artifacts.timed("compute"):
+            with artifacts.timed("compute"), guarded(), running(f"metric '{job.metric}'"):
                 given = catalog.load("metrics", job.metric).compute(**needs, **job.params)
             check_outputs(job.entry.constants["OUTPUTS"], given)
             found = given
