@@ -26,7 +26,6 @@ from genbench.space import Space
 if TYPE_CHECKING:
     from torch import Tensor
 
-AT_ONCE = 100  # images that an extractor sees at once, at most
 Features = tuple[np.ndarray, np.ndarray | None]  # features [n, d], logits [n, classes] or None
 
 
@@ -44,6 +43,7 @@ class Extractor:
             can see levels only.
         pinned: whether `sha256` is of all that decides the features; if not, none are used again.
         parallel: whether `extract` may be called from several threads at once.
+        at_once: images in a block, at most: few for a large network, since the last block is filled up.
     """
 
     name: str
@@ -54,6 +54,7 @@ class Extractor:
     between: Callable[[Tensor], Tensor] | None = None
     pinned: bool = True
     parallel: bool = True
+    at_once: int = 100
 
     def __call__(
         self, x: np.ndarray, batch_size: int = ROWS, keep: Keep = afresh, progress: Progress = silent
@@ -77,7 +78,7 @@ class Extractor:
         first: dict[bytes, int] = {}
         places = np.array([first.setdefault(key, len(first)) for key in row_keys(x)])  # among the distinct images
         distinct = x[np.unique(places, return_index=True)[1]]
-        size = rows_of(x.shape[1:], AT_ONCE)
+        size = rows_of(x.shape[1:], self.at_once)
         made: dict[int, Future[Features]] = {}
 
         def see(number: int) -> Features:

@@ -83,7 +83,7 @@ def extractor_of(network: Network, space: Space, weights: Path | None, device: s
         features, *logits = (torch.cat(parts).cpu().numpy() for parts in zip(*outputs, strict=True))
         return features, logits[0] if logits else None
 
-    return Extractor(network.name, identity(sha256, rule), rule, extract, weights=sha256)
+    return Extractor(network.name, identity(sha256, rule), rule, extract, weights=sha256, at_once=4)
 
 
 def fill(network: Network, path: Path, device: str) -> nn.Module:
