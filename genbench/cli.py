@@ -27,6 +27,7 @@ from typing import Annotated, Any, NoReturn
 from genbench import __version__, catalog
 from genbench.errors import GenbenchError, unknown
 from genbench.reading import Count, Malformed, Seed, Within, legible, shape_of
+from genbench.text import one_line
 
 FAILED, USAGE, TRIPPED, INCOMPARABLE, BUG, INTERRUPTED = 1, 2, 3, 4, 70, 130
 
@@ -35,7 +36,7 @@ class Parser(argparse.ArgumentParser):
     """Errors in two lines: what, and what to do."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(USAGE, f"{self.prog}: {message}\n  See `{self.prog} --help`.\n")
+        self.exit(USAGE, f"{self.prog}: {one_line(message)}\n  See `{self.prog} --help`.\n")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -142,7 +143,7 @@ def confess(error: Exception, debug: bool) -> int:
 
 
 def show_warning(message: Any, category: Any, *_: Any, **__: Any) -> None:
-    print(f"warning: {message}", file=sys.stderr)
+    print(f"warning: {one_line(message)}", file=sys.stderr)
 
 
 def number(hint: Any) -> Callable[[str], Any]:
@@ -400,7 +401,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
     if args.dry_run:
         for source in sources:
             left = missing(todo, run, source, args.rerun)
-            print(f"{source.name}: {len(left)} of {len(todo.cells(source))} cells to measure")
+            print(f"{one_line(source.name)}: {len(left)} of {len(todo.cells(source))} cells to measure")
         return 0
     started = time.monotonic()
     run.check()
@@ -539,11 +540,11 @@ def run_status(args: argparse.Namespace) -> int:
             count(record.model["name"], record.status)
         if record.status == "error" and record.error:
             where = f"{record.model['name']}, {record.metric['name']}"
-            print(f"error: {where}: {record.error['type']}: {record.error['message']}", file=sys.stderr)
+            print(one_line(f"error: {where}: {record.error['type']}: {record.error['message']}"), file=sys.stderr)
     headers += sorted({status for row in rows.values() for status in row} - {*headers})
     if rows:
-        table = [[name, *(row.get(status, 0) for status in headers)] for name, row in rows.items()]
-        print(tabulate(table, ["model", *headers], tablefmt="simple"))
+        table = [[one_line(name), *(row.get(status, 0) for status in headers)] for name, row in rows.items()]
+        print(tabulate(table, ["model", *headers], tablefmt="simple", disable_numparse=[0]))
     else:
         print(f"no table: {run.folder} has no records, and none are planned", file=sys.stderr)
     left = sum(row["missing"] for row in rows.values())

@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from genbench.text import one_line
+
 
 class GenbenchError(Exception):
     """A problem that the user can fix. The command line prints it in two lines and exits with 2.
@@ -20,7 +22,7 @@ class GenbenchError(Exception):
         self.remedy = remedy
 
     def __str__(self) -> str:
-        return f"{self.problem}\n  {self.remedy}"
+        return f"{one_line(self.problem)}\n  {one_line(self.remedy)}"
 
 
 class ModelError(Exception):

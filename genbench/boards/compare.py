@@ -25,6 +25,8 @@ from genbench.errors import GenbenchError, unknown
 from genbench.metrics import mean
 from genbench.run.records import Record, Run, in_rows, open_run
 from genbench.space import Space
+from genbench.text import markdown as shown
+from genbench.text import one_line
 
 Z = 1.959963984540054
 BOTH = "<>"
@@ -86,7 +88,7 @@ class Difference:
     @property
     def said(self) -> str:
         """In a line."""
-        what = f"{self.model}, {self.metric}: {value(self.base)} -> {value(self.new)}"
+        what = one_line(f"{self.model}, {self.metric}: {value(self.base)} -> {value(self.new)}")
         return what if self.comparable else f"{what}, {self.verdict}"
 
 
@@ -106,7 +108,7 @@ class Missing:
 
     @property
     def said(self) -> str:
-        return f"{self.model}, {self.metric}: {self.why}"
+        return one_line(f"{self.model}, {self.metric}: {self.why}")
 
 
 @dataclass(frozen=True)
@@ -286,11 +288,16 @@ def table(differences: list[Difference]) -> str:
     """Aligned markdown: a row for each difference."""
     rows = [
         [
-            d.model, d.metric, f"{SIGNS[d.kinds[0]]} {value(d.base)}", f"{SIGNS[d.kinds[1]]} {value(d.new)}",
-            interval(d), d.method, d.verdict,
+            d.model,
+            d.metric,
+            *(f"{SIGNS[kind]} {value(x)}" for kind, x in zip(d.kinds, (d.base, d.new), strict=True)),
+            interval(d),
+            d.method,
+            d.verdict,
         ]
         for d in differences
-    ]  # fmt: skip
+    ]
+    rows = [[shown(one) for one in row] for row in rows]
     headers = ["model", "metric", "base", "new", "difference (95 %)", "method", "verdict"]
     align = ("left", "left", "right", "right", "right", "left", "left")
     return tabulate(rows, headers, tablefmt="pipe", colalign=align, disable_numparse=True) + "\n"

@@ -8,12 +8,14 @@ import io
 import json
 import os
 from pathlib import Path
+from urllib.parse import quote
 
 from tabulate import tabulate
 
 from genbench.boards.columns import Board
 from genbench.boards.tables import Notes, left_out, legend, table
-from genbench.run.records import slug
+from genbench.text import NEIGHBOURS, csv_cell, fenced, one_line, slug
+from genbench.text import markdown as shown
 
 
 def markdown(found: list[Board], pictures: Path | None = None, folder: Path | None = None) -> str:
@@ -26,16 +28,22 @@ def markdown(found: list[Board], pictures: Path | None = None, folder: Path | No
     parts = []
     for b in found:
         notes = Notes()
-        parts.append(f"# {b.dataset}")
+        parts.append(f"# {shown(b.dataset)}")
         for part in b.parts():
             headers, rows = table(part, notes)
             align = ["left", "right" if part.wide else "left", *["right"] * (len(headers) - 2)]
-            parts.append(tabulate(rows, headers, tablefmt="pipe", colalign=align, disable_numparse=True))
-        parts += left_out(b, notes)
-        parts += legend(b)
-        parts += ["\n".join(f"- [{i}] {text}" for i, text in enumerate(notes.texts, 1))] if notes.texts else []
+            parts.append(pipes(rows, headers, align))
+        parts += map(shown, left_out(b, notes))
+        parts += legend(b, shown)
+        parts += ["\n".join(f"- [{i}] {shown(text)}" for i, text in enumerate(notes.texts, 1))] if notes.texts else []
         parts += gallery(b, pictures, folder)
     return "\n\n".join(parts) + "\n"
+
+
+def pipes(rows: list[list[str]], headers: list[str], align: list[str] | None = None) -> str:
+    """A table of markdown, in which nothing that a cell holds is more than text."""
+    cells = [[shown(one) for one in row] for row in rows]
+    return tabulate(cells, [*map(shown, headers)], tablefmt="pipe", colalign=align, disable_numparse=True)
 
 
 def gallery(b: Board, pictures: Path | None, folder: Path | None) -> list[str]:
@@ -44,22 +52,23 @@ def gallery(b: Board, pictures: Path | None, folder: Path | None) -> list[str]:
         return []
     rows, texts = [], []
     for model in b.models:
-        grid, near = pictures / f"{slug(model)}.png", pictures / f"{slug(model)}-neighbours.png"
+        grid, near = pictures / f"{slug(model)}.png", pictures / f"{slug(model)}{NEIGHBOURS}.png"
         if grid.is_file():
-            rows.append([model, *(f"![{p.stem}]({relative(p, folder)})" if p.is_file() else "" for p in (grid, near))])
+            links = [f"![{p.stem}]({relative(p, folder)})" if p.is_file() else "" for p in (grid, near)]
+            rows.append([shown(model), *links])
         text = pictures / f"{slug(model)}.txt"
         if text.is_file():
-            texts.append(f"### {model}\n\n```text\n{text.read_text(encoding='utf-8').rstrip()}\n```")
+            texts.append(f"### {shown(model)}\n\n{fenced(text.read_text(encoding='utf-8').rstrip())}")
     headers = ["model", "samples", "samples above their nearest training examples"]
     if rows and not any(row[2] for row in rows):
         headers, rows = headers[:2], [row[:2] for row in rows]
-    shown = [tabulate(rows, headers, tablefmt="pipe")] if rows else []
-    return ["## Samples", *shown, *texts] if shown or texts else []
+    table_of = [tabulate(rows, headers, tablefmt="pipe", disable_numparse=True)] if rows else []
+    return ["## Samples", *table_of, *texts] if rows or texts else []
 
 
 def relative(path: Path, folder: Path) -> str:
     """The way from a folder to a file, as a link writes it."""
-    return Path(os.path.relpath(path, folder)).as_posix()
+    return quote(Path(os.path.relpath(path, folder)).as_posix())
 
 
 def flat(found: list[Board]) -> list[dict]:
@@ -94,7 +103,7 @@ def as_csv(found: list[Board]) -> str:
     if rows:
         writer = csv.DictWriter(out, rows[0].keys(), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows({name: csv_cell(value) for name, value in row.items()} for row in rows)
     return out.getvalue()
 
 
@@ -108,7 +117,7 @@ def as_html(found: list[Board]) -> str:
     parts = ["<!doctype html><meta charset='utf-8'><title>genbench</title>", STYLE]
     for b in found:
         notes = Notes()
-        parts.append(f"<h1>{html.escape(b.dataset)}</h1>")
+        parts.append(f"<h1>{html.escape(one_line(b.dataset))}</h1>")
         for part in b.parts():
             headers, rows = table(part, notes)
             parts.append(tabulate(rows, headers, tablefmt="html", disable_numparse=True))

@@ -9,8 +9,9 @@ import numpy as np
 
 from genbench.datasets import Dataset
 from genbench.numerics.points import Points
-from genbench.run.records import Run, slug
+from genbench.run.records import Run
 from genbench.space import Space
+from genbench.text import NEIGHBOURS, short, slug
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,7 +32,7 @@ def draw_all(run: Run, name: str, dataset: Dataset, samples: np.ndarray) -> None
         shown = samples[:SHOWN]
         near = neighbours(shown, dataset.train)
         rows = np.concatenate([shown, near])
-        run.write(path.with_name(path.name + "-neighbours.png"), grid(rows, dataset.space, len(shown)))
+        run.write(path.with_name(path.name + NEIGHBOURS + ".png"), grid(rows, dataset.space, len(shown)))
     elif dataset.space.dim == 2:
         run.write(path.with_name(path.name + ".png"), scatter(samples, dataset, name))
     elif dataset.vocabulary is not None:
@@ -80,7 +81,8 @@ def scatter(points: np.ndarray, dataset: Dataset, title: str) -> bytes:
     reach = 1.25 * np.abs(dataset.test).max()
     outside = int((np.abs(points) > reach).any(1).sum())
     axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xlabel="$x_1$", ylabel="$x_2$")
-    axes.set_title(f"{title}, n = {len(points):,}" + (f" ({outside} outside)" if outside else ""), fontsize=8)
+    words = f"{short(title, 30)}, n = {len(points):,}" + (f" ({outside} outside)" if outside else "")
+    axes.set_title(words, fontsize=8, parse_math=False)  # a dollar in a name is a dollar
     axes.tick_params(labelsize=7)
     out = io.BytesIO()
     figure.savefig(out, format="png", metadata={"Software": None})

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
 from genbench.boards.columns import Board
 from genbench.run.records import Record
+from genbench.text import one_line
 
 SIGNS = {"exact": "=", "upper_bound": "≤", "lower_bound": "≥", "estimate": "~"}
 
@@ -99,12 +101,13 @@ def compact(record: Record) -> str:
 
 
 class Notes:
-    """Footnotes, numbered in the order in which they are first needed."""
+    """Footnotes of a line each, numbered in the order in which they are first needed."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []
 
     def mark(self, text: str) -> str:
+        text = one_line(text)
         if text not in self.texts:
             self.texts.append(text)
         return f"[{self.texts.index(text) + 1}]"
@@ -125,14 +128,13 @@ def cell(record: Record | None, notes: Notes) -> str:
     if not record.complete:
         cut = f"only the first {record.dataset['n']} test examples (--limit)"
         text += f" {notes.mark(cut)}"
-    for warning in record.warnings:
-        text += f" {notes.mark(warning)}"
-    return text
+    marks = dict.fromkeys(notes.mark(warning) for warning in record.warnings)  # what a model repeats is said once
+    return " ".join([text, *marks])
 
 
 def reason(record: Record) -> str:
     """Why a record has no value, in one line; of an error, with its type."""
-    message = (record.error or {}).get("message", record.status).split("\n")[0]
+    message = (record.error or {}).get("message", record.status).strip().partition("\n")[0]
     return f"{record.error['type']}: {message}" if record.status == "error" and record.error else message
 
 
@@ -143,34 +145,39 @@ def parameters(model: dict[str, Any]) -> str:
 
 
 def table(b: Board, notes: Notes) -> tuple[list[str], list[list[str]]]:
-    """Headers and rows of a board: a row for each model, or for each metric if it is wide."""
+    """Headers and rows of a board, each cell a line: a row for each model, or for each metric if it is wide."""
+    names, titles = [one_line(model) for model in b.models], [one_line(column.title) for column in b.columns]
+    infos = [b.info[model] for model in b.models]
+    families = [one_line(model["family"]) for model in infos]
     if b.wide:
-        found = [b.info[model] for model in b.models]
-        rows = [["family", *(model["family"] for model in found)]]
-        if any(parameters(model) for model in found):
-            rows.append(["parameters", *map(parameters, found)])
-        return ["metric", *b.models], rows + [
-            [c.title, *(cell(b.record(m, c), notes) for m in b.models)] for c in b.columns
+        rows = [["family", *families]]
+        if any(map(parameters, infos)):
+            rows.append(["parameters", *map(parameters, infos)])
+        return ["metric", *names], rows + [
+            [title, *(cell(b.record(m, c), notes) for m in b.models)]
+            for title, c in zip(titles, b.columns, strict=True)
         ]
-    headers = ["model", "family", "parameters", *(c.title for c in b.columns)]
     rows = []
-    for model in b.models:
-        model_cells = [cell(b.record(model, c), notes) for c in b.columns]
-        rows.append([model, b.info[model]["family"], parameters(b.info[model]), *model_cells])
-    return headers, rows
+    for model, name, family, info in zip(b.models, names, families, infos, strict=True):
+        rows.append([name, family, parameters(info), *(cell(b.record(model, c), notes) for c in b.columns)])
+    return ["model", "family", "parameters", *titles], rows
 
 
 def left_out(b: Board, notes: Notes) -> list[str]:
     """A line for every metric that applies to no model, with the footnotes that say why."""
     return [
-        f"No model has {column.title}: "
+        f"No model has {one_line(column.title)}: "
         + " ".join(dict.fromkeys(cell(b.record(model, column), notes).removeprefix("n/a ") for model in b.models))
         for column in b.unmeasured
     ]
 
 
-def legend(b: Board) -> list[str]:
-    """What the signs mean, and under which protocol the numbers were measured."""
+def legend(b: Board, shown: Callable[[str], str] = one_line) -> list[str]:
+    """What the signs mean, and under which protocol the numbers were measured.
+
+    Arguments:
+        shown: how the page writes what is not our own, the names of data and of devices.
+    """
     records = [r for c in b.columns for r in c.records.values()]
     n = sorted({r.dataset["n"] for r in records} - {None})
     examples = f", {', '.join(map(str, n))} examples" if n else ""
@@ -183,7 +190,8 @@ def legend(b: Board) -> list[str]:
     return [
         "`=` exact, `≤` upper bound, `≥` lower bound, `~` estimate; ± is the wider half of the 95 % interval; "
         "↓ lower is better, ↑ higher is better; ⚑ flagged.",
-        f"Data: {b.dataset}, test split{examples}, "
+        f"Data: {shown(b.dataset)}, test split{examples}, "
         f"sha256 {' and '.join(hashes)}. Samples: {', '.join(map(str, samples)) or 'none'} "
-        f"from each model, seed {', '.join(map(str, seeds)) or 'none'}. Measured on {'; '.join(devices) or 'unknown'}.",
+        f"from each model, seed {', '.join(map(str, seeds)) or 'none'}. "
+        f"Measured on {shown('; '.join(devices)) or 'unknown'}.",
     ]

@@ -10,6 +10,7 @@ from itertools import zip_longest
 
 from genbench.boards.columns import Board, matches
 from genbench.boards.tables import Notes, left_out, legend, table
+from genbench.text import one_line
 
 NARROWEST = 40  # characters that a line is taken to have at least
 GAP = "  "
@@ -31,7 +32,7 @@ def terminal(found: list[Board], width: int, sort: str | None = None) -> str:
     parts = []
     for b in found:
         notes, described = Notes(), set[str]()
-        parts.append(f"# {b.dataset}")
+        parts.append(f"# {one_line(b.dataset)}")
         wanted = replace(b, columns=sorted(b.columns, key=lambda c: not (sort and matches(c.name, sort))))
         for part in wanted.parts():
             headers, rows = table(part, notes)

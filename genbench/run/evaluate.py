@@ -33,6 +33,7 @@ from genbench.models.guard import guarded
 from genbench.run.artifacts import Artifacts, noting, opened
 from genbench.run.plan import Cell, Job, Plan
 from genbench.run.records import DONE, Record, Run
+from genbench.text import one_line, short
 
 
 @dataclass
@@ -163,7 +164,7 @@ def evaluate(
                 if bar.disable:  # no terminal: a line for each number instead
                     now = time.monotonic()
                     print(
-                        f"{record.status:8} {now - clock:7.1f} s  {source.name}: {record.metric['name']}",
+                        f"{record.status:8} {now - clock:7.1f} s  {one_line(source.name)}: {record.metric['name']}",
                         file=sys.stderr,
                     )
                     clock = now
@@ -180,7 +181,7 @@ def measure_source(todo: Plan, source: Source, cells: list[Cell], bench: Bench) 
     for job in todo.jobs:
         wanted = [cell for cell in cells if cell.job is job]
         if wanted:
-            what = f"{source.name}: {job.label(job.metric)}"
+            what = f"{short(source.name)}: {job.label(job.metric)}"
             artifacts.tell = lambda how_far, what=what: bench.show(what, how_far)  # type: ignore[misc]
             bench.show(what, "")
             yield from measure(artifacts, job, wanted, bench)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import io
 import json
-import re
 import shutil
 import warnings
 from collections.abc import Callable, Iterable
@@ -108,16 +107,6 @@ class RowSaid(TypedDict):
 class Manifest(TypedDict):
     rows: NotRequired[dict[str, RowSaid]]
     command: NotRequired[str]
-
-
-def slug(name: str) -> str:
-    """Letters, digits, `.`, `_` and `-` of a model's name, for its pictures.
-
-    Example:
-        >>> slug("real test data")
-        'real-test-data'
-    """
-    return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "model"
 
 
 @dataclass

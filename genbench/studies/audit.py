@@ -43,6 +43,7 @@ from genbench.run.plan import Plan, plan
 from genbench.run.protocol import Protocol, Suite
 from genbench.run.records import Record, Run
 from genbench.studies import faults
+from genbench.text import markdown as escaped
 
 REAL_PER_FAULT = 4  # draws of real data for each draw with a fault
 MOST_SAMPLES = 1000
@@ -329,7 +330,7 @@ def markdown(audit: Audit, found: list[Finding], missing: dict[str, str]) -> str
     ]
     left_out = {**audit.omitted, **missing}
     if left_out:
-        parts += ["## Left out", "\n".join(f"- {what}: {why}" for what, why in left_out.items())]
+        parts += ["## Left out", "\n".join(f"- {escaped(what)}: {escaped(why)}" for what, why in left_out.items())]
     return "\n\n".join(parts) + "\n"
 
 
@@ -343,8 +344,8 @@ def legend(audit: Audit, found: list[Finding]) -> list[str]:
         "real data. `!`: from there on the fault looks *better* than real data. `~`: no single draw tells, but the "
         "mean moves with the strength (`!~` the wrong way). `·`: blind. `↺`: not monotone, it turns back. `±`: it "
         "moves, for a metric without a better side. `?`: at some strength the metric gives no number.",
-        f"Data: {data.name}. A draw is {audit.todo.protocol.n_samples} samples from a pool of {audit.n_pool} real "
-        f"examples; {r} draws of real data, {s} with each fault at each strength. They are compared with "
+        f"Data: {escaped(data.name)}. A draw is {audit.todo.protocol.n_samples} samples from a pool of {audit.n_pool} "
+        f"real examples; {r} draws of real data, {s} with each fault at each strength. They are compared with "
         f"{len(data.train)} training and {len(data.test)} test examples, none of them in the pool. A metric that a "
         f"fault does not concern sees it by chance at one strength in {odds:,}, and as often finds it better: of the "
         f"{tests:,} strengths in this table, {2 * tests / odds:.2g}.",

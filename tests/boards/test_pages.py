@@ -11,6 +11,7 @@ import pytest
 from genbench.boards.columns import boards
 from genbench.boards.pages import FORMATS, as_csv, as_html, as_json, gallery, markdown
 from genbench.boards.tables import Notes, table
+from genbench.text import slug
 
 PAGE = """\
 # digits
@@ -89,11 +90,14 @@ def test_a_page_without_footnotes_has_none(record):
 # --- Pictures
 
 
+REAL = slug("real test data")
+
+
 @pytest.fixture
 def pictures(tmp_path):
     folder = tmp_path / "runs" / "run" / "pictures"
     folder.mkdir(parents=True)
-    for name in ("real-test-data.png", "b.png", "b-neighbours.png", "nobody.png"):
+    for name in (f"{REAL}.png", "b.png", "b-neighbours.png", "nobody.png"):
         (folder / name).touch()
     (folder / "c.txt").write_text("To be, or\n\n")
     return folder
@@ -107,7 +111,7 @@ def test_samples_are_shown_of_the_models_that_have_pictures(record, pictures, tm
     headers, _, *rows = ([c.strip() for c in line.strip("|").split("|")] for line in shown.splitlines())
     assert headers == ["model", "samples", "samples above their nearest training examples"]
     assert rows == [
-        ["real test data", f"![real-test-data]({path}/real-test-data.png)", ""],
+        ["real test data", f"![{REAL}]({path}/{REAL}.png)", ""],
         ["b", f"![b]({path}/b.png)", f"![b-neighbours]({path}/b-neighbours.png)"],
     ]
     assert text == "### c\n\n```text\nTo be, or\n```"

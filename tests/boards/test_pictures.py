@@ -13,6 +13,7 @@ from genbench.run.records import Run
 from genbench.space import Space
 from genbench.studies.audit import Finding
 from genbench.studies.faults import FAULTS
+from genbench.text import short
 
 
 def pixels(png: bytes) -> np.ndarray:
@@ -75,12 +76,45 @@ def test_a_neighbour_is_the_nearest_training_example():
 def test_of_images_a_grid_and_the_nearest_training_examples_are_drawn(tmp_path):
     data, run = dataset(Space((1, 3, 3), 17)), Run(tmp_path)
     samples = dataset(data.space, 70).train
-    pictures.draw_all(run, "my model", data, samples)
+    pictures.draw_all(run, "my-model", data, samples)
     assert sorted(p.name for p in run.pictures.iterdir()) == ["my-model-neighbours.png", "my-model.png"]
     written = {p.stem: p.read_bytes() for p in run.pictures.iterdir()}
     assert written["my-model"] == pictures.grid(samples[:60], data.space, 10)
     rows = np.concatenate([samples[:10], pictures.neighbours(samples[:10], data.train)])
     assert written["my-model-neighbours"] == pictures.grid(rows, data.space, 10)
+
+
+def test_no_two_models_share_a_picture(tmp_path):
+    """Names that lose the same to become a file's, and one that ends as the picture of another's neighbours does."""
+    data, run = dataset(Space((1, 3, 3), 17)), Run(tmp_path)
+    names = [
+        "my model",
+        "my-model",
+        "my/model",
+        "my\nmodel",
+        "a",
+        "a-neighbours",
+        "ä",
+        "ö",
+        "x" * 300,
+        "x" * 301,
+        ".",
+        "",
+    ]
+    for name in names:
+        pictures.draw_all(run, name, data, dataset(data.space, 12).train)
+    assert len(list(run.pictures.iterdir())) == 2 * len(names)
+
+
+@pytest.mark.parametrize("title", [r"a $\frac$ b$", "$$", "x" * 300, "\n\x1b[1m"])
+def test_any_title_is_drawn_as_it_stands(title, monkeypatch):
+    """Really drawn: mathematics is read, and refused, only then."""
+    figures, save = [], Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda self, *a, **k: figures.append(self) or save(self, *a, **k))
+    data = dataset(Space((2,)))
+    assert pixels(pictures.scatter(data.test, data, title)).shape[:2] == (320, 320)
+    (axes,) = figures[0].axes
+    assert axes.get_title() == f"{short(title, 30)}, n = 5"
 
 
 def test_of_points_a_scatter_is_drawn_and_of_other_vectors_nothing(tmp_path):

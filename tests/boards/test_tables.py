@@ -196,7 +196,7 @@ FLAG = {"flagged": True, "flag": "copies"}
         ({"details": {"note": "of 10"}}, " [1]", ["of 10"]),
         ({"complete": False}, " [1]", ["only the first 500 test examples (--limit)"]),
         ({"warnings": ["loose", "few"]}, " [1] [2]", ["loose", "few"]),
-        ({"warnings": ["loose", "loose"]}, " [1] [1]", ["loose"]),
+        ({"warnings": ["loose", "few", "loose", "loose\n"]}, " [1] [2]", ["loose", "few"]),
         (
             {"details": {**FLAG, "note": "of 10"}, "complete": False, "warnings": ["loose"]},
             " ⚑ [1] [2] [3] [4]",

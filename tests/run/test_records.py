@@ -10,7 +10,7 @@ import pytest
 
 from genbench.errors import GenbenchError
 from genbench.files import canonical, content_key
-from genbench.run.records import Record, Run, open_run, read_runs, slug
+from genbench.run.records import Record, Run, open_run, read_runs
 
 
 def record(**changes):
@@ -93,11 +93,6 @@ def test_a_plan_grows_when_a_run_is_used_again(tmp_path):
 def test_a_folder_without_a_run_is_an_error(tmp_path):
     with pytest.raises(GenbenchError, match="no run at"):
         open_run(tmp_path)
-
-
-@pytest.mark.parametrize(("name", "file"), [("a b/c", "a-b-c"), ("../x", "x"), ("???", "model")])
-def test_names_become_safe_file_names(name, file):
-    assert slug(name) == file
 
 
 # --- What cannot be read
