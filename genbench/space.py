@@ -65,21 +65,32 @@ class Space:
         """A negative log-likelihood of one observation in nats -> bits per dimension."""
         return nats / (self.dim * math.log(2))
 
+    def check_kind(self, shape: tuple[int, ...], dtype: np.dtype, who: str) -> None:
+        """ModelError if no array of this shape and dtype is in the space, which takes none of its values to know."""
+        if shape[1:] != self.shape:
+            raise ModelError(f"{who}: expected [n, {', '.join(map(str, self.shape))}], got {list(shape)}")
+        if self.levels is None and dtype.kind != "f":
+            raise ModelError(f"{who}: expected real numbers, got {dtype}")
+        if self.levels is not None and dtype.kind not in "iu":
+            raise ModelError(f"{who}: expected integers 0..{self.levels - 1}, got {dtype}")
+
     def checked(self, x: np.ndarray, who: str) -> np.ndarray:
-        """`x` `[n, *shape]` in the space's own dtype, or ModelError saying what is wrong with it."""
-        if x.shape[1:] != self.shape:
-            raise ModelError(f"{who}: expected [n, {', '.join(map(str, self.shape))}], got {list(x.shape)}")
-        if self.levels is None:
-            if x.dtype.kind != "f":
-                raise ModelError(f"{who}: expected real numbers, got {x.dtype}")
-            if bad := int((~np.isfinite(x)).sum()):
-                raise ModelError(f"{who}: {bad} values are NaN or infinite")
-        else:
-            if x.dtype.kind not in "iu":
-                raise ModelError(f"{who}: expected integers 0..{self.levels - 1}, got {x.dtype}")
+        """`x` `[n, *shape]` in the space's own dtype, or ModelError saying what is wrong with it.
+
+        Real numbers are kept as float32: rows that differ have to differ in it too, else a shift that is large beside
+        the data's spread (seconds since 1970) would make copies of what are none.
+        """
+        self.check_kind(x.shape, x.dtype, who)
+        if self.levels is not None:
             if x.size and (x.min() < 0 or x.max() >= self.levels):
                 raise ModelError(f"{who}: expected values 0..{self.levels - 1}, got {x.min()}..{x.max()}")
-        return x.astype(self.dtype)
+            return x.astype(self.dtype)
+        if bad := int((~np.isfinite(x)).sum()):
+            raise ModelError(f"{who}: {bad} values are NaN or infinite")
+        narrow, lost = narrowed(x, self.dtype)
+        if lost:
+            raise ModelError(f"{who}: {lost}; subtract an offset, rescale, or save {self.dtype} if that is meant")
+        return narrow
 
     def to_dict(self) -> dict:
         return {"shape": list(self.shape), "levels": self.levels}
@@ -87,3 +98,24 @@ class Space:
     @classmethod
     def from_dict(cls, d: dict) -> Space:
         return cls(tuple(d["shape"]), d["levels"])
+
+
+def narrowed(x: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, str]:
+    """Finite rows `[n, ...]` in another dtype, and what that lost, in words: numbers, or differences between rows.
+
+    Example:
+        >>> narrowed(np.array([[1e39], [1.0]]), np.dtype(np.float32))[1]
+        '1 of its float64 values are too large for float32'
+        >>> narrowed(1.7e9 + np.arange(100.0)[:, None], np.dtype(np.float32))[1]
+        '98 of 100 rows that differ as float64 are equal as float32'
+    """
+    with np.errstate(over="ignore"):
+        narrow = x.astype(dtype)
+    if x.dtype == dtype or not (narrow != x).any():
+        return narrow, ""
+    if large := int((~np.isfinite(narrow) & np.isfinite(x)).sum()):
+        return narrow, f"{large} of its {x.dtype} values are too large for {dtype}"
+    before, after = (len(set(map(bytes, np.ascontiguousarray(a.reshape(len(a), -1))))) for a in (x + 0.0, narrow + 0))
+    if after < before:
+        return narrow, f"{before - after} of {before} rows that differ as {x.dtype} are equal as {dtype}"
+    return narrow, ""

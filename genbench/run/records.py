@@ -168,6 +168,8 @@ class Record:
         record = reading.read(cls, content, origin, REMEDY)
         if record.status == "ok" and record.kind is None:
             raise GenbenchError(f"{origin}: kind is missing, of a record that is ok", REMEDY)
+        if not record.model.keys() & {"key", "name"}:
+            raise GenbenchError(f"{origin}: model has neither a key nor a name", REMEDY)
         return record
 
 

@@ -33,7 +33,7 @@ from genbench.numerics.points import Points
 from genbench.run.evaluate import evaluate
 from genbench.run.plan import plan
 from genbench.run.protocol import Protocol, Suite
-from genbench.run.records import Run
+from genbench.run.records import Run, in_rows
 from genbench.space import Space
 
 BYTES = Space((1, 28, 28), levels=256)
@@ -447,7 +447,7 @@ def measured(tmp_path, sources, metrics, protocol):
         [parse(paths.get(s, s), digits) for s in sources],
     )
     assert evaluate(todo, run, "cpu").failed == 0
-    return {(r.model["name"], r.metric["name"]): r for r in run.records()}
+    return {(r.model["name"], r.metric["name"]): r for r in in_rows([run])}
 
 
 def test_autoencoders_give_back_test_images(tmp_path):

@@ -170,7 +170,7 @@ def test_a_field_that_is_missing_is_named(tmp_path, name):
 
 
 def test_a_newer_schema_is_named_as_such(tmp_path):
-    assert "has schema_version 99, this genbench reads 1" in unreadable(tmp_path, schema_version=99, novelty=[1])
+    assert "has schema_version 99, this genbench reads 2" in unreadable(tmp_path, schema_version=99, novelty=[1])
 
 
 @pytest.mark.parametrize("schema", ["2", 1.5, None, True, [2]])
@@ -220,20 +220,19 @@ def test_a_name_that_is_no_unicode_is_written_so_that_it_can_be_read(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", '{"plan": []}', '{"plan": {"a": {"model": "m"}}}', '{"plan": {"a": 1}}']
+    "text", ["", "{", "[]", '{"rows": []}', '{"rows": {"a": {"name": "m"}}}', '{"rows": {"a": 1}}']
 )
 def test_a_damaged_manifest_is_named_and_written_anew(tmp_path, text):
     run = Run(tmp_path / "run")
-    planned = {"model": "m", "metric": "nll"}
-    run.write_manifest({"plan": {"a": planned}})
+    run.write_manifest({"rows": {"x": row("m", A, a="nll")}})
     path = run.folder / "manifest.json"
     path.write_text(text)
     with pytest.raises(GenbenchError, match=r"manifest\.json"):
         run.manifest()
     assert [found for found, _ in run.unreadable()] == [path]
     with pytest.warns(UserWarning, match="written anew"):
-        run.write_manifest({"plan": {"b": planned}})
-    assert run.manifest()["plan"] == {"b": planned}
+        run.write_manifest({"rows": {"y": row("n", B, b="fd")}})
+    assert run.manifest()["rows"] == {"y": row("n", B, b="fd")}
     assert run.unreadable() == []
 
 

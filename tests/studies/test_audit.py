@@ -15,7 +15,7 @@ from genbench.datasets import Dataset
 from genbench.errors import GenbenchError, Unavailable
 from genbench.run.evaluate import evaluate
 from genbench.run.protocol import Suite
-from genbench.run.records import Run
+from genbench.run.records import Run, in_rows
 from genbench.space import Space
 from genbench.studies.audit import Finding, findings, holm, markdown, prepare
 from genbench.studies.faults import FAULTS, NEAR, draw, hold_out, plant
@@ -342,7 +342,7 @@ def test_a_strength_that_cannot_be_is_left_out_with_its_reason(audited):
 
 def test_records_say_what_was_planted(audited):
     _, run, _ = audited
-    record = next(r for r in run.records() if r.model["name"] == "blur 0.5 #2" and r.metric["name"] == "copies")
+    record = next(r for r in in_rows([run]) if r.model["name"] == "blur 0.5 #2" and r.metric["name"] == "copies")
     assert record.model["args"] == {"fault": "blur", "strength": 0.5, "seed": 2}
     assert record.model["family"] == "blur"
     assert record.dataset["name"] == "digits-audit"

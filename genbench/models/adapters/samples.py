@@ -21,10 +21,14 @@ def handles(what: str) -> bool:
 
 def identify(given: Given, dataset: Dataset) -> Source:
     no_arguments(given)
+    from genbench.datasets._files import tell_skipped
+
     where = given.what.partition(":")[2]
     if not where:
         raise GenbenchError(f"no path in '{given.what}'", "Give samples:PATH.")
     path = Path(where)
+    if path.is_dir():
+        tell_skipped(path)
     return Source(given.name or called(path), "samples", str(path), hash_path(path), "samples")
 
 
@@ -33,12 +37,16 @@ def open(source: Source, dataset: Dataset, device: Any) -> FixedSamples:
 
 
 def hash_path(path: Path) -> str:
-    """sha256 of a file, or of the names and contents of all files in a folder."""
+    """sha256 of a file, or of the names and contents of the images in a folder."""
+    from genbench.datasets._files import image_paths
+
     if not os.path.exists(path):
         raise GenbenchError(f"no samples at {path}", "Give a folder of images, an .npz or an .npy file.")
     if path.is_file():
         return sha256_file(path)
+    if not path.is_dir():
+        raise GenbenchError(f"no samples at {path}", "Give a folder of images, an .npz or an .npy file.")
     digest = hashlib.sha256()
-    for file in sorted(p for p in path.rglob("*") if p.is_file()):
+    for file in image_paths(path):
         digest.update(file.relative_to(path).as_posix().encode() + b"\0" + bytes.fromhex(sha256_file(file)))
     return digest.hexdigest()
