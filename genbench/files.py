@@ -9,6 +9,7 @@ import os
 import secrets
 import stat
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,14 @@ def check_folder(folder: Path, option: str = "-o") -> None:
         raise GenbenchError(
             f"cannot write into {folder}: {error.strerror or error}", f"Choose another place with {option}."
         ) from error
+
+
+def sha256_files(folder: Path, files: Iterable[Path]) -> str:
+    """sha256 of the names and contents of files in a folder, in the order given."""
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.relative_to(folder).as_posix().encode() + b"\0" + bytes.fromhex(sha256_file(file)))
+    return digest.hexdigest()
 
 
 def canonical(content: Any) -> str:

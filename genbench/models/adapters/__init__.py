@@ -176,7 +176,7 @@ def ways(spec: str) -> Iterator[tuple[str | None, str, str]]:
     """The ways to take an argument apart, from the fewest cuts on: (name, WHAT, query)."""
     cuts = [i for i, c in enumerate(spec) if c == "="]
     for end in [len(spec), *(i for i, c in enumerate(spec) if c == "?")]:
-        for start in [-1, *(i for i in cuts if i < end)]:
+        for start in [-1, *(i for i in cuts if i < end and "?" not in spec[:i])]:  # a `?` before it begins arguments
             yield (None if start < 0 else spec[:start]), spec[start + 1 : end], spec[end + 1 :]
 
 

@@ -14,8 +14,8 @@ from typing import Any
 from genbench import importing
 from genbench.datasets import Dataset
 from genbench.errors import GenbenchError, unknown
+from genbench.files import sha256_file, sha256_files
 from genbench.models.adapters import OBJECT, Given, Source, fitting
-from genbench.models.adapters.samples import hash_path
 from genbench.models.fingerprint import code_of, state_of
 from genbench.models.guard import guarded
 
@@ -58,7 +58,14 @@ def identify(given: Given, dataset: Dataset) -> Source:
 def hash_files(args: dict[str, Any]) -> dict[str, str]:
     """{argument: sha256} of the files and folders that arguments name."""
     paths = {key: Path(value) for key, value in args.items() if isinstance(value, str) and value}
-    return {key: hash_path(path) for key, path in paths.items() if os.path.exists(path)}
+    return {key: hash_all(path) for key, path in paths.items() if os.path.exists(path)}
+
+
+def hash_all(path: Path) -> str:
+    """sha256 of a file, or of the names and contents of all files in a folder."""
+    if path.is_file():
+        return sha256_file(path)
+    return sha256_files(path, sorted(file for file in path.rglob("*") if file.is_file()))
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from genbench.datasets import Dataset
 from genbench.datasets._files import called, load_labelled
 from genbench.errors import GenbenchError
-from genbench.files import sha256_file
+from genbench.files import sha256_file, sha256_files
 from genbench.models.adapters import Given, Source, no_arguments
 from genbench.models.fixed import FixedSamples
 
@@ -46,7 +45,4 @@ def hash_path(path: Path) -> str:
         return sha256_file(path)
     if not path.is_dir():
         raise GenbenchError(f"no samples at {path}", "Give a folder of images, an .npz or an .npy file.")
-    digest = hashlib.sha256()
-    for file in image_paths(path):
-        digest.update(file.relative_to(path).as_posix().encode() + b"\0" + bytes.fromhex(sha256_file(file)))
-    return digest.hexdigest()
+    return sha256_files(path, image_paths(path))
