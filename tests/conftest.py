@@ -47,7 +47,11 @@ def parted_by_place(monkeypatch):
     """Parts of a set are drawn by the places of its rows, so that two ways to write the same rows are parted alike."""
     from genbench.numerics.points import Points
 
-    monkeypatch.setattr(Points, "shuffled", lambda self, seed: np.random.RandomState(seed).permutation(len(self)))
+    def places(points: Points, seed: int) -> np.ndarray:
+        return np.random.RandomState(seed).permutation(len(points))
+
+    monkeypatch.setattr(Points, "shuffled", places)
+    monkeypatch.setattr(Points, "sampled", lambda points, n, seed: places(points, seed)[:n])
 
 
 @pytest.fixture(scope="session")

@@ -73,7 +73,7 @@ def likelihood(model):
 EXACT = {
     "log_prob": lambda model: likelihood(model).values,
     "log_prior log_likelihood": lambda model: likelihood(model).values,  # summed over codes
-    "log_prob of a class": lambda model: class_log_likelihoods(model, examples(model.space), 8),
+    "log_prob of a class": lambda model: class_log_likelihoods(model, examples(model.space)),
 }
 BOUNDS = {
     "elbo": likelihood,

@@ -16,14 +16,19 @@ from scipy.stats import norm, skew, t
 from genbench.metrics import (
     Measure,
     _groups,
+    cmmd,
     density_coverage,
     fd,
+    kd,
     mean,
     normal,
     normal_of_log,
     per_class,
     precision_recall,
+    rfd,
+    sliced_wasserstein,
     throughput,
+    vendi,
 )
 from genbench.metrics._halves import corrected, of_square
 from genbench.models.timing import Timings
@@ -99,6 +104,77 @@ def test_a_squared_distance_has_the_interval_of_its_root(value, stderr):
 def test_the_quadratic_part_is_taken_off_by_halves(whole, parts, expected):
     # 3/2 J(n) - 1/4 J(n/2) = 1.5 - 0.55; 1.5 - 1.25 is below J/2.
     assert corrected(whole, parts) == pytest.approx(expected, rel=1e-15)
+
+
+def jackknife(statistic, *sets):
+    """sum over the sets of (n - 1)/n sum_i (T_(i) - mean)^2, by leaving out every row in turn."""
+    total = 0.0
+    for x in sets:
+        left_out = [statistic(*(np.delete(a, i, 0) if a is x else a for a in sets)) for i in range(len(x))]
+        total += (len(x) - 1) * np.var(left_out)
+    return total
+
+
+def paired_jackknife(statistic, x, y):
+    return (len(x) - 1) * np.var([statistic(np.delete(x, i, 0), np.delete(y, i, 0)) for i in range(len(x))])
+
+
+def of(module, output, **parameters):
+    return lambda *sets: module.compute(*sets, **parameters)[output].value
+
+
+def log_vendi(x):
+    return math.log(vendi.compute(x)["vendi"].value)
+
+
+# Statistic, numbers of rows and of features, and how nearly the error is that of the jackknife: KD and CMMD have the
+# jackknife itself; an influence function is its first order, whose square differs by a few of 1/n.
+JACKKNIFED = {
+    "fd": (fd, of(fd, "fd"), (70, 60), 3, 0.1),
+    "kd": (kd, of(kd, "kd"), (25, 20), 3, 1e-9),
+    "cmmd": (cmmd, of(cmmd, "cmmd"), (25, 20), 3, 1e-9),
+    "mind": (sliced_wasserstein, of(sliced_wasserstein, "mind", directions=12), (100, 80), 3, 0.1),
+    "vendi": (vendi, log_vendi, (120,), 4, 0.1),
+    "rfd": (rfd, of(fd, "fd"), (60, 60), 3, 0.1),
+}
+
+
+@pytest.mark.parametrize("name", JACKKNIFED)
+def test_an_error_is_that_of_the_jackknife_corrected_from_halves(name):
+    module, statistic, sizes, d, rel = JACKKNIFED[name]
+    rng = np.random.default_rng(1)
+    sets = [rng.standard_normal((n, d)) * np.linspace(0.5, 1.5, d) + 0.4 * i for i, n in enumerate(sizes)]
+    if name == "rfd":
+        sets[0] = sets[1] + 0.6 * sets[0]
+        halves = [(sets[0][places], half.x) for places, half in Points(sets[1]).halves]
+        J = paired_jackknife
+    else:
+        halves = [[Points(x).halves[i][1].x for x in sets] for i in (0, 1)]
+        J = jackknife
+    whole, parts = J(statistic, *sets), [J(statistic, *part) for part in halves]
+    expected = max(1.5 * whole - 0.25 * sum(parts) / 2, whole / 2)
+    measure = next(iter(module.compute(*sets, **({"directions": 12} if name == "mind" else {})).values()))
+    variance = measure.stderr**2
+    if name == "vendi":
+        variance /= measure.value**2
+    if name == "mind":
+        X, Y = (x @ sliced_wasserstein.unit_vectors(12, d, 2020).numpy().T for x in sets)
+        squares = [wasserstein_squared(a, b) for a, b in zip(X.T, Y.T, strict=True)]
+        expected += (3 * d) ** 2 * np.var(squares, ddof=1) / 12
+    assert variance == pytest.approx(expected, rel=rel)
+
+
+def wasserstein_squared(a, b):
+    """Of points on a line, by the quantile functions at the middles of 1 / (n m)."""
+    at = (np.arange(len(a) * len(b)) + 0.5) / (len(a) * len(b))
+    return np.mean((np.sort(a)[(at * len(a)).astype(int)] - np.sort(b)[(at * len(b)).astype(int)]) ** 2)
+
+
+def test_the_first_order_error_of_fd_is_the_jackknife_s_with_fewer_rows_than_features_too():
+    rng = np.random.default_rng(0)
+    x, y = (rng.standard_normal((n, 60)) * np.linspace(0.5, 1.5, 60) + shift for n, shift in ((40, 0), (36, 0.4)))
+    expected = jackknife(of(fd, "fd"), x, y)
+    assert fd.linear_variance(Points(x), Points(y)) == pytest.approx(expected, rel=0.1)  # a few of 1/n
 
 
 def test_a_range_of_repeats_is_an_interval_of_their_median_from_six_on():

@@ -105,6 +105,16 @@ def test_fd_infinity_standard_error_is_the_spread(n, m, shift, scale):
     assert_stderr_is_the_spread([fd_infinity.compute(*draw)["fd_infinity"] for draw in draws])
 
 
+@pytest.mark.parametrize("parts", [2, 5])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_fd_infinity_has_the_variance_of_fd_and_of_the_division_into_parts(parts, seed):
+    x, y = (Points(a) for a in features(60, 50, 6, seed, shift=0, scale=1))
+    both, once = fd.linear_variance(x, y), variance(fd.linear_variance, x, y)  # V1 + 2 V2, and V1 + V2
+    assert both > once
+    found = fd_infinity.compute(x, y, parts=parts)["fd_infinity"]
+    assert found.stderr == pytest.approx(math.sqrt(once + (both - once) / (parts - 1)), rel=1e-9)
+
+
 @pytest.mark.usefixtures("parted_by_place")
 def test_fd_infinity_depends_on_the_division_into_parts_by_less_than_its_error():
     x, y = features(200, 150, 8)
@@ -499,6 +509,34 @@ def test_mifid_standard_error_is_the_delete_one_jackknife_of_its_logarithm(shift
     expected = math.sqrt(jackknife - excess / measure.details["fd"] ** 2)
     # The influence function is the jackknife's first order: 1/n = 2 % in the variance, and a few of them.
     assert measure.stderr / measure.value == pytest.approx(expected, rel=0.05)
+
+
+@pytest.mark.parametrize(("seed", "cut"), [(0, True), (1, False)])
+def test_mifid_keeps_at_least_half_of_its_first_order_variance(seed, cut):
+    x, y = (Points(a) for a in rectified(30, 30, 4, seed=seed, shift=0, scale=1))
+    measure = mifid.compute(x, y, tau=1.0)["mifid"]
+    distance, s = measure.details["fd"], measure.details["cosine_distance"]
+    parts = [a / distance - b / s for a, b in zip(fd.influences(x, y), mifid.nearest_cosines(x, y), strict=True)]
+    both = sum(part.var(ddof=1) / 30 for part in parts)
+    excess = (fd.linear_variance(x, y) - variance(fd.linear_variance, x, y)) / distance**2
+    assert (both - excess < both / 2) == cut
+    assert measure.stderr / measure.value == pytest.approx(math.sqrt(max(both - excess, both / 2)), rel=1e-9)
+
+
+def test_mifid_that_is_no_distance_or_at_the_threshold():
+    # A threshold of s itself penalises nothing.
+    x, y = rectified(40, 30, 4)
+    s = mifid.compute(x, y)["mifid"].details["cosine_distance"]
+    at = mifid.compute(x, y, tau=s)["mifid"]
+    assert not at.details["penalised"]
+    assert at.value == at.details["fd"]
+    above = mifid.compute(x, y, tau=s * (1 + 1e-12))["mifid"]
+    assert above.value == pytest.approx(at.value / s, rel=1e-12)
+    large = mifid.compute(x, y, tau=2.0, epsilon=1.0)["mifid"]
+    assert large.value == pytest.approx(at.value / (s + 1), rel=1e-12)
+    tiny, still = (1e-5 * a for a in (x[:30], x[:30] + 2e-5))  # 4 (2e-10)^2, below 1e-8, counts as no distance
+    assert 0 < mifid.compute(still, tiny)["mifid"].details["fd"] < 1e-8
+    assert mifid.compute(still, tiny)["mifid"].value == 0
 
 
 # Halves

@@ -270,6 +270,10 @@ def test_ppl_by_hand():
     found = path_length.compute(np.arange(10.0)[::-1], discard_below=15, discard_above=85)["ppl"]
     assert found.value == 4.5
     assert found.details["kept"] == 8
+    # A trimmed mean's influence is that of values pulled to 1 and to 8, times 10/8.
+    pulled = np.array([1, 1, 2, 3, 4, 5, 6, 7, 8, 8])
+    assert found.stderr == pytest.approx(10 / 8 * pulled.std(ddof=1) / math.sqrt(10), rel=1e-12)
+    assert found.ci95[1] - 4.5 == pytest.approx(4.5 - found.ci95[0], rel=1e-12)
     whole = path_length.compute(np.arange(10.0), discard_below=0, discard_above=100)["ppl"]
     assert whole.value == 4.5
     assert whole.stderr == pytest.approx(np.arange(10.0).std(ddof=1) / math.sqrt(10))

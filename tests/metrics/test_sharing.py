@@ -27,7 +27,7 @@ VARIANTS = {
     "density-coverage, k=8": ("density-coverage", {"k": 8}),
     "fd-infinity, 2 parts": ("fd-infinity", {"parts": 2}),
     "kd, subsets": ("kd", {"subsets": 3, "subset_size": 20}),
-    "mifid, penalised": ("mifid", {"tau": 2.0}),
+    "mifid, penalised": ("mifid", {"tau": 1.0}),
     "near-duplicates, 5 neighbours": ("near-duplicates", {"neighbours": 5}),
     "near-duplicates, 20 neighbours": ("near-duplicates", {"neighbours": 20, "alpha": 0.9}),
     "precision-recall, k=1": ("precision-recall", {"k": 1}),

@@ -76,3 +76,11 @@ def test_a_set_keeps_every_kernel_apart(rng, n, m):
             np.testing.assert_allclose(X.kernel_sums(Y, kernel), across.sum(1), rtol=1e-12)
             np.testing.assert_allclose(Y.kernel_sums(X, kernel), across.sum(0), rtol=1e-12)
             np.testing.assert_allclose(X.kernel_sums(X, kernel), within.sum(1), rtol=1e-12)
+
+
+def test_no_kernel_exceeds_one_where_rounding_makes_squares_negative(rng):
+    # Copies 1e8 from the origin, whose squares of 1e16 round to 2: the expansion may give a distance of -4.
+    x = np.repeat(1e8 + rng.standard_normal((10, 3)), 2, 0)
+    for kernel in (Gaussian(0.3), Gaussian(1e-9, of_directions=True)):
+        assert (Points(x).kernel_sums(Points(x.copy()), kernel) <= 20).all()
+        assert (own_sums(x, (kernel,), (8, 8))[kernel] <= 19).all()
