@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import functools
 import importlib
 import importlib.util
 import inspect
@@ -385,9 +386,12 @@ def build(name: str, space: Space, options: dict[str, Any]) -> torch.nn.Module:
 
 
 def annotations_of(function: Any) -> dict[str, Any]:
-    """The types of a function's arguments, as far as it declares types that the reader knows."""
+    """The types of the arguments of a function, a class or a `partial`, as far as the reader knows them."""
+    while isinstance(function, functools.partial):
+        function = function.func
     try:
-        hints = typing.get_type_hints(function, include_extras=True)
+        declared = function.__init__ if isinstance(function, type) else function  # type: ignore[misc]
+        hints = typing.get_type_hints(declared, include_extras=True)
     except (NameError, TypeError):  # a plugin may annotate as it likes
         return {}
     found = {}

@@ -84,9 +84,8 @@ class Extractor:
         def see(number: int) -> Features:
             block = distinct[number * size : (number + 1) * size]
             filled = np.concatenate([block, np.repeat(block[-1:], size - len(block), 0)])
-            features, logits = self.extract(filled)
-            checked = self.joined("features", [features], size)[: len(block)]
-            return checked, None if logits is None else self.joined("logits", [logits], size)[: len(block)]
+            features, logits = self.seen(filled)
+            return features[: len(block)], None if logits is None else logits[: len(block)]
 
         with one_thread() as threads, ThreadPoolExecutor(workers := min(threads, max(1, batch_size // size))) as pool:
             last = -(-len(distinct) // size)
@@ -102,17 +101,24 @@ class Extractor:
         logits = found.get("logits")
         return found["features"][places], None if logits is None else logits[places]
 
-    def joined(self, what: str, parts: list[np.ndarray], n: int) -> np.ndarray:
-        """The batches as one matrix `[n, d]`, checked."""
+    def seen(self, block: np.ndarray) -> Features:
+        """What it makes of one block.
+
+        Raises:
+            GenbenchError: not one finite row for each image.
+        """
+        features, logits = self.extract(block)
+        rows = self.checked("features", features, len(block))
+        return rows, None if logits is None else self.checked("logits", logits, len(block))
+
+    def checked(self, what: str, rows: np.ndarray, n: int) -> np.ndarray:
+        """Finite rows `[n, d]`, d >= 1."""
         remedy = "An extractor gives [n, d] finite features for n images, and [n, classes] logits or none."
-        shapes = sorted({part.shape[1:] for part in parts})
-        if len(shapes) > 1 or len(shapes[0]) != 1 or shapes[0] == (0,) or sum(map(len, parts)) != n:
-            found = ", ".join(str(list(part.shape)) for part in parts[:3])
-            raise GenbenchError(f"extractor '{self.name}' gave {what} {found} for {n} images", remedy)
-        joined = np.concatenate(parts)
-        if bad := int((~np.isfinite(joined)).sum()):
+        if rows.ndim != 2 or rows.shape[1] == 0 or len(rows) != n:
+            raise GenbenchError(f"extractor '{self.name}' gave {what} {list(rows.shape)} for {n} images", remedy)
+        if bad := int((~np.isfinite(rows)).sum()):
             raise GenbenchError(f"extractor '{self.name}' gave {bad} {what} that are NaN or infinite", remedy)
-        return joined
+        return rows
 
 
 @contextmanager

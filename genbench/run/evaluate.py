@@ -217,7 +217,7 @@ def try_extractor(name: str, todo: Plan, bench: Bench) -> None:
     extractor = opened(name, todo, bench.device, bench.shared)
     try:
         with guarded():
-            extractor.extract(todo.dataset.train[:1])
+            extractor.seen(todo.dataset.train[:1])
     except GenbenchError:
         raise
     except Exception:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm, skew, t
 
+from genbench import catalog
 from genbench.metrics import (
     Measure,
     _groups,
@@ -274,9 +275,9 @@ def drawn(i: int) -> dict[str, Measure]:
     return CASES[i].draw(np.random.default_rng(i))
 
 
-def symmetric(m: Measure, n: int) -> None:
-    """value -+ Z stderr, cut where the method says so."""
-    least = 0 if re.search("cut at 0|for the root", m.ci_method) else -math.inf  # a distance too is cut at 0
+def symmetric(m: Measure, n: int, least: float | None = None) -> None:
+    """value -+ Z stderr, cut where the method says so, and where the range of the output ends."""
+    least = 0 if re.search("cut at 0|for the root", m.ci_method) else -math.inf if least is None else least
     most = math.log(2) if "log 2" in m.ci_method else math.inf
     expected = np.clip([m.value - Z * m.stderr, m.value + Z * m.stderr], least, most)
     assert m.ci95 == pytest.approx(tuple(expected), rel=1e-10, abs=1e-14)
@@ -354,6 +355,11 @@ LAWS = {
     r"order statistics": of_order,
     r"from the intervals of the classes": of_classes,
 }
+LEAST = {
+    output: card["range"][0]
+    for entry in catalog.entries("metrics").values()
+    for output, card in entry.constants["OUTPUTS"].items()
+}
 SYMMETRIC = {"sliced_wasserstein"}  # itself the root
 OF_TRAINING_ROWS = {"recall", "coverage"}
 
@@ -364,8 +370,13 @@ def test_both_ends_of_an_interval_belong_to_its_standard_error(i, output):
     law = next((law for method, law in LAWS.items() if re.match(method, m.ci_method)), None)
     assert law, f"a new way to make an interval needs a law in this file: {m.ci_method}"
     assert m.ci95[0] <= m.value <= m.ci95[1]
-    judged = CASES[i].n.split(", ")[output in OF_TRAINING_ROWS]
-    (symmetric if output in SYMMETRIC else law)(m, int(judged.split()[0]))
+    judged = int(CASES[i].n.split(", ")[output in OF_TRAINING_ROWS].split()[0])
+    if output in OF_TRAINING_ROWS:
+        judged = m.details["n_reference"]  # of which as many are taken as there are samples
+    if law is symmetric or output in SYMMETRIC:
+        symmetric(m, judged, LEAST.get(output))
+    else:
+        law(m, judged)
 
 
 def test_every_law_is_seen():
