@@ -358,6 +358,8 @@ def train(
         GenbenchError: unknown baseline or option, a dataset it cannot model, a model that cannot be saved, an `out`
             that cannot be written, a diverging loss, or a ".resume" that is damaged or of other settings.
     """
+    if not minutes > 0:
+        raise GenbenchError(f"minutes is {minutes}", "Give a number above 0.")
     device, values = torch.device(device), dict[str, Any]()
     settings = [name, catalog.trained(name).made_of, dataset.sha256, asdict(preset), seed]
     resume = Resume(out.with_name(out.name + ".resume"), settings)

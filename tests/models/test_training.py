@@ -11,6 +11,7 @@ import sys
 import threading
 import types
 from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ from genbench.models import training
 from genbench.models.batches import Batches
 from genbench.models.checkpoint import Card, read_card
 from genbench.models.resuming import Resume
-from genbench.models.training import Objective, Preset, Stage, preset_of, rate, takes_labels, train
+from genbench.models.training import Objective, Preset, Stage, made_with, preset_of, rate, takes_labels, train
 from genbench.space import Space
 
 # Example i of the training data is (i / 64, 1 - i / 64), exact in float32, so that a batch tells its examples. Of 50,
@@ -188,6 +189,7 @@ def recorded(out, preset=PRESET, make=Model, data=DATA, seed=3, minutes=math.inf
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(catalog, "build", build)
+        patch.setattr(catalog, "trained", lambda name: SimpleNamespace(made_of="version 1"))
         patch.setattr(torch.optim.AdamW, "step", watched)
         log.card = train("watched", data, preset, out, seed, minutes, command="genbench train watched")
     return log
@@ -569,6 +571,7 @@ def test_a_run_of_other_settings_is_not_resumed(tmp_path, monkeypatch):
         with pytest.raises(GenbenchError, match=r"m\.safetensors\.resume belongs to a run with other settings"):
             recorded(out, **other)
     monkeypatch.setattr(catalog, "build", lambda *_: Model(Log()))
+    monkeypatch.setattr(catalog, "trained", lambda name: SimpleNamespace(made_of="version 1"))
     with pytest.raises(GenbenchError, match="other settings"):
         train("another", DATA, PRESET, out)
     assert len(recorded(out).updates) == OPTIMISER_STEPS - 51
@@ -616,6 +619,7 @@ def test_the_card_says_what_was_done_and_reached(whole):
     assert (log.card.baseline, log.card.space, log.card.options) == ("watched", DATA.space, {})
     assert log.card.dataset == {"name": "pairs", "sha256": DATA.sha256}
     assert log.card.parameters == 2 + 2 + 2 * 3 + 3 + 2  # batch norm, linear, centre; no buffer
+    assert log.card.training.pop("environment") == made_with(torch.device("cpu"))
     assert log.card.training == {
         "command": "genbench train watched",
         "seed": 3,
@@ -651,7 +655,7 @@ def test_a_model_without_stages_lowers_its_loss_and_is_validated_by_it(tmp_path)
     gap = load_file(tmp_path / "m")["mean"] - torch.from_numpy(VALIDATION)
     assert card.training["validation"] == pytest.approx(float(gap.square().sum(1).mean()), abs=1e-6)
     assert card.training["steps"] == 40
-    assert set(card.training) == {"command", "seed", "steps", "best_step", "validation"}
+    assert set(card.training) == {"command", "seed", "steps", "best_step", "validation", "environment"}
 
 
 @pytest.mark.parametrize("labels", [LABELS, None])
@@ -672,7 +676,9 @@ def test_a_closed_form_sees_all_training_data_once(tmp_path, labels):
     np.testing.assert_array_equal(x.numpy(), TRAIN)
     assert (y is None) if labels is None else np.array_equal(y.numpy(), LABELS["train"])
     np.testing.assert_allclose(load_file(tmp_path / "m")["mean"].numpy(), TRAIN.mean(0), rtol=1e-6)
-    assert card.training == {"command": "genbench train watched", "seed": 3}
+    environment = made_with(torch.device("cpu"))
+    assert environment["threads"] == torch.get_num_threads()
+    assert card.training == {"command": "genbench train watched", "seed": 3, "environment": environment}
 
 
 def test_who_is_given_labels():
