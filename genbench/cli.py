@@ -134,7 +134,8 @@ def confess(error: Exception, debug: bool) -> int:
     """Two lines for what should not happen, below its traceback if that was asked for."""
     if debug:
         traceback.print_exception(error)
-    frame = traceback.extract_tb(error.__traceback__)[-1]
+    frames = traceback.extract_tb(error.__traceback__)
+    frame = next((f for f in reversed(frames) if "genbench" in f.filename), frames[-1])
     what = f"{type(error).__name__}: {error}".split("\n")[0]
     print(f"genbench: internal error: {what} ({Path(frame.filename).name}:{frame.lineno})", file=sys.stderr)
     how = "with what --debug printed" if debug else "with what the same command prints with --debug"
