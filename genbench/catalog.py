@@ -15,7 +15,6 @@ import importlib
 import importlib.util
 import inspect
 import sys
-import typing
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -385,14 +384,14 @@ def build(name: str, space: Space, options: dict[str, Any]) -> torch.nn.Module:
 
 
 def annotations_of(function: Any) -> dict[str, Any]:
-    """The types of a function's arguments, as far as it declares types that the reader knows."""
+    """The types of a callable's arguments, as far as it declares types that the reader knows."""
     try:
-        hints = typing.get_type_hints(function, include_extras=True)
-    except (NameError, TypeError):  # a plugin may annotate as it likes
+        parameters = inspect.signature(function, eval_str=True).parameters
+    except Exception:  # a plugin may annotate as it likes
         return {}
     found = {}
-    for name, hint in hints.items():
+    for name, parameter in parameters.items():
         with contextlib.suppress(TypeError):
-            reading.shape_of(hint)
-            found[name] = hint
+            reading.shape_of(parameter.annotation)
+            found[name] = parameter.annotation
     return found

@@ -405,7 +405,6 @@ def run_evaluate(args: argparse.Namespace) -> int:
             print(f"{one_line(source.name)}: {len(left)} of {len(todo.cells(source))} cells to measure")
         return 0
     started = time.monotonic()
-    run.check()
     outcome = evaluate(todo, run, args.device, args.batch_size, args.rerun, args.fail_fast, args.line)
     records = todo.rows(run)
     found = boards(records, suite.sort, strict=False)
@@ -494,7 +493,6 @@ def run_audit(args: argparse.Namespace) -> int:
     weights = weights_of(args.extractor_weights, suite.extractor)
     todo = audit.prepare(dataset, suite, names, strengths, args.seeds, args.samples, weights)
     run = Run(args.out or Path("runs") / f"audit-{dataset.name}")
-    run.check()
     started = time.monotonic()
     outcome = evaluate(todo.todo, run, args.device, args.batch_size, args.rerun, command=args.line, pictures=False)
     found, missing = audit.findings(todo, run)
