@@ -11,12 +11,10 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import functools
 import importlib
 import importlib.util
 import inspect
 import sys
-import typing
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -386,17 +384,14 @@ def build(name: str, space: Space, options: dict[str, Any]) -> torch.nn.Module:
 
 
 def annotations_of(function: Any) -> dict[str, Any]:
-    """The types of the arguments of a function, a class or a `partial`, as far as the reader knows them."""
-    while isinstance(function, functools.partial):
-        function = function.func
+    """The types of a callable's arguments, as far as it declares types that the reader knows."""
     try:
-        declared = function.__init__ if isinstance(function, type) else function  # type: ignore[misc]
-        hints = typing.get_type_hints(declared, include_extras=True)
-    except (NameError, TypeError):  # a plugin may annotate as it likes
+        parameters = inspect.signature(function, eval_str=True).parameters
+    except Exception:  # a plugin may annotate as it likes
         return {}
     found = {}
-    for name, hint in hints.items():
+    for name, parameter in parameters.items():
         with contextlib.suppress(TypeError):
-            reading.shape_of(hint)
-            found[name] = hint
+            reading.shape_of(parameter.annotation)
+            found[name] = parameter.annotation
     return found

@@ -134,7 +134,8 @@ def confess(error: Exception, debug: bool) -> int:
     """Two lines for what should not happen, below its traceback if that was asked for."""
     if debug:
         traceback.print_exception(error)
-    frame = traceback.extract_tb(error.__traceback__)[-1]
+    frames = traceback.extract_tb(error.__traceback__)
+    frame = next((f for f in reversed(frames) if "genbench" in f.filename), frames[-1])
     what = f"{type(error).__name__}: {error}".split("\n")[0]
     print(f"genbench: internal error: {what} ({Path(frame.filename).name}:{frame.lineno})", file=sys.stderr)
     how = "with what --debug printed" if debug else "with what the same command prints with --debug"
@@ -404,7 +405,6 @@ def run_evaluate(args: argparse.Namespace) -> int:
             print(f"{one_line(source.name)}: {len(left)} of {len(todo.cells(source))} cells to measure")
         return 0
     started = time.monotonic()
-    run.check()
     outcome = evaluate(todo, run, args.device, args.batch_size, args.rerun, args.fail_fast, args.line)
     records = todo.rows(run)
     found = boards(records, suite.sort, strict=False)
@@ -493,7 +493,6 @@ def run_audit(args: argparse.Namespace) -> int:
     weights = weights_of(args.extractor_weights, suite.extractor)
     todo = audit.prepare(dataset, suite, names, strengths, args.seeds, args.samples, weights)
     run = Run(args.out or Path("runs") / f"audit-{dataset.name}")
-    run.check()
     started = time.monotonic()
     outcome = evaluate(todo.todo, run, args.device, args.batch_size, args.rerun, command=args.line, pictures=False)
     found, missing = audit.findings(todo, run)

@@ -101,7 +101,7 @@ class Space:
 
 
 def narrowed(x: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, str]:
-    """Finite rows `[n, ...]` in another dtype, and what that lost, in words: numbers, or differences between rows.
+    """Rows `[n, ...]` in another dtype, and what that lost, in words: numbers, or differences between rows.
 
     Example:
         >>> narrowed(np.array([[1e39], [1.0]]), np.dtype(np.float32))[1]
@@ -111,7 +111,7 @@ def narrowed(x: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, str]:
     """
     with np.errstate(over="ignore"):
         narrow = x.astype(dtype)
-    if x.dtype == dtype or not (narrow != x).any():
+    if x.dtype == dtype or x.ndim == 0 or np.array_equal(narrow, x, equal_nan=True):
         return narrow, ""
     if large := int((~np.isfinite(narrow) & np.isfinite(x)).sum()):
         return narrow, f"{large} of its {x.dtype} values are too large for {dtype}"

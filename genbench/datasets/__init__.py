@@ -51,7 +51,10 @@ class Dataset:
 
     def __post_init__(self) -> None:
         for split in SPLITS:
-            self.space.checked(self.split(split)[:1], f"{self.name}/{split}")
+            x, who = self.split(split), f"{self.name}/{split}"
+            self.space.checked(x[:1], who)
+            if x.dtype != self.space.dtype:
+                object.__setattr__(self, split, self.space.checked(x, who))
 
     def split(self, name: str) -> np.ndarray:
         return {"train": self.train, "validation": self.validation, "test": self.test}[name]

@@ -274,6 +274,7 @@ def read_image(path: Path) -> np.ndarray:
 
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of broken metadata: the pixels are what counts
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path, formats=FORMATS) as file:
                 why = beyond(file)

@@ -10,6 +10,7 @@ treat every image by itself. It is known by its code, its name and its state, as
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from genbench.features import Extractor, Features, identity, no_weights
 from genbench.importing import running, within
 from genbench.models.adapters.code import code_object, folder_of, hash_code
 from genbench.models.fingerprint import state_of
+from genbench.space import narrowed
 
 
 def extractor(spec: str, weights: Path | None = None) -> Extractor:
@@ -60,7 +62,7 @@ def matrix(values: Any, name: str) -> np.ndarray:
     """What a function returned, as float32.
 
     Raises:
-        GenbenchError: it is no array of real numbers.
+        GenbenchError: it is no array of real numbers, or float32 cannot hold it.
     """
     if hasattr(values, "detach"):  # a torch tensor
         values = values.detach().cpu()
@@ -70,5 +72,11 @@ def matrix(values: Any, name: str) -> np.ndarray:
             f"extractor '{name}' returned a {type(values).__name__} of {array.dtype}, no real numbers",
             "Return features [n, d], or (features, logits).",
         )
-    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, which is refused later
-        return array.astype(np.float32)
+    found, lost = narrowed(array, np.dtype(np.float32))
+    if lost and np.isfinite(array).all() and not np.isfinite(found).all():
+        raise GenbenchError(
+            f"extractor '{name}' gave features that cannot be kept: {lost}", "Scale them down, or subtract an offset."
+        )
+    if lost:
+        warnings.warn(f"extractor '{name}': {lost}", stacklevel=2)
+    return found

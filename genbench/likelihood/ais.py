@@ -40,7 +40,7 @@ from genbench.likelihood.at_most_one import above_one
 from genbench.likelihood.hmc import BURN_IN, HMC, Kernel, Point, Posterior, adapt
 from genbench.likelihood.result import LogLikelihood
 from genbench.models.capabilities import Decoder, refusal
-from genbench.models.sampling import seeded, to_tensor
+from genbench.models.sampling import dense, seeded, to_tensor
 from genbench.numerics.logmeanexp import LogMeanExp
 
 SCHEDULES = ("sigmoid", "linear")
@@ -135,7 +135,7 @@ class Block:
         return Posterior(self.model, self.x.repeat_interleave(self.settings.chains, 0))
 
     def prior(self, generator: Generator) -> Point:
-        z = self.model.sample_prior(len(self.posterior.x), generator)
+        z = dense(self.model.sample_prior(len(self.posterior.x), generator), "sample_prior")
         if not z.is_floating_point():
             raise Unavailable("annealing follows gradients in z: it needs continuous latents")
         return self.posterior(z.to(self.dtype))

@@ -22,7 +22,7 @@ from genbench.blocks import Arrays, Keep, Progress, afresh, in_blocks, silent
 from genbench.errors import ModelError
 from genbench.likelihood.ais import Block, Settings, ticker, ticks
 from genbench.models.capabilities import Simulator, refusal
-from genbench.models.sampling import seeded, to_array
+from genbench.models.sampling import dense, seeded, to_array
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def sandwich(
 ) -> Arrays:
     """What `Bidirectional` holds of one block."""
     generator = seeded(seed, "simulated", number, device=device)
-    z = model.sample_prior(size, generator).to(dtype)
+    z = dense(model.sample_prior(size, generator), "sample_prior").to(dtype)
     x = model.observe(z, generator)
     if len(to_array(x, model.space, "observe")) != size:
         raise ModelError(f"observe: given {size} latents, got {len(x)} examples")

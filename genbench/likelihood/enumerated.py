@@ -11,9 +11,8 @@ import torch
 from genbench.blocks import Arrays, Keep, Progress, afresh, in_blocks, rows_of, silent
 from genbench.errors import ModelError
 from genbench.likelihood.at_most_one import refuse_above_one
-from genbench.likelihood.exact import checked
 from genbench.likelihood.result import LogLikelihood
-from genbench.models.sampling import to_tensor
+from genbench.models.sampling import real, to_tensor
 from genbench.numerics.logmeanexp import LogMeanExp
 from genbench.space import Space
 
@@ -44,8 +43,8 @@ def enumerated(
     space = model.latent_space
     states = np.array(list(itertools.product(range(space.levels), repeat=space.dim)))
     codes = to_tensor(states.reshape(-1, *space.shape), space, device)  # [C, ...]
-    log_prior = model.log_prior(codes)  # [C]
-    mass = float(np.logaddexp.reduce(checked(log_prior, len(codes))))
+    log_prior = real(model.log_prior(codes), (len(codes),), "log_prior")  # [C]
+    mass = float(np.logaddexp.reduce(log_prior.double().cpu().numpy()))
     if mass > ROUNDING * space.dim:
         raise ModelError(f"log_prior: the {len(codes)} codes have a mass of exp({mass:.4g}) together, above 1")
 
@@ -54,8 +53,9 @@ def enumerated(
         mean = None
         for part in torch.arange(len(codes), device=device).split(CHUNK):
             pairs = codes[part].repeat_interleave(len(batch), 0)  # [c B, ...]
-            log_p = model.log_likelihood(batch.repeat(len(part), *[1] * (batch.dim() - 1)), pairs)
-            refuse_above_one(checked(log_p, len(pairs)), model.space, "log_likelihood of a code")
+            repeated = batch.repeat(len(part), *[1] * (batch.dim() - 1))  # [c B, ...]
+            log_p = real(model.log_likelihood(repeated, pairs), (len(pairs),), "log_likelihood")
+            refuse_above_one(log_p.double().cpu().numpy(), model.space, "log_likelihood of a code")
             joint = log_prior[part, None] + log_p.view(len(part), len(batch))  # [c, B]
             state = LogMeanExp.of(joint.double().cpu().numpy())
             mean = state if mean is None else mean.merge(state)

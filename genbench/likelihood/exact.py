@@ -8,11 +8,10 @@ import numpy as np
 import torch
 
 from genbench.blocks import Arrays, Keep, Progress, afresh, in_blocks, rows_of, silent
-from genbench.errors import ModelError
 from genbench.likelihood.at_most_one import refuse_above_one
 from genbench.likelihood.result import LogLikelihood
 from genbench.models.capabilities import HasLogProb
-from genbench.models.sampling import to_tensor
+from genbench.models.sampling import real, to_tensor
 
 
 @torch.no_grad()
@@ -26,7 +25,7 @@ def exact(
     """log p of every example of `x` `[N, *shape]` by `log_prob`.
 
     Raises:
-        ModelError: a log-likelihood has the wrong shape, or is that of integers and above 0.
+        ModelError: an answer is no tensor of real numbers, has the wrong shape, or is that of integers and above 0.
     """
 
     def make(number: int, rows: slice) -> Arrays:
@@ -39,12 +38,12 @@ def exact(
 
 
 def checked(log_p: torch.Tensor, n: int) -> np.ndarray:
-    """A model's answer as float64 `[n]`."""
-    if not isinstance(log_p, torch.Tensor):
-        raise ModelError(f"log-likelihood: expected a tensor, got {type(log_p).__name__}")
-    if tuple(log_p.shape) != (n,):
-        raise ModelError(f"log-likelihood: expected [{n}], got {list(log_p.shape)}")
-    return log_p.double().cpu().numpy()
+    """A model's answer as float64 `[n]`.
+
+    Raises:
+        ModelError: it is no tensor of n real numbers.
+    """
+    return real(log_p, (n,), "log-likelihood").double().cpu().numpy()
 
 
 @torch.no_grad()

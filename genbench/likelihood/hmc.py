@@ -26,8 +26,8 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from genbench.errors import ModelError
 from genbench.models.capabilities import Decoder
+from genbench.models.sampling import real
 
 ACCEPTANCE = 0.65
 JITTER = 0.2  # lengths vary by a factor of 0.8 to 1.2
@@ -93,8 +93,7 @@ class Posterior:
             z = z.detach().requires_grad_()
             values = self.model.log_prior(z), self.model.log_likelihood(self.x, z)
             for name, value in zip(("log_prior", "log_likelihood"), values, strict=True):
-                if tuple(value.shape) != (len(z),):
-                    raise ModelError(f"{name}: expected [{len(z)}], got {list(value.shape)}")
+                real(value, (len(z),), name)
             slopes = [torch.autograd.grad(value.sum(), z, retain_graph=True)[0] for value in values]
         return Point(z.detach(), *(value.detach() for value in values), *slopes)
 

@@ -24,12 +24,11 @@ import numpy as np
 import torch
 
 from genbench.blocks import Arrays, Keep, Progress, afresh, in_blocks, silent
-from genbench.errors import ModelError
 from genbench.likelihood.at_most_one import above_one
 from genbench.likelihood.jackknife import jackknife, jackknife_groups
 from genbench.likelihood.result import LogLikelihood
 from genbench.models.capabilities import HasLogWeights, HasPosterior
-from genbench.models.sampling import seeded, to_tensor
+from genbench.models.sampling import real, seeded, to_tensor
 from genbench.numerics.logmeanexp import LogMeanExp
 
 # Weights drawn at once. Fixed, so that neither memory nor device decides which noise a weight gets.
@@ -128,7 +127,7 @@ def iwae(
         seed, block_size: the noise of examples i * block_size ... is seeded by (seed, i).
 
     Raises:
-        ModelError: the weights are not `[k, B]`.
+        ModelError: the weights are no real numbers `[k, B]`.
     """
 
     def make(number: int, rows: slice) -> Arrays:
@@ -164,7 +163,7 @@ def importance_weighted(
         generator: of chunk j, which holds weights j * chunk ...
 
     Raises:
-        ModelError: the weights are not `[k, B]`.
+        ModelError: the weights are no real numbers `[k, B]`.
     """
     given = (model.posterior(x),) if isinstance(model, HasPosterior) else ()
     groups = [Groups(size) for size in CURVE if size <= k]
@@ -172,11 +171,7 @@ def importance_weighted(
     parts: list[LogMeanExp] = []  # the jackknife's groups
     for j in range(chunks):
         size = min(chunk, k - j * chunk)
-        w = model.log_weights(x, size, generator(j), *given)
-        if not isinstance(w, torch.Tensor):
-            raise ModelError(f"log_weights: expected a tensor, got {type(w).__name__}")
-        if tuple(w.shape) != (size, len(x)):
-            raise ModelError(f"log_weights: expected [{size}, {len(x)}], got {list(w.shape)}")
+        w = real(model.log_weights(x, size, generator(j), *given), (size, len(x)), "log_weights")
         weights = w.double().cpu().numpy()
         part = LogMeanExp.of(weights)
         if j % -(-chunks // GROUPS) == 0:

@@ -98,9 +98,9 @@ def packed(model: torch.nn.Module, card: Card) -> bytes:
     state, first = model.state_dict(keep_vars=True), ties(model)
     tensors, places = {}, set()
     for name, value in state.items():
-        if not isinstance(value, torch.Tensor):
+        if not isinstance(value, torch.Tensor) or value.layout != torch.strided or value.is_quantized:
             raise GenbenchError(
-                f"the model's state '{name}' is a {type(value).__name__}, no tensor",
+                f"the model cannot be saved: its state '{name}' is a {type(value).__name__}, no dense tensor",
                 "Keep numbers in parameters and buffers, settings in the options of `build`.",
             )
         if first[name] != name:

@@ -20,10 +20,10 @@ import torch
 from torch import Tensor
 
 from genbench.blocks import Arrays, Keep, Progress, afresh, in_blocks, silent
-from genbench.errors import GenbenchError, ModelError, Unavailable
+from genbench.errors import GenbenchError, Unavailable
 from genbench.features import Extractor
 from genbench.models.capabilities import Renderer, refusal
-from genbench.models.sampling import seeded
+from genbench.models.sampling import dense, real, seeded
 
 COLLINEAR = 1e-7  # sine of the angle below which a great circle is not defined
 
@@ -63,7 +63,7 @@ def path_lengths(
 
     def make(number: int, rows: slice) -> Arrays:
         generator = seeded("path", seed, number, device=device)
-        z0, z1 = (model.sample_prior(block_size, generator) for _ in range(2))
+        z0, z1 = (dense(model.sample_prior(block_size, generator), "sample_prior") for _ in range(2))
         if not z0.is_floating_point():
             raise Unavailable("the latents are whole numbers: there is no path between two of them")
         t = torch.rand(block_size, generator=generator, device=device, dtype=torch.float64)
@@ -77,9 +77,7 @@ def path_lengths(
 
 def pictures(model: Renderer, z: Tensor) -> Tensor:
     """E[x | z], checked: `[n, ...]` -> `[n, *shape]` float64."""
-    x = model.expected(z)
-    if x.shape != (len(z), *model.space.shape):
-        raise ModelError(f"expected: expected {[len(z), *model.space.shape]}, got {list(x.shape)}")
+    x = real(model.expected(z), (len(z), *model.space.shape), "expected")
     if x.dtype != torch.float64:
         raise Unavailable(f"the model gives {x.dtype} for float64 latents: a small step is lost in its rounding")
     return x

@@ -34,9 +34,27 @@ def to_tensor(x: np.ndarray, space: Space, device: torch.device | str = "cpu") -
 
 def to_array(x: torch.Tensor, space: Space, who: str) -> np.ndarray:
     """A model's tensor as an array of the space; ModelError if it is not in the space."""
+    x = dense(x, who)
+    return space.checked((x.float() if x.dtype == torch.bfloat16 else x).cpu().numpy(), who)
+
+
+def dense(x: torch.Tensor, who: str) -> torch.Tensor:
+    """What a model gave, detached, if it is a tensor of plain numbers that are all there; else a ModelError."""
     if not isinstance(x, torch.Tensor):
         raise ModelError(f"{who}: expected a tensor, got {type(x).__name__}")
-    return space.checked(x.detach().cpu().numpy(), who)
+    if x.layout != torch.strided or x.is_quantized or x.is_meta or x.is_nested:
+        raise ModelError(f"{who}: expected a dense tensor with content, got {x.layout} of {x.dtype} on {x.device}")
+    return x.detach().resolve_conj().resolve_neg()
+
+
+def real(x: torch.Tensor, shape: tuple[int, ...], who: str) -> torch.Tensor:
+    """What a model gave, detached, if it is a tensor of real numbers of that shape; else a ModelError."""
+    x = dense(x, who)
+    if tuple(x.shape) != shape:
+        raise ModelError(f"{who}: expected {list(shape)}, got {list(x.shape)}")
+    if not x.is_floating_point():
+        raise ModelError(f"{who}: expected real numbers, got {x.dtype}")
+    return x
 
 
 @torch.no_grad()
@@ -87,11 +105,11 @@ def reconstruct(
     Raises:
         ModelError: the wrong shape, or values that are no real numbers.
     """
-    real = Space(model.space.shape)
+    pictures = Space(model.space.shape)
 
     def make(number: int, rows: slice) -> Arrays:
         batch = to_tensor(x[rows], model.space, device)
-        block = to_array(model.reconstruct(batch), real, "reconstruct")
+        block = to_array(model.reconstruct(batch), pictures, "reconstruct")
         if len(block) != len(batch):
             raise ModelError(f"reconstruct: given {len(batch)} examples, got {len(block)}")
         return {"x": block}

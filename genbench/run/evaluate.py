@@ -138,6 +138,7 @@ def evaluate(
     if total == 0:
         run.write_rows(rows_of(todo))
         return outcome
+    run.check()
     device = pick_device(device)
     env = environment(device)
     run_id = f"{todo.dataset.name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"

@@ -15,6 +15,7 @@ from typing import Any
 
 from genbench import catalog, domains, features
 from genbench.datasets import Dataset
+from genbench.datasets._files import count_samples
 from genbench.errors import GenbenchError, unknown
 from genbench.files import content_key, sha256_file
 from genbench.models.adapters import Source
@@ -44,6 +45,11 @@ class Job:
     def fields(self) -> set[str]:
         """What of the protocol decides the values."""
         return {name for need in self.needs for name in ARTIFACTS[need].fields}
+
+    def spec(self, output: str) -> str:
+        """What asks for one of its outputs, and for no other: see `jobs`."""
+        name = output.replace("_", "-")
+        return f"{name}[{self.extractor}]" if self.extractor else name
 
     def label(self, output: str) -> str:
         name = output.replace("_", "-")
@@ -172,13 +178,7 @@ def plan(suite: Suite, dataset: Dataset, sources: list[Source], weights: dict[st
             weights that are not there.
     """
     todo = jobs(suite.metrics, suite.extractor, suite.params)
-    for job in todo:
-        needed = job.entry.constants.get("MIN_SAMPLES", 1)
-        if "n_samples" in job.fields and suite.protocol.n_samples < needed:
-            raise GenbenchError(
-                f"metric '{job.metric}' needs at least {needed} samples, the protocol draws {suite.protocol.n_samples}",
-                f"Raise it with --samples {needed}, or leave the metric out with --metrics.",
-            )
+    check_enough(todo, suite.protocol.n_samples, sources)
     seen: dict[str, str] = {}
     for source in sources:
         if seen.setdefault(source.name, source.what) != source.what:
@@ -197,6 +197,34 @@ def plan(suite: Suite, dataset: Dataset, sources: list[Source], weights: dict[st
     hashes = {name: sha256 for name, (sha256, _) in known.items()}
     unpinned = frozenset(name for name, (_, pinned) in known.items() if not pinned)
     return Plan(dataset, suite.protocol, todo, unique(sources), hashes, weights, unpinned)
+
+
+def check_enough(todo: list[Job], n_samples: int, sources: list[Source]) -> None:
+    """Whether every metric gets as many samples as it needs.
+
+    Raises:
+        GenbenchError: it does not; the remedy is one that can be followed with what these sources hold.
+    """
+    needs = [job.entry.constants.get("MIN_SAMPLES", 1) if "n_samples" in job.fields else 0 for job in todo]
+    most = max(needs, default=0)
+    if n_samples >= most:
+        return
+    short = next(job for job, needed in zip(todo, needs, strict=True) if needed > n_samples)
+    held = {source.what: count_samples(Path(source.what)) for source in sources if source.adapter == "samples"}
+    what = min(held, key=lambda one: held[one], default="")
+    enough = [job for job, needed in zip(todo, needs, strict=True) if needed <= n_samples]
+    kept = [job.spec(output) for job in enough for output in job.outputs]
+    if not what or held[what] >= most:
+        remedy = f"Raise it with --samples {most}, or leave the metric out with --metrics."
+    elif kept:
+        remedy = f"{what} holds {held[what]}, which is enough for --metrics '{','.join(kept)}'."
+    else:
+        remedy = f"{what} holds {held[what]}: give {most} or more."
+    raise GenbenchError(
+        f"metric '{short.metric}' needs at least {short.entry.constants['MIN_SAMPLES']} samples, "
+        f"the protocol draws {n_samples}",
+        remedy,
+    )
 
 
 def unique(sources: list[Source]) -> list[Source]:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from draws import assert_drawn, assert_frequencies, assert_standard_normal, every
 from genbench.baselines.floors import independent_pixels, resampler
@@ -83,3 +84,35 @@ def test_resampler_draws_with_replacement_and_uniformly():
 def test_resampler_refuses_a_training_set_that_is_too_small():
     with pytest.raises(GenbenchError, match="keeps 4 examples, and the training set has 3"):
         resampler.build(Space((1,)), size=4).fit(torch.zeros(3, 1))
+
+
+class Largest(TorchDispatchMode):
+    """How many numbers the largest tensor has that is made meanwhile."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        made = function(*args, **(kwargs or {}))
+        self.numbers = max(self.numbers, made.numel() if isinstance(made, torch.Tensor) else 0)
+        return made
+
+
+def test_nothing_larger_than_the_data_is_made_to_count_them():
+    """One-hot vectors of 20,000 images of 28 x 28 with 256 levels are 32 GB."""
+    x = torch.randint(256, (400, 1, 28, 28), generator=seeded("many"))
+    model = independent_pixels.build(Space((1, 28, 28), 256))
+    with Largest() as largest:
+        model.fit(x)
+    assert 0 < largest.numbers <= x.numel()
+
+
+@pytest.mark.parametrize(
+    ("shape", "levels", "n"), [((1, 3, 2), 5, 2500), ((4,), 2, 1), ((7,), 17, 1000), ((2,), 300, 999)]
+)
+def test_counts_are_those_of_one_hot_vectors(shape, levels, n):
+    x = torch.randint(levels, (n, *shape), generator=seeded(n))
+    model = independent_pixels.build(Space(shape, levels))
+    model.fit(x)
+    counts = torch.nn.functional.one_hot(x.flatten(1), levels).sum(0)
+    expected = (counts + 1).double().log() - torch.tensor(n + levels).double().log()
+    assert torch.equal(model.log_p, expected.float())

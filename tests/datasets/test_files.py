@@ -1,16 +1,22 @@
 """Folders and arrays of any framework: read as they are, or refused with the reason and the file's name."""
 
 import io
+import os
 import pickle
+import struct
+import warnings
 import zipfile
+import zlib
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from genbench import datasets
-from genbench.datasets._files import load_path, load_samples
+from genbench.datasets._files import count_samples, load_path, load_samples, read_image
 from genbench.errors import GenbenchError
+from genbench.models.adapters.samples import hash_path
+from genbench.numpy_files import Stored
 from genbench.space import Space
 
 RNG = np.random.default_rng(0)
@@ -309,3 +315,314 @@ PARTS = {"train": GREY[:10], "validation": GREY[10:15], "test": GREY[15:]}
 def test_npz_that_is_no_dataset(tmp_path, arrays, problem):
     path = save(tmp_path / "a.npz", **arrays)
     refused(lambda: load_path(path), problem, path)
+
+
+# ---- what a file holds is not what the library's mode says
+
+
+def png(kind: int, depth: int, rows: bytes, *chunks: tuple[bytes, bytes], size: tuple[int, int] = (4, 4)) -> bytes:
+    """A PNG by hand: colour type, bits of a value, filtered rows, and chunks between header and data."""
+    header = struct.pack(">IIBBBBB", *size, depth, kind, 0, 0, 0)
+    parts = [(b"IHDR", header), *chunks, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    packed = (struct.pack(">I", len(d)) + t + d + struct.pack(">I", zlib.crc32(t + d)) for t, d in parts)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(packed)
+
+
+def tiff(pixels: np.ndarray, photometric: int, *tags: tuple[int, list[int]]) -> bytes:
+    """An uncompressed little-endian TIFF of pixels `[H, W, C]` by hand, with further tags."""
+    h, w, c = pixels.shape
+    data, bits = pixels.tobytes(), 8 * pixels.itemsize
+    entries = {256: [w], 257: [h], 258: [bits] * c, 259: [1], 262: [photometric], 277: [c], 278: [h], 279: [len(data)]}
+    entries |= dict(tags) | {273: [0]}
+    start = 8 + 2 + 12 * len(entries) + 4
+    far = b"".join(struct.pack(f"<{len(v)}H", *v) for _, v in sorted(entries.items()) if len(v) > 2)
+    entries[273] = [start + len(far)]
+    table, used = b"", start
+    for tag, values in sorted(entries.items()):
+        body = struct.pack(f"<{len(values)}H", *values)
+        place = body.ljust(4, b"\0") if len(values) <= 2 else struct.pack("<I", used)
+        used += len(body) if len(values) > 2 else 0
+        table += struct.pack("<HHI", tag, 3, len(values)) + place
+    return b"II*\0" + struct.pack("<IH", 8, len(entries)) + table + struct.pack("<I", 0) + far + data
+
+
+def written_by_pil(fmt: str, picture: Image.Image, **options) -> bytes:
+    out = io.BytesIO()
+    picture.save(out, fmt, **options)
+    return out.getvalue()
+
+
+def several(fmt: str) -> bytes:
+    frames = [Image.fromarray(np.full((4, 4, 3), v, np.uint8)) for v in (0, 100, 200)]
+    return written_by_pil(fmt, frames[0], save_all=True, append_images=frames[1:])
+
+
+def turned(fmt: str) -> bytes:
+    picture = Image.new("RGB", (4, 4))
+    exif = picture.getexif()
+    exif[0x0112] = 6
+    return written_by_pil(fmt, picture, exif=exif)
+
+
+def rows(bytes_a_row: int) -> bytes:
+    return b"".join(b"\0" + bytes(range(i, i + bytes_a_row)) for i in range(4))
+
+
+PLAIN = Image.fromarray(np.arange(16, dtype=np.uint8).reshape(4, 4))
+KEY = (b"tRNS", struct.pack(">HHH", 0, 1, 2))
+REFUSED = {
+    "16-bit grey.png": (png(0, 16, rows(8)), "colour mode I;16"),
+    "16-bit rgb.png": (png(2, 16, rows(24)), "more than 8 bits"),
+    "16-bit grey and alpha.png": (png(4, 16, rows(16)), "more than 8 bits"),
+    "16-bit rgba.png": (png(6, 16, rows(32)), "more than 8 bits"),
+    "16-bit.ppm": (b"P6 2 2 65535\n" + bytes(24), "more than 8 bits"),
+    "10-bit.ppm": (b"P6 2 2 1023\n" + bytes(24), "more than 8 bits"),
+    "16-bit in words.ppm": (b"P3 1 1 65535\n1 2 3\n", "more than 8 bits"),
+    "16-bit.pgm": (b"P5 2 2 65535\n" + bytes(8), "colour mode I"),
+    "16-bit rgb.tif": (tiff(np.zeros((2, 2, 3), np.uint16), 2), "16-bit values"),
+    "16-bit rgba.tif": (tiff(np.zeros((2, 2, 4), np.uint16), 2, (338, [2])), "16-bit values"),
+    "16-bit grey.tif": (tiff(np.zeros((2, 2, 1), np.uint16), 1), "colour mode I;16"),
+    "float.tif": (tiff(np.zeros((2, 2, 1), np.float32), 1, (339, [3])), "colour mode F"),
+    "signed.tif": (tiff(np.zeros((2, 2, 1), np.int8), 1, (339, [2])), "signed values"),
+    "fourth channel.tif": (tiff(np.zeros((2, 2, 4), np.uint8), 2, (338, [0])), "4 channels"),
+    "second channel.tif": (tiff(np.zeros((2, 2, 2), np.uint8), 1, (338, [0])), "2 channels"),
+    "key.png": (png(2, 8, rows(12), KEY), "is transparent"),
+    "grey key.png": (png(0, 8, rows(4), (b"tRNS", b"\0\1")), "is transparent"),
+    "one-bit key.png": (png(0, 1, b"\0\x50" * 4, (b"tRNS", b"\0\1")), "is transparent"),
+    "palette key.png": (png(3, 8, b"\0\0\1\0\1" * 4, (b"PLTE", bytes(6)), (b"tRNS", b"\0\xff")), "is transparent"),
+    "alpha.png": (png(6, 8, rows(16)), "is transparent"),
+    "key.gif": (written_by_pil("GIF", PLAIN, transparency=3), "is transparent"),
+    "frames.gif": (several("GIF"), "holds 3 pictures"),
+    "pages.tif": (several("TIFF"), "holds 3 pictures"),
+    "frames.png": (several("PNG"), "holds 3 pictures"),
+    "frames.webp": (several("WEBP"), "holds 3 pictures"),
+    "frames.jpg": (several("MPO"), "holds 3 pictures"),
+    "turned.jpg": (turned("JPEG"), "EXIF orientation 6"),
+    "turned.webp": (turned("WEBP"), "EXIF orientation 6"),
+    "turned.png": (turned("PNG"), "EXIF orientation 6"),
+    "cmyk.jpg": (written_by_pil("JPEG", Image.new("CMYK", (4, 4))), "colour mode CMYK"),
+    "bomb.png": (png(0, 8, b"\0", size=(60_000, 60_000)), "exceeds limit"),
+    "small bomb.png": (png(0, 8, b"\0", size=(9_000, 9_000)), "9,000 x 9,000 pixels"),
+    "other format.png": (b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(100), "cannot be read as an image"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_picture_of_which_a_part_would_be_read_is_refused(tmp_path, name):
+    data, problem = REFUSED[name]
+    (tmp_path / name).write_bytes(data)
+    refused(lambda: read_image(tmp_path / name), problem, tmp_path / name)
+
+
+READ = {
+    "2-bit.png": (png(0, 2, b"\0\x1b" * 4), np.tile([0, 85, 170, 255], (1, 4, 1))),
+    "4-bit.png": (png(0, 4, b"\0\x0f\xf0" * 4), np.tile([0, 255, 255, 0], (1, 4, 1))),
+    "8-bit.png": (png(0, 8, rows(4)), np.add.outer(np.arange(4), np.arange(4))[None]),
+    "8-bit.ppm": (b"P6 2 1 255\n" + bytes([1, 2, 3, 4, 5, 6]), np.array([[[1, 4]], [[2, 5]], [[3, 6]]])),
+    "5 levels.pgm": (b"P5 3 1 5\n" + bytes([0, 1, 5]), np.array([[[0, 51, 255]]])),
+    "in words.ppm": (b"P3 1 1 255\n1 2 3\n", np.array([[[1]], [[2]], [[3]]])),
+    "rgb.tif": (tiff(np.arange(12, dtype=np.uint8).reshape(2, 2, 3), 2), np.c_[:12].reshape(4, 3).T.reshape(3, 2, 2)),
+    "opaque.tif": (tiff(np.full((2, 2, 4), 255, np.uint8), 2, (338, [2])), np.full((3, 2, 2), 255)),
+    "white is 0.tif": (tiff(np.array([[[0], [255]]], np.uint8), 0), np.array([[[255, 0]]])),
+    "opaque key.png": (png(2, 8, rows(12), (b"tRNS", struct.pack(">HHH", 9, 9, 9))), None),
+    "grey.gif": (written_by_pil("GIF", PLAIN), np.asarray(PLAIN)[None]),
+    "grey.bmp": (written_by_pil("BMP", PLAIN), np.asarray(PLAIN)[None]),
+    "grey.webp": (written_by_pil("WEBP", PLAIN.convert("RGB"), lossless=True), np.stack([np.asarray(PLAIN)] * 3)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", READ)
+def test_a_picture_that_is_8_bits_of_one_is_read_as_it_is(tmp_path, name):
+    data, expected = READ[name]
+    (tmp_path / name).write_bytes(data)
+    found = read_image(tmp_path / name)
+    assert found.dtype == np.uint8
+    if expected is None:
+        with Image.open(tmp_path / name) as file:
+            expected = np.moveaxis(np.asarray(file.convert("RGB")), -1, 0)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_a_damaged_picture_raises_nothing_but_the_error_that_names_it(tmp_path):
+    rng = np.random.default_rng(0)
+    whole = [written_by_pil(f, PLAIN.convert("RGB")) for f in ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")]
+    for data in whole:
+        for _ in range(30):
+            damaged = bytearray(data)
+            for at in rng.integers(len(data), size=3):
+                damaged[at] = rng.integers(256)
+            path = tmp_path / "x.png"
+            path.write_bytes(damaged[: rng.integers(len(data) // 2, len(data) + 1)])
+            try:
+                assert read_image(path).shape[0] in (1, 3)
+            except GenbenchError as error:
+                assert str(path) in error.problem  # noqa: PT017
+
+
+# ---- what is left out of a folder
+
+
+def test_what_is_not_read_is_named(tmp_path):
+    save_images(tmp_path / "s", GREY)
+    save_images(tmp_path / "s" / ".ipynb_checkpoints", GREY[:3])
+    save_images(tmp_path / "elsewhere", GREY[:2])
+    (tmp_path / "s" / "link").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    (tmp_path / "s" / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    os.mkfifo(tmp_path / "s" / "pipe.png")
+    for name in ("a.jpe", "b.jfif", "c.jp2", "d.txt", ".e.png"):
+        (tmp_path / "s" / name).write_bytes(b"x")
+    with pytest.warns(UserWarning, match="20 images are read") as said:
+        load_path(tmp_path / "s")
+    for name in (".ipynb_checkpoints/", "link/", "gone.png", "pipe.png", "a.jpe", "b.jfif", "c.jp2", "d.txt", ".e.png"):
+        assert name in str(said[0].message)
+    np.testing.assert_array_equal(load_samples(tmp_path / "s", Space((1, 5, 4), 256)), GREY)
+    assert count_samples(tmp_path / "s") == 20
+
+
+def test_the_names_of_very_many_files_are_cut(tmp_path):
+    save_images(tmp_path, GREY)
+    for i in range(40):
+        (tmp_path / f"{i:02d}.txt").write_text("")
+    with pytest.warns(UserWarning, match=r"left out: 00\.txt, .*, 09\.txt and 30 more"):
+        load_path(tmp_path)
+
+
+def test_a_folder_of_images_alone_is_read_without_a_word(tmp_path):
+    save_images(tmp_path / "s" / "deep", GREY)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        load_path(tmp_path / "s")
+
+
+def test_the_identity_of_a_folder_is_that_of_what_is_read(tmp_path):
+    save_images(tmp_path / "s", GREY)
+    before = hash_path(tmp_path / "s")
+    save_images(tmp_path / "s" / ".hidden", GREY[:1])
+    (tmp_path / "s" / "notes.txt").write_text("x")
+    assert hash_path(tmp_path / "s") == before
+    save_images(tmp_path / "s", GREY[::-1])
+    assert hash_path(tmp_path / "s") != before
+
+
+# ---- headers first
+
+
+def test_an_array_is_judged_by_its_header_before_it_is_unpacked(tmp_path, monkeypatch):
+    """Zeros packed a thousand to one: counted, and refused for their shape or dtype, without being unpacked."""
+    path = tmp_path / "a.npz"
+    buffer = io.BytesIO()
+    np.lib.format.write_array_header_1_0(buffer, {"descr": "<f4", "fortran_order": False, "shape": (2**16, 16, 16)})
+    block = bytes(1 << 20)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("x.npy", "w", force_zip64=True) as f:
+        f.write(buffer.getvalue())
+        for _ in range(2**6):
+            f.write(block)
+    monkeypatch.setattr(Stored, "load", lambda self: pytest.fail("unpacked"))
+    assert count_samples(path) == 2**16
+    refused(lambda: load_samples(path, Space((1, 16, 17), 256)), r"expected \[n, 1, 16, 17\]", path)
+    refused(lambda: load_samples(path, Space((16, 16), 256)), "expected integers 0..255, got float32", path)
+
+
+def test_an_array_larger_than_the_memory_is_refused(tmp_path, monkeypatch):
+    path = save(tmp_path / "a.npy", GREY)
+    monkeypatch.setattr("genbench.numpy_files.memory", lambda: GREY.nbytes - 1)
+    refused(lambda: load_path(path), "more than this machine's memory", path)
+    monkeypatch.setattr("genbench.datasets._files.memory", lambda: GREY.nbytes - 1)
+    refused(lambda: load_path(save_images(tmp_path / "s", GREY)), "more than this machine's memory")
+
+
+@pytest.mark.parametrize("packing", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_arrays_packed_as_numpy_never_does_are_refused(tmp_path, packing):
+    """They unpack a million bytes from one."""
+    plain, path = save(tmp_path / "plain.npz", np.zeros((1000, 1000))), tmp_path / "a.npz"
+    with zipfile.ZipFile(plain) as old, zipfile.ZipFile(path, "w", packing) as new:
+        new.writestr("x.npy", old.read("x.npy"))
+    refused(lambda: load_path(path), "cannot be read: 'x' is packed in a way", path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda shape: (10**12, *shape[1:]),
+        lambda shape: (shape[0] - 1, *shape[1:]),
+        lambda shape: (-shape[0], *shape[1:]),
+        lambda shape: (shape[0] + 1, *shape[1:]),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".npz", ".npy"])
+def test_a_header_that_promises_another_number_of_bytes_is_refused(tmp_path, suffix, change):
+    out = io.BytesIO()
+    shape = change(GREY.shape)
+    np.lib.format.write_array_header_1_0(out, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    data, path = out.getvalue() + GREY.tobytes(), tmp_path / f"a{suffix}"
+    if suffix == ".npy":
+        path.write_bytes(data)
+    else:
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("x.npy", data)
+    refused(lambda: load_path(path), "cannot be read", path)
+
+
+def test_what_is_not_asked_for_is_not_unpacked(tmp_path):
+    """Another array in the file is damaged; the one that holds the samples is not."""
+    path = tmp_path / "a.npz"
+    np.savez(path, x=GREY, other=np.arange(1000))
+    data = path.read_bytes()
+    at = data.index(np.arange(1000).tobytes()) + 2000
+    path.write_bytes(flipped(data, at))
+    np.testing.assert_array_equal(load_samples(path, Space((1, 5, 4), 256)), GREY)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "problem"),
+    [
+        ({"x": np.zeros((12, 0, 4), np.uint8)}, "positive sizes"),
+        ({"x": np.zeros((12, 2), "V8")}, "expected real numbers, got"),
+        ({"x": np.zeros((12, 2), "M8[s]")}, "expected real numbers, got datetime64"),
+        ({"x": GREY, "levels": 10**12}, "at most"),
+        ({"x": GREY, "levels": [17, 17]}, r"levels is an array \[2\]"),
+        ({"x": GREY, "levels": "17"}, "levels is 17"),
+        ({"x": GREY, "levels": True}, "levels is True"),
+        ({"x": GREY, "labels": np.full(20, 2**40)}, r"a label is 1099511627776"),
+        ({"x": GREY, "labels": np.zeros((20, 1), int)}, r"\[20, 1\] are no labels"),
+        ({"x": GREY, "labels": np.array(["a"] * 20)}, "<U1"),
+    ],
+)
+def test_arrays_of_other_kinds_are_no_dataset(tmp_path, arrays, problem):
+    refused(lambda: load_path(save(tmp_path / "a.npz", **arrays)), problem, tmp_path / "a.npz")
+
+
+# ---- narrowing
+
+
+@pytest.mark.parametrize(
+    ("x", "problem"),
+    [
+        (1.7e9 + RNG.uniform(0, 86400, (1000, 1)), r"\d+ of 1000 rows that differ as float64 are equal as float32"),
+        (1e12 + RNG.standard_normal((100, 3)), "99 of 100 rows that differ"),
+        (np.where(np.arange(24).reshape(12, 2) == 3, 1e39, 0.5), "1 of its float64 values are too large for float32"),
+        (np.full((12, 2), -1e300), "24 of its float64 values are too large"),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".npz", ".npy"])
+def test_numbers_that_float32_cannot_tell_apart_are_refused(tmp_path, suffix, x, problem):
+    path = save(tmp_path / f"a{suffix}", x)
+    refused(lambda: load_samples(path, Space(x.shape[1:])), problem, path)
+    if len(x) > 12:
+        refused(lambda: load_path(path), "are equal as float32", path)
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        RNG.standard_normal((200, 2)),
+        RNG.standard_normal((200, 2)).astype(np.float16),
+        np.repeat(RNG.standard_normal((20, 2)), 10, 0),  # copies that are copies
+        np.array([[0.0, 1.0], [-0.0, 1.0]] * 10),
+        1e3 + RNG.standard_normal((200, 2)),
+    ],
+)
+def test_numbers_that_it_can_are_kept(tmp_path, x):
+    found = load_samples(save(tmp_path / "a.npy", x), Space(x.shape[1:]))
+    assert found.dtype == np.float32
+    assert len(np.unique(found, axis=0)) == len(np.unique(x, axis=0))

@@ -5,6 +5,7 @@ import importlib.util
 import io
 import os
 import textwrap
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -718,3 +719,39 @@ def test_mnist_cnn_learns_with_every_parameter():
     x, y = torch.from_numpy(images(GREY, 16)).long(), torch.arange(16) % 10
     model.loss(x, torch.Generator().manual_seed(0), y).backward()
     assert all(p.grad is not None and p.grad.abs().max() > 0 for p in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("1e39 * np.ones((len(x), 3))", "too large for float32"),
+        ("np.full((len(x), 3), 10**39.)", "too large for float32"),
+    ],
+)
+def test_features_that_float32_cannot_hold_are_an_error_of_the_function(tmp_path, value, words):
+    path = tmp_path / "f.py"
+    path.write_text(f"import numpy as np\ndef big(x):\n    return {value}\n")
+    with pytest.raises(GenbenchError) as caught:
+        load(f"{path}:big", GREY).extract(images(GREY))
+    assert words in caught.value.problem
+    assert "extractor 'big'" in caught.value.problem
+
+
+@pytest.mark.parametrize(
+    ("value", "warned"),
+    [
+        ("1.7e9 + np.arange(len(x) * 2.0).reshape(-1, 2)", True),
+        ("2**53 + np.arange(len(x) * 2).reshape(-1, 2)", True),
+        ("np.arange(len(x) * 2.0).reshape(-1, 2)", False),
+        ("np.full((len(x), 2), 1.7e9)", False),
+        ("x.reshape(len(x), -1)", False),
+    ],
+)
+def test_features_that_become_copies_in_float32_are_warned_of(tmp_path, value, warned):
+    path = tmp_path / "f.py"
+    path.write_text(f"import numpy as np\ndef shifted(x):\n    return {value}\n")
+    extractor = load(f"{path}:shifted", GREY)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        extractor.extract(images(GREY))
+    assert any("equal as float32" in str(w.message) for w in said) == warned

@@ -314,7 +314,7 @@ class Odd(nn.Linear):
 
 @pytest.mark.parametrize("make", [lambda: Odd(2, 2), lambda: nn.Linear(2, 2).to(torch.complex128)])
 def test_what_the_format_cannot_hold_is_refused_at_the_save(tmp_path, make):
-    with pytest.raises(GenbenchError, match=r"no tensor|cannot be saved"):
+    with pytest.raises(GenbenchError, match="cannot be saved"):
         save(tmp_path / "x.safetensors", make(), PIXELS)
     assert not list(tmp_path.iterdir())
 

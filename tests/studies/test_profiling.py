@@ -10,6 +10,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import damage
 import numpy as np
 import pytest
 import torch
@@ -380,3 +381,58 @@ def test_a_misspelt_kernel_and_no_threads_are_errors_of_usage(cli):
     code, out, _ = cli("profile", "frechet-trace", "--list")
     assert code == 0
     assert [line.split()[0] for line in out.splitlines()] == ["frechet-trace", "frechet-trace-low-rank"]
+
+
+SHIPPED = Path(results.__file__).parents[3] / "leaderboards" / "profile"
+
+
+@pytest.mark.parametrize(
+    ("where", "value", "words"),
+    [
+        (("schema",), 2, "schema is 2"),
+        (("rows",), {}, "rows is an empty table"),
+        (("rows", 0), [], "rows[0]"),
+        (("rows", 0, "times_s"), [], "times_s is a list of 0"),
+        (("rows", 0, "times_s", 0), "1", "times_s[0] is '1'"),
+        (("rows", 0, "times_s", 0), 0, "above 0"),
+        (("rows", 0, "times_s", 0), -1.0, "above 0"),
+        (("rows", 0, "size", "n"), 1.5, "size.n is 1.5"),
+        (("rows", 0, "work"), {"flops": 1}, "work.bytes is missing"),
+        (("rows", 0, "extra"), 1, "extra is 1"),
+        (("machine", "bandwidth"), {}, "bandwidth is an empty table"),
+        (("machine", "bandwidth", "x"), 1.0, "bandwidth (key) is 'x'"),
+        (("machine", "peak", "float32"), 0, "above 0"),
+        (("machine", "threads"), 0, "threads is 0"),
+        (("env",), None, "env is None"),
+        (("failed",), [1], "failed[0] is 1"),
+    ],
+)
+def test_a_field_of_a_profile_that_cannot_be_is_named(tmp_path, where, value, words):
+    (path,) = SHIPPED.glob("*.json")
+    content = json.loads(path.read_text())
+    content["rows"] = content["rows"][:2]
+    *way, last = where
+    holder = content
+    for key in way:
+        holder = holder[key]
+    holder[last] = value
+    (tmp_path / "p.json").write_text(json.dumps(content))
+    with pytest.raises(GenbenchError) as caught:
+        results.read(tmp_path / "p.json")
+    assert "p.json holds no profile" in caught.value.problem
+    assert words in caught.value.problem
+
+
+def test_damaged_profiles_raise_nothing_but_errors_that_say_so(tmp_path):
+    (path,) = SHIPPED.glob("*.json")
+    content = json.loads(path.read_text())
+    content["rows"] = [{**row, "times_s": row["times_s"][:3]} for row in content["rows"][:3]]
+    errors, target = [], tmp_path / "p.json"
+    for data in damage.texts(content, 200):
+        target.write_bytes(data)
+        try:
+            assert isinstance(results.read(target), Profile)
+        except GenbenchError as error:
+            errors.append(str(error))
+    assert 100 < len(errors) < 200
+    assert all(len(error.splitlines()) == 2 for error in errors)
