@@ -532,7 +532,7 @@ def test_mifid_that_is_no_distance_or_at_the_threshold():
     assert at.value == at.details["fd"]
     above = mifid.compute(x, y, tau=s * (1 + 1e-12))["mifid"]
     assert above.value == pytest.approx(at.value / s, rel=1e-12)
-    large = mifid.compute(x, y, tau=2.0, epsilon=1.0)["mifid"]
+    large = mifid.compute(x, y, tau=1.0, epsilon=1.0)["mifid"]
     assert large.value == pytest.approx(at.value / (s + 1), rel=1e-12)
     tiny, still = (1e-5 * a for a in (x[:30], x[:30] + 2e-5))  # 4 (2e-10)^2, below 1e-8, counts as no distance
     assert 0 < mifid.compute(still, tiny)["mifid"].details["fd"] < 1e-8
