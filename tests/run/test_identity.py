@@ -78,6 +78,13 @@ def small(name: str, space: Space) -> torch.nn.Module:
         return catalog.build(name, space, {k: v for k, v in OPTIONS[name].items() if k in known}).eval()
 
 
+def able(need: str, digits) -> Source:
+    """A source of which the artifact can be made."""
+    if need == "fixed_places":
+        return parse("data:test", digits)
+    return held(small(ABLE.get(need, "independent-pixels"), digits.space))
+
+
 def planned(digits, source: Source, metrics=("nll", "fd"), extractor="digits-cnn", protocol=SMALL, params=None) -> Plan:
     return plan(Suite("digits", metrics, extractor, protocol=protocol, params=params or {}), digits, [source])
 
@@ -222,7 +229,7 @@ class Watched:
 def test_an_artifact_reads_nothing_that_it_does_not_declare(need, digits, tmp_path, monkeypatch):
     """A field that is read in the making and missing in the declaration is a wrong number, silently."""
     declared = ARTIFACTS[need]
-    source = held(small(ABLE.get(need, "independent-pixels"), digits.space))
+    source = able(need, digits)
     todo = planned(digits, source, metrics=("fd",))
     if need == "modes":
         todo = replace(todo, dataset=replace(digits, modes=(np.zeros((1, 64)), 1.0)))
@@ -256,7 +263,7 @@ def test_what_declares_the_seed_depends_on_it(need, digits, tmp_path, monkeypatc
             "genbench.likelihood.decoder.fit_sigma", lambda m, x, seed, device: seen.append(seed) or Sigma()
         )
     results = []
-    source = held(small(ABLE.get(need, "independent-pixels"), digits.space))
+    source = able(need, digits)
     for seed in (0, 1):
         todo = planned(digits, source, metrics=("fd",), protocol=replace(SMALL, seed=seed))
         made = Artifacts(todo, source, Run(tmp_path), "cpu", 10, False, {})
@@ -304,8 +311,7 @@ def test_samples_are_known_by_their_content_and_a_folder_also_by_its_names(tmp_p
 
 def test_arguments_are_part_of_every_source(tmp_path, digits, pixels_checkpoint):
     (tmp_path / "m.py").write_text("class A: pass\n")
-    np.save(tmp_path / "x.npy", np.zeros((3, 1, 8, 8), np.uint8))
-    for what in (pixels_checkpoint, f"{tmp_path}/m.py:A", f"samples:{tmp_path}/x.npy"):
+    for what in (pixels_checkpoint, f"{tmp_path}/m.py:A"):
         plain, first, second = (source_identity(f"{what}{query}", digits) for query in ("", "?t=1", "?t=2"))
         assert len({plain, first, second}) == 3, what
 

@@ -311,9 +311,12 @@ def test_training_images_among_the_samples_are_seen_by_what_looks_for_them(verdi
 
 
 def test_precision_does_not_see_training_images(verdicts):
-    """They lie on the training manifold, every one: precision can only rise."""
+    """They lie on the training manifold, every one: precision can only rise.
+
+    Not to 1: as many training images are asked as there are samples, and a copy of another may lie beside their balls.
+    """
     assert verdicts["precision", "copies"].seen_from is None
-    assert set(verdicts["precision", "copies"].values[1.0]) == {1.0}
+    assert min(verdicts["precision", "copies"].values[1.0]) > 0.9
 
 
 def test_blur_is_seen_by_the_frechet_distance_and_not_by_copies(verdicts):
