@@ -156,7 +156,7 @@ def test_a_protocol_refuses_what_is_outside(name):
 
 def test_a_protocol_takes_what_is_inside():
     counts = dict.fromkeys(("n_samples", "block_size", "k", "temperatures", "chains", "leapfrog", "simulated"), 1)
-    Protocol(**counts, seed=10**30, rtol=0.99, step=1e-300, schedule="linear", path="lerp", limit=1)
+    Protocol(**counts, seed=2**32 - 1, rtol=0.99, step=1e-300, schedule="linear", path="lerp", limit=1)
 
 
 def test_a_suite_file_with_a_field_outside_says_so(tmp_path):
