@@ -9,7 +9,8 @@ from typing import Any
 
 from genbench import datasets
 from genbench.datasets import Dataset
-from genbench.models.adapters import Source, parse
+from genbench.models.adapters import parse
+from genbench.models.adapters.object import held
 from genbench.run.evaluate import evaluate as measure_all
 from genbench.run.plan import plan
 from genbench.run.protocol import fitted, suite_for
@@ -66,12 +67,6 @@ def evaluate(
         finally:
             restore(model, before)
         return todo.rows(run)
-
-
-def held(model: Any, name: str) -> Source:
-    from genbench.models.adapters.object import held
-
-    return held(model, name)
 
 
 def state_of(model: Any) -> tuple[bool, Any] | None:

@@ -351,10 +351,8 @@ def add_evaluate(p: Parser) -> None:
     p.add_argument("--samples", type=int, metavar="N", help="samples from each model")
     p.add_argument("--seed", type=number(Seed))
     p.add_argument("--k", type=int, help="importance samples per example")
-    p.add_argument("--limit", type=int, metavar="N", help="only the first N test examples")
-    p.add_argument(
-        "--batch-size", type=number(Count), default=500, help="examples at once; changes no value beyond rounding"
-    )
+    p.add_argument("--limit", type=int, metavar="N", help="only N test examples, chosen by their contents")
+    add_batch_size(p)
     p.add_argument("--device", default="auto")
     p.add_argument("--rerun", choices=["only-missing", "failed", "always", "never"], default="only-missing")
     p.add_argument("--fail-fast", action="store_true")
@@ -370,7 +368,7 @@ def add_evaluate(p: Parser) -> None:
 
 
 def add_batch_size(p: Parser) -> None:
-    what = "examples at once; changes no value beyond rounding"
+    what = "images that an extractor holds in memory at once, as far as its blocks allow; changes no value"
     p.add_argument("--batch-size", type=number(Count), default=500, help=what)
 
 
@@ -459,9 +457,7 @@ def add_audit(p: Parser) -> None:
     p.add_argument(
         "--seeds", type=number(Count), default=5, metavar="S", help="draws at each strength; 4 S of real data (5)"
     )
-    p.add_argument(
-        "--batch-size", type=number(Count), default=500, help="examples at once; changes no value beyond rounding"
-    )
+    add_batch_size(p)
     p.add_argument("--device", default="auto")
     p.add_argument("--rerun", choices=["only-missing", "failed", "always", "never"], default="only-missing")
     p.add_argument("--json", action="store_true", help="every value and verdict")

@@ -126,7 +126,7 @@ def cell(record: Record | None, notes: Notes) -> str:
     if "note" in record.details:
         text += f" {notes.mark(record.details['note'])}"
     if not record.complete:
-        cut = f"only the first {record.dataset['n']} test examples (--limit)"
+        cut = f"only {record.dataset['n']} test examples (--limit)"
         text += f" {notes.mark(cut)}"
     marks = dict.fromkeys(notes.mark(warning) for warning in record.warnings)  # what a model repeats is said once
     return " ".join([text, *marks])

@@ -93,7 +93,7 @@ class Bench:
     Arguments:
         run: keeps arrays and pictures; records are the caller's to write.
         env: the environment, for every record.
-        batch_size: examples at once; changes no value beyond rounding.
+        batch_size: images that an extractor holds in memory at once; changes no value.
         fresh: make every array anew, also those that the run has.
         pictures: of every model's samples, into the run's folder.
         shared: extractors and artifacts of the data, from one model to the next.

@@ -35,7 +35,7 @@ class Protocol:
             "linear"; `simulated` examples for its gap.
         step, path: between two latents, the length of a step as a share of the whole path, and the path: "slerp", a
             great circle, or "lerp", a straight line.
-        limit: the first so many test examples only, None for all; such records are not complete.
+        limit: so many test examples only, chosen by contents, None for all; such records are not complete.
     """
 
     n_samples: Count = 1000

@@ -194,13 +194,13 @@ FLAG = {"flagged": True, "flag": "copies"}
         ({"details": {"flagged": True}}, " ⚑ [1]", ["flagged by this metric"]),
         ({"details": {"flagged": False, "flag": "copies"}}, "", []),
         ({"details": {"note": "of 10"}}, " [1]", ["of 10"]),
-        ({"complete": False}, " [1]", ["only the first 500 test examples (--limit)"]),
+        ({"complete": False}, " [1]", ["only 500 test examples (--limit)"]),
         ({"warnings": ["loose", "few"]}, " [1] [2]", ["loose", "few"]),
         ({"warnings": ["loose", "few", "loose", "loose\n"]}, " [1] [2]", ["loose", "few"]),
         (
             {"details": {**FLAG, "note": "of 10"}, "complete": False, "warnings": ["loose"]},
             " ⚑ [1] [2] [3] [4]",
-            ["copies", "of 10", "only the first 500 test examples (--limit)", "loose"],
+            ["copies", "of 10", "only 500 test examples (--limit)", "loose"],
         ),
     ],
 )
