@@ -12,8 +12,7 @@ import importlib
 import importlib.util
 import os
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from importlib.machinery import ModuleSpec, PathFinder
@@ -51,26 +50,25 @@ class Project:
     Arguments:
         others: names of modules that were imported before, and are not its own wherever they lie.
         hidden: its modules while they are out of sight.
-        read: sha256 of the source of its modules when they were imported.
-        noted: when it last looked, in nanoseconds.
     """
 
     folder: Path
     others: frozenset[str]
     hidden: dict[str, ModuleType] = field(default_factory=dict)
-    read: dict[Path, str] = field(default_factory=dict)
-    noted: int = 0
 
     def own(self) -> dict[str, ModuleType]:
         """The modules in sight that were found in the folder, with their submodules."""
-        tops = {name for name, module in list(sys.modules.items()) if "." not in name and self.holds(name, module)}
-        return {name: module for name, module in list(sys.modules.items()) if name.partition(".")[0] in tops}
+        modules = list(sys.modules.items())
+        tops = {name for name, module in modules if "." not in name and self.holds(name, module)}
+        return {name: module for name, module in modules if name.partition(".")[0] in tops} if tops else {}
 
     def holds(self, name: str, module: ModuleType) -> bool:
         spec = getattr(module, "__spec__", None)
         if name in self.others or not isinstance(spec, ModuleSpec):
             return False
         if spec.has_location and spec.origin:
+            if not spec.origin.startswith(str(self.folder)):  # nearly all of them, in a fraction of the time
+                return False
             file = Path(spec.origin)
             return (file.parents[1] if file.stem == "__init__" else file.parent) == self.folder
         return str(self.folder / name) in (spec.submodule_search_locations or ())  # a package without __init__.py
@@ -85,32 +83,40 @@ class Project:
             if name.partition(".")[0] in names:
                 self.hidden[name] = sys.modules.pop(name)
 
-    def note(self) -> None:
-        """Remembers the content of its modules' sources."""
-        self.noted = time.time_ns()
-        for file in self.files() - self.read.keys():
-            self.read[file] = sha256_file(file)
-
     def files(self) -> set[Path]:
         """The sources of its modules."""
         named = {getattr(module, "__file__", None) for module in [*self.own().values(), *self.hidden.values()]}
         return {Path(file) for file in named if file and os.path.isfile(file)}
 
     def refresh(self) -> None:
-        """Forgets its modules if the source of one has changed since it was imported.
-
-        One that was imported later than `note` last looked is known by its age.
-        """
-        late = self.files() - self.read.keys()
-        if any(not file.is_file() or sha256_file(file) != sha256 for file, sha256 in self.read.items()) or any(
-            file.stat().st_mtime_ns >= self.noted for file in late
-        ):
+        """Forgets its modules if the source of one has changed since it was imported."""
+        read = {file: _read[file] for file in self.files() if file in _read}
+        if any(sha256_file(file) != sha256 for file, sha256 in read.items()):
             for name in self.own():
                 del sys.modules[name]
-            self.hidden, self.read = {}, {}
+            self.hidden = {}
+
+
+class Witness(PathFinder):
+    """The finder of Python itself, which remembers what the sources in the folders that were entered held.
+
+    Their age would not do: the clock of a file system is coarser than two edits are apart, and a copy keeps its age.
+    """
+
+    @classmethod
+    def find_spec(
+        cls, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        spec = super().find_spec(fullname, path, target)
+        file = source_of(spec)
+        if file is not None and not _projects.keys().isdisjoint(file.parents):
+            _read[file] = sha256_file(file)
+        return spec
 
 
 _projects: dict[Path, Project] = {}  # the one in use last
+_read: dict[Path, str] = {}  # sha256 of a source when it was imported
+sys.meta_path.insert(sys.meta_path.index(PathFinder), Witness)
 
 
 def enter(folder: Path) -> Project:
@@ -118,6 +124,10 @@ def enter(folder: Path) -> Project:
     one of its own.
     """
     folder = folder.resolve()
+    if folder == next(reversed(_projects), None) and not _projects[folder].hidden:
+        on_path()
+        importlib.invalidate_caches()
+        return _projects[folder]
     project = _projects.pop(folder, None)
     if project is None:
         known = Project(folder, frozenset())
@@ -148,7 +158,7 @@ def within(folder: Path) -> Iterator[Project]:
     try:
         yield project
     finally:
-        if before is not None:
+        if before is not None and before != project.folder:
             enter(before)
 
 
@@ -169,14 +179,13 @@ def import_file(path: Path) -> ModuleType:
             assert spec.loader is not None
             module = importlib.util.module_from_spec(spec)
             sys.modules[name] = module
+            _read[path] = sha256_file(path)
             try:
                 with running(str(path)):
                     spec.loader.exec_module(module)
             except BaseException:
                 sys.modules.pop(name, None)
                 raise
-            finally:
-                project.note()
         return sys.modules[name]
 
 
@@ -189,10 +198,7 @@ def import_module(name: str) -> ModuleType:
     """
     with within(Path.cwd()) as project, running(name):
         project.refresh()
-        try:
-            return importlib.import_module(name)
-        finally:
-            project.note()
+        return importlib.import_module(name)
 
 
 def module_name(path: Path) -> str:

@@ -1,6 +1,7 @@
 """What several test files share."""
 
 import os
+import sys
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is loaded: on small models threads only wait
@@ -8,12 +9,22 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is loaded: on smal
 import numpy as np
 import pytest
 
-from genbench import datasets
+from genbench import datasets, importing
 from genbench.cli import main
 from genbench.models.training import Preset, train
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 collect_ignore = ["mutation"]  # it runs tests, and is none
+
+
+@pytest.fixture(autouse=True)
+def no_folder_of_another_test(monkeypatch):
+    """Each test has `sys.path` and the folders that models were imported from for itself."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(importing, "_projects", {})
+    yield
+    for project in importing._projects.values():
+        project.hide({name.partition(".")[0] for name in project.own()})
 
 
 @pytest.fixture(scope="session")
