@@ -440,6 +440,15 @@ def test_a_sigma_at_the_end_of_the_way_is_a_warning():
         fit_sigma(Perfect(), np.zeros((5, 8), np.float32), seed=0)
 
 
+def test_sigma_is_fitted_to_a_sample_of_the_validation_data_and_not_to_the_first():
+    model = LinearGenerator()
+    calm, wild = (GaussianObservation(model, s).sample(60, seeded("sigma")).numpy() for s in (0.1, 0.8))
+    ordered = np.concatenate([calm, wild])
+    fits = [fit_sigma(model, x, seed=0, examples=40).sigma for x in (ordered, ordered[::-1].copy())]
+    assert fits[0] == fits[1]
+    assert fits[0] > 0.3  # the first are calm
+
+
 @pytest.mark.parametrize("sigma", [0.01, 0.1, 1.0, 10.0])
 @pytest.mark.parametrize("levels", [2, 17, 256])
 def test_masses_of_all_levels_sum_to_one(levels, sigma):
