@@ -389,8 +389,8 @@ def train(
                 some = dataset.train
                 if len(some) > INITIAL:  # the first of a file are no sample of it
                     some = some[chosen(some, INITIAL, seed)]
-                some = to_tensor(some, dataset.space, device)
-                model.initialise(some, seeded(seed, "initialise", device=device))
+                x = to_tensor(some, dataset.space, device)
+                model.initialise(x, seeded(seed, "initialise", device=device))
             if hasattr(model, "fit"):
                 x, *labels = examples(dataset, "train", dataset.labels is not None, device)
                 model.fit(x, labels[0] if labels else None)
