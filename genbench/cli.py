@@ -561,6 +561,7 @@ def run_leaderboard(args: argparse.Namespace) -> int:
     from genbench.boards.markdown import markdown
     from genbench.boards.pages import FORMATS
     from genbench.boards.pareto import draw_all
+    from genbench.boards.ranks import FILE, Replicates, rank
     from genbench.files import write_atomically
     from genbench.run.records import in_rows, open_run
 
@@ -575,8 +576,11 @@ def run_leaderboard(args: argparse.Namespace) -> int:
     if args.format == "md":
         folder = args.out.parent if args.out else None
         pictures = runs[0].pictures if len(runs) == 1 else None
+        replicates = Replicates(runs)
+        rank(found, replicates)
         if pictures and folder and not args.check:
             draw_all(found, pictures)
+            replicates.write(found, runs[0].folder / FILE)
         text = markdown(found, pictures, folder)
     else:
         text = FORMATS[args.format](found)
