@@ -27,7 +27,6 @@ FAST = ("--metrics", "nll,copies", "--samples", "40", "--limit", "40")
     [
         ["--help"],
         ["--version"],
-        ["--help"],
         ["list", "baselines"],
         ["list", "metrics", "--json"],
         ["status", "{run}"],

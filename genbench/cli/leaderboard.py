@@ -14,11 +14,14 @@ SUMMARY = "a ranked table from the records of runs"
 
 
 def add_arguments(p: Parser) -> None:
-    p.add_argument("runs", nargs="+", type=Path, metavar="RUN")
+    p.add_argument("runs", nargs="*", type=Path, metavar="RUN")
     p.add_argument("--sort", metavar="METRIC")
     p.add_argument("--format", choices=["md", "csv", "json", "html"], default="md")
     p.add_argument("-o", "--out", type=Path, metavar="FILE")
     p.add_argument("--check", action="store_true", help="compare with FILE instead of writing it; exit 3 if it differs")
+    p.add_argument(
+        "--all", action="store_true", help="the pages of every board in a folder (leaderboards), and their index"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -27,6 +30,10 @@ def run(args: argparse.Namespace) -> int:
     from genbench.files import write_atomically
     from genbench.run.records import in_rows, open_run
 
+    if args.all:
+        return every_page(args)
+    if not args.runs:
+        raise GenbenchError("no run is named", "Name one, or every board with --all.")
     runs = [open_run(path) for path in args.runs]
     unread = name_unreadable(runs)
     found = boards(in_rows(runs), args.sort)
@@ -44,12 +51,9 @@ def run(args: argparse.Namespace) -> int:
     if args.check:
         if not args.out:
             raise GenbenchError("--check compares with a file, and none is named", "Add -o FILE.")
-        if not args.out.is_file() or args.out.read_text(encoding="utf-8") != text:
-            line = " ".join(map(str, args.runs))
-            print(f"genbench: {args.out} is not what its records say", file=sys.stderr)
-            print(f"  Make it anew: genbench leaderboard {line} -o {args.out}", file=sys.stderr)
+        line = " ".join(map(str, args.runs))
+        if not agrees(args.out, text.encode(), f"genbench leaderboard {line} -o {args.out}"):
             return TRIPPED
-        print(f"{args.out} agrees with its records", file=sys.stderr)
     elif args.out:
         try:
             write_atomically(args.out, text.encode())
@@ -58,3 +62,31 @@ def run(args: argparse.Namespace) -> int:
     else:
         print(text, end="")
     return FAILED if unread else 0
+
+
+def every_page(args: argparse.Namespace) -> int:
+    """Writes or checks the files of every board in a folder, and their index."""
+    from genbench.boards.publishing import all_pages
+    from genbench.files import write_atomically
+
+    if len(args.runs) > 1 or args.out or args.sort or args.format != "md":
+        raise GenbenchError("--all takes a folder of boards and --check alone", "Leave the other arguments out.")
+    root = args.runs[0] if args.runs else Path("leaderboards")
+    found = all_pages(root)
+    if not args.check:
+        for path, data in found.items():
+            write_atomically(path, data)
+        return 0
+    again = f"genbench leaderboard --all{f' {root}' * bool(args.runs)}"
+    wrong = sum(not agrees(path, data, again) for path, data in found.items())  # all of them are named
+    return TRIPPED if wrong else 0
+
+
+def agrees(path: Path, data: bytes, again: str) -> bool:
+    """Whether a file is what its records say; says so, and if not with which command it is made."""
+    if path.is_file() and path.read_bytes() == data:
+        print(f"{path} agrees with its records", file=sys.stderr)
+        return True
+    print(f"genbench: {path} is not what its records say", file=sys.stderr)
+    print(f"  Make it anew: {again}", file=sys.stderr)
+    return False
