@@ -522,3 +522,7 @@ def test_a_wide_board_is_one_table(record):
     board = boards(records)[0]
     assert board.wide
     assert board.parts() == [board]
+
+
+def test_units_that_a_value_does_not_speak_for_itself_stand_in_the_header():
+    assert {unit for unit, named in UNITS.items() if named} == {"bits/dim", "bits/char", "nats", "1/s", "ms"}

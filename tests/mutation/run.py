@@ -30,7 +30,9 @@ from sample import draw
 
 MODULES = (
     "genbench/run",
-    "genbench/boards",
+    *(
+        f"genbench/boards/{name}.py" for name in ("columns", "tables", "pages", "compare")
+    ),  # how pictures look is for eyes
     "genbench/models/adapters",
     "genbench/models/sampling.py",
     "genbench/models/training.py",
