@@ -28,6 +28,7 @@ from genbench.cli import (
     split,
     status,
     train,
+    verify,
 )
 from genbench.cli.arguments import Parser
 from genbench.cli.ending import INTERRUPTED, complain, confess, open_streams, show_warning, silence
@@ -48,6 +49,7 @@ COMMANDS = {
     "publish": publish,
     "compare": compare,
     "profile": profile,
+    "verify": verify,
     "new": new,
     "split": split,
     "card": card,
