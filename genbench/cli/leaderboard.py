@@ -8,7 +8,7 @@ from pathlib import Path
 
 from genbench.cli.arguments import Parser
 from genbench.cli.ending import FAILED, TRIPPED, name_unreadable
-from genbench.errors import GenbenchError
+from genbench.errors import GenbenchError, unknown
 
 SUMMARY = "a ranked table from the records of runs"
 
@@ -16,7 +16,8 @@ SUMMARY = "a ranked table from the records of runs"
 def add_arguments(p: Parser) -> None:
     p.add_argument("runs", nargs="*", type=Path, metavar="RUN")
     p.add_argument("--sort", metavar="METRIC")
-    p.add_argument("--format", choices=["md", "csv", "json", "html"], default="md")
+    p.add_argument("--format", choices=["md", "csv", "json", "html", "latex", "hub", "model-index"], default="md")
+    p.add_argument("--model", action="append", metavar="NAME", help="only the row of this name")
     p.add_argument("-o", "--out", type=Path, metavar="FILE")
     p.add_argument("--check", action="store_true", help="compare with FILE instead of writing it; exit 3 if it differs")
     p.add_argument(
@@ -26,9 +27,11 @@ def add_arguments(p: Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from genbench.boards.columns import boards
+    from genbench.boards.hub import eval_results, model_index
+    from genbench.boards.latex import latex
     from genbench.boards.pages import FORMATS, markdown
     from genbench.files import write_atomically
-    from genbench.run.records import in_rows, open_run
+    from genbench.run.records import commands_of, in_rows, open_run
 
     if args.all:
         return every_page(args)
@@ -36,7 +39,13 @@ def run(args: argparse.Namespace) -> int:
         raise GenbenchError("no run is named", "Name one, or every board with --all.")
     runs = [open_run(path) for path in args.runs]
     unread = name_unreadable(runs)
-    found = boards(in_rows(runs), args.sort)
+    records = in_rows(runs)
+    if args.model:
+        for name in args.model:
+            if name not in (known := {record.model["name"] for record in records}):
+                raise unknown("model", name, known)
+        records = [record for record in records if record.model["name"] in args.model]
+    found = boards(records, args.sort)
     if not found:
         where = " and ".join(map(str, args.runs))
         raise GenbenchError(
@@ -46,6 +55,11 @@ def run(args: argparse.Namespace) -> int:
         folder = args.out.parent if args.out else None
         pictures = runs[0].pictures if len(runs) == 1 else None
         text = markdown(found, pictures, folder)
+    elif args.format == "latex":
+        text = latex(found)
+    elif args.format in ("hub", "model-index"):
+        commands = {key: line for run in runs for key, line in commands_of(run.manifest()).items()}
+        text = (eval_results if args.format == "hub" else model_index)(found, commands)
     else:
         text = FORMATS[args.format](found)
     if args.check:
@@ -69,7 +83,7 @@ def every_page(args: argparse.Namespace) -> int:
     from genbench.boards.publishing import all_pages
     from genbench.files import write_atomically
 
-    if len(args.runs) > 1 or args.out or args.sort or args.format != "md":
+    if len(args.runs) > 1 or args.out or args.sort or args.model or args.format != "md":
         raise GenbenchError("--all takes a folder of boards and --check alone", "Leave the other arguments out.")
     root = args.runs[0] if args.runs else Path("leaderboards")
     found = all_pages(root)
