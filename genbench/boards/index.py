@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import Counter
 
 from genbench.boards.columns import Board, boards
-from genbench.boards.pages import pipes
+from genbench.boards.markdown import pipes
 from genbench.run.records import Run, in_rows
 from genbench.text import markdown as shown
-from genbench.text import one_line
 
 HEADING = "# Leaderboards"  # what a file begins with that may be replaced by an index
 
@@ -26,27 +25,19 @@ def index(found: dict[str, Run]) -> str:
                 families.setdefault(model, b.info[model]["family"])
                 model_rows.setdefault(model, {})[name] = counted(b, model, run)
     models = sorted(families, key=lambda m: (families[m] != "reference", families[m], m))
-    matrix = [[one_line(m), one_line(families[m]), *(model_rows[m].get(n, "") for n in found)] for m in models]
+    matrix = [[shown(m), shown(families[m]), *(model_rows[m].get(name, "") for name in found)] for m in models]
     return "\n\n".join(
         [
             HEADING,
-            table(lines, headers, 2),
+            pipes(lines, headers, 2),
             "Made by `genbench leaderboard --all`, with every page; `genbench leaderboard --all --check` compares them "
             "with the records.",
             "## Which model is on which board",
             "The number of metrics with a value; in brackets those that do not apply to the model (n/a), that failed, "
             "and that the board has for others and not for it (missing). An empty cell: not on that board.",
-            pipes(matrix, ["model", "family", *found], ["left", "left", *["right"] * len(found)]),
+            pipes(matrix, ["model", "family", *found], 2),
         ]
     ) + "\n"  # fmt: skip
-
-
-def table(rows: list[list[str]], headers: list[str], left: int) -> str:
-    """Rows whose cells are markdown already, the first `left` columns to the left."""
-    from tabulate import tabulate
-
-    align = ["left"] * left + ["right"] * (len(headers) - left)
-    return tabulate(rows, headers, tablefmt="pipe", colalign=align, disable_numparse=True)
 
 
 def line(of: list[Board]) -> list[str]:

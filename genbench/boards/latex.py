@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from genbench.boards.columns import ARROWS, UNITS, Board, Column, order_by
+from genbench.boards.columns import Board, Column, order_by
 from genbench.boards.tables import compact
 from genbench.run.records import Record
 from genbench.text import one_line
@@ -45,14 +45,13 @@ def table(b: Board, number: int) -> str:
     references = [m for m in b.models if b.info[m]["family"] == "reference"]
     others = [m for m in b.models if m not in references]
     leaders = [best(column, others) for column in b.columns]
-    mixed = [{r.kind for r in c.records.values() if r.status == "ok"} != {"estimate"} for c in b.columns]
 
     def row(model: str) -> str:
-        columns = zip(b.columns, leaders, mixed, strict=True)
-        cells = [parted(b.record(model, c), model in first, signed) for c, first, signed in columns]
+        columns = zip(b.columns, leaders, strict=True)
+        cells = [parted(b.record(model, c), model in first, c.signed) for c, first in columns]
         return " & ".join([escaped(model), *cells]) + r" \\"
 
-    headers = " & ".join(["model", *(rf"\multicolumn{{3}}{{c}}{{{header(c)}}}" for c in b.columns)])
+    headers = " & ".join(["model", *(rf"\multicolumn{{3}}{{c}}{{{escaped(c.title)}}}" for c in b.columns)])
     rules = " ".join(rf"\cmidrule(lr){{{2 + 3 * i}-{4 + 3 * i}}}" for i in range(len(b.columns)))
     body = [row(m) for m in references] + [r"\midrule"] * bool(references and others) + [row(m) for m in others]
     return "\n".join(
@@ -89,11 +88,6 @@ def caption(b: Board) -> str:
         f"{escaped(b.dataset)}, test split ({'; '.join(counts)}). {said}; \\(\\pm\\) the wider half of the "
         f"95\\,\\% interval; bold: the best value of a column, even where others cannot be told from it.{flagged}"
     )
-
-
-def header(column: Column) -> str:
-    unit = f" ({column.unit})" if UNITS.get(column.unit, bool(column.unit)) else ""
-    return escaped(f"{column.name}{unit} {ARROWS[column.direction]} {column.differs}".strip())
 
 
 def best(column: Column, models: list[str]) -> set[str]:

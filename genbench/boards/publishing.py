@@ -4,11 +4,12 @@ leaderboards/PAGE.md                the page
 leaderboards/PAGE/records.jsonl     every record, a line of canonical JSON each, by cell id
 leaderboards/PAGE/manifest.json     the rows, the cells planned for them, and the commands
 leaderboards/PAGE/replicates.npz    values of every test example, in float32, where a run has kept them
-leaderboards/PAGE/pictures/         samples of every model
+leaderboards/PAGE/pictures/         samples of every model, and plots
 leaderboards/README.md              the index
 
-The same records give the same bytes of every file. `pages_of` and `index` say what has to stand in them, so that
-writing and checking cannot differ.
+The same records give the same bytes of every file. `pages_of` and `index` say what has to stand in records and pages,
+so that writing and checking cannot differ; the bytes of a plot depend on the version of matplotlib too, and are not
+checked.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import numpy as np
 
 from genbench.boards.columns import boards
 from genbench.boards.index import HEADING, index
-from genbench.boards.pages import markdown
+from genbench.boards.markdown import markdown
 from genbench.errors import GenbenchError
 from genbench.run.records import Record, Run, in_rows, join_manifests, open_run
 from genbench.text import NEIGHBOURS, slug
@@ -66,6 +67,7 @@ def publish(runs: list[Run], folder: Path) -> list[Path]:
         cell.unlink()
     if page.cells.is_dir():
         page.cells.rmdir()
+    draw(folder)
     written = pages_of(folder)
     if is_index(folder.parent / INDEX):
         written |= index_of(folder.parent)
@@ -126,6 +128,14 @@ def pictures_of(runs: Iterable[Run]) -> dict[str, bytes]:
             if path.stem in shown or path.stem.removesuffix(NEIGHBOURS) in shown:
                 found[path.name] = path.read_bytes()
     return found
+
+
+def draw(folder: Path) -> None:
+    """Draws the plots of a board, which its page shows where they are."""
+    from genbench.boards.pareto import draw_all
+
+    run = open_run(folder)
+    draw_all(boards(in_rows([run])), run.pictures)
 
 
 def pages_of(folder: Path) -> dict[Path, bytes]:

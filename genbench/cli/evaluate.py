@@ -50,7 +50,8 @@ def add_arguments(p: Parser) -> None:
 def run(args: argparse.Namespace) -> int:
     from genbench import datasets
     from genbench.boards.columns import boards
-    from genbench.boards.pages import as_json, markdown
+    from genbench.boards.markdown import markdown
+    from genbench.boards.pages import as_json
     from genbench.boards.terminal import terminal
     from genbench.models.adapters import parse
     from genbench.run.evaluate import evaluate, missing

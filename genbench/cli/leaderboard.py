@@ -29,7 +29,9 @@ def run(args: argparse.Namespace) -> int:
     from genbench.boards.columns import boards
     from genbench.boards.hub import eval_results, model_index
     from genbench.boards.latex import latex
-    from genbench.boards.pages import FORMATS, markdown
+    from genbench.boards.markdown import markdown
+    from genbench.boards.pages import FORMATS
+    from genbench.boards.pareto import draw_all
     from genbench.files import write_atomically
     from genbench.run.records import commands_of, in_rows, open_run
 
@@ -54,6 +56,8 @@ def run(args: argparse.Namespace) -> int:
     if args.format == "md":
         folder = args.out.parent if args.out else None
         pictures = runs[0].pictures if len(runs) == 1 else None
+        if pictures and folder and not args.check:
+            draw_all(found, pictures)
         text = markdown(found, pictures, folder)
     elif args.format == "latex":
         text = latex(found)
@@ -80,12 +84,15 @@ def run(args: argparse.Namespace) -> int:
 
 def every_page(args: argparse.Namespace) -> int:
     """Writes or checks the files of every board in a folder, and their index."""
-    from genbench.boards.publishing import all_pages
+    from genbench.boards.publishing import all_pages, draw, published
     from genbench.files import write_atomically
 
     if len(args.runs) > 1 or args.out or args.sort or args.model or args.format != "md":
         raise GenbenchError("--all takes a folder of boards and --check alone", "Leave the other arguments out.")
     root = args.runs[0] if args.runs else Path("leaderboards")
+    if not args.check:
+        for folder in published(root):
+            draw(folder)
     found = all_pages(root)
     if not args.check:
         for path, data in found.items():

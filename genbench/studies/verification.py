@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from genbench import catalog
-from genbench.boards.pages import pipes
+from genbench.boards.markdown import pipes
 from genbench.datasets import Dataset
 from genbench.environment import environment
 from genbench.errors import GenbenchError
@@ -31,6 +31,7 @@ from genbench.run.evaluate import Bench, measure_source
 from genbench.run.plan import Cell, Job, Plan, jobs, plan
 from genbench.run.protocol import Protocol, Suite
 from genbench.run.records import DONE, Record, Run, in_rows
+from genbench.text import markdown as shown
 from genbench.text import one_line
 
 ROUNDING = 1e-5  # of a value
@@ -255,14 +256,15 @@ def table(found: Iterable[Verdict]) -> str:
     order = [DIFFERENT, LOOSE, ROUNDED, SAME, NO_SOURCE]
     rows = [
         [
-            v.said.model["name"], v.said.metric["name"], value(v.said), value(v.found) if v.found else "",
+            shown(v.said.model["name"]), shown(v.said.metric["name"]),
+            shown(f"{v.verdict}: {v.why}" if v.why else v.verdict),
+            value(v.said), value(v.found) if v.found else "",
             "" if v.difference is None else f"{v.difference:+.2g}", "" if v.allowed is None else f"{v.allowed:.2g}",
-            f"{v.verdict}: {v.why}" if v.why else v.verdict,
         ]
         for word in order for v in found if v.verdict == word
     ]  # fmt: skip
-    headers = ["model", "metric", "board", "now", "difference", "allowed", "verdict"]
-    parts = [pipes(rows, headers, ["left"] * 2 + ["right"] * 4 + ["left"])] if rows else []
+    headers = ["model", "metric", "verdict", "board", "now", "difference", "allowed"]
+    parts = [pipes(rows, headers, 3)] if rows else []
     clocks = sorted({v.said.metric["name"] for v in found if v.verdict == CLOCK})
     if clocks:
         n = sum(v.verdict == CLOCK for v in found)

@@ -9,7 +9,8 @@ import pytest
 
 from genbench import catalog
 from genbench.boards.columns import MOST, UNITS, Board, Column, apart, boards, by_place, column_key, split
-from genbench.boards.pages import FORMATS, as_html, markdown
+from genbench.boards.markdown import markdown
+from genbench.boards.pages import FORMATS, as_html
 from genbench.boards.tables import Notes, left_out, table
 from genbench.errors import GenbenchError
 from genbench.run.plan import Protocol

@@ -55,7 +55,7 @@ def test_a_board_reads_as_the_run_it_was_made_of(run, tmp_path):
     assert not (page / "cells").exists()
     assert in_rows([open_run(page)]) == in_rows([run])
     assert open_run(page).rows() == run.rows()
-    assert {path.name for path in (page / "pictures").iterdir()} == {"a.png", f"{slug('b c')}.png"}
+    assert {path.name for path in (page / "pictures").glob("*.png")} == {"a.png", f"{slug('b c')}.png"}
     assert f"page/pictures/{slug('b c')}.png" in (tmp_path / "boards" / "page.md").read_text()
 
 
