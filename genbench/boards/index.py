@@ -6,7 +6,8 @@ from collections import Counter
 
 from genbench.boards.columns import Board, boards
 from genbench.boards.markdown import pipes
-from genbench.run.records import Run, in_rows
+from genbench.boards.seeds import shown_rows
+from genbench.run.records import Run
 from genbench.text import markdown as shown
 
 HEADING = "# Leaderboards"  # what a file begins with that may be replaced by an index
@@ -14,7 +15,7 @@ HEADING = "# Leaderboards"  # what a file begins with that may be replaced by an
 
 def index(found: dict[str, Run]) -> str:
     """The page in markdown; a board's name is that of its folder and of its page."""
-    of = {name: boards(in_rows([run])) for name, run in found.items()}
+    of = {name: boards(shown_rows([run])) for name, run in found.items()}
     lines = [[f"[{shown(name)}]({name}.md)", *map(shown, line(of[name]))] for name in found]
     headers = ["board", "data", "test examples", "models", "metrics", "values", "last measured"]
     model_rows: dict[str, dict[str, str]] = {}
@@ -60,7 +61,7 @@ def counted(b: Board, model: str, run: Run) -> str:
     missing = {(c.name, c.differs) for c in b.columns if b.record(model, c) is None}
     known = {r.cell_id for c in b.columns for r in c.records.values()}
     names = {name for name, _ in missing}
-    planned = {label for row in run.rows().values() if row["name"] == model
+    planned = {label for row in run.rows().values() if (row.get("seeds") or row)["name"] == model
                for cell, label in row["cells"].items() if cell not in known}  # fmt: skip
     failed = sum(n for word, n in status.items() if word not in ("ok", "skipped"))
     counts = {"n/a": status["skipped"], "failed": failed, "missing": len(missing) + len(planned - names)}

@@ -23,8 +23,9 @@ import numpy as np
 from genbench.boards.columns import boards
 from genbench.boards.index import HEADING, index
 from genbench.boards.markdown import markdown
+from genbench.boards.seeds import shown_rows
 from genbench.errors import GenbenchError
-from genbench.run.records import Record, Run, in_rows, join_manifests, open_run
+from genbench.run.records import Record, Run, join_manifests, open_run
 from genbench.text import NEIGHBOURS, slug
 
 LIKELIHOODS = ("log_likelihood", "probability_flow", "ais")  # artifacts with a value for every test example
@@ -102,7 +103,7 @@ def pack(records: Iterable[Record]) -> bytes:
 
 def names_of(runs: Iterable[Run]) -> set[str]:
     """The names of the rows that the runs show."""
-    return {record.model["name"] for record in in_rows(runs)}
+    return {record.model["name"] for record in shown_rows(list(runs))}
 
 
 def values_behind(records: Iterable[Record], runs: Iterable[Run]) -> dict[str, np.ndarray]:
@@ -135,13 +136,13 @@ def draw(folder: Path) -> None:
     from genbench.boards.pareto import draw_all
 
     run = open_run(folder)
-    draw_all(boards(in_rows([run])), run.pictures)
+    draw_all(boards(shown_rows([run])), run.pictures)
 
 
 def pages_of(folder: Path) -> dict[Path, bytes]:
     """Every file that follows from the records of a published board, with what has to stand in it."""
     run = open_run(folder)
-    text = markdown(boards(in_rows([run])), run.pictures, folder.parent)
+    text = markdown(boards(shown_rows([run])), run.pictures, folder.parent)
     return {run.pack: pack(together([run])), beside(folder, ".md"): text.encode()}
 
 

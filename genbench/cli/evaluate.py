@@ -20,7 +20,13 @@ SUMMARY = "measure models and print the leaderboard; with no argument, what ship
 
 
 def add_arguments(p: Parser) -> None:
-    p.add_argument("models", nargs="*", metavar="CKPT", help="[name=]FILE.safetensors, samples:PATH or FILE.py:OBJECT")
+    p.add_argument(
+        "models",
+        nargs="*",
+        metavar="CKPT",
+        help="[name=]FILE.safetensors, samples:PATH or FILE.py:OBJECT; "
+        "name='PATH/*.safetensors': one row of one model's training seeds",
+    )
     p.add_argument("--suite", help="a name or a TOML file (digits)")
     p.add_argument("--dataset", help="instead of the suite's: a name, or a path to a folder, .npz or .npy")
     p.add_argument("--metrics", help="instead of the suite's: names with commas, or all")
@@ -52,8 +58,9 @@ def run(args: argparse.Namespace) -> int:
     from genbench.boards.columns import boards
     from genbench.boards.markdown import markdown
     from genbench.boards.pages import as_json
+    from genbench.boards.seeds import pooled
     from genbench.boards.terminal import terminal
-    from genbench.models.adapters import parse
+    from genbench.models.adapters import parse_all
     from genbench.run.evaluate import evaluate, missing
     from genbench.run.plan import plan
     from genbench.run.protocol import fitted, suite_for
@@ -68,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     specs = args.models or shipped(dataset.name)
     if not specs:
         raise GenbenchError(f"no checkpoint ships for dataset '{dataset.name}'", "Name the models to measure.")
-    sources = [parse(spec, dataset, args.unsafe_load) for spec in ["data:test", *specs]]
+    sources = [one for spec in ["data:test", *specs] for one in parse_all(spec, dataset, args.unsafe_load)]
     if args.samples is None:
         suite = fitted(suite, dataset, sources)
     todo = plan(suite, dataset, sources, weights_of(args.extractor_weights, suite.extractor))
@@ -81,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
     started = time.monotonic()
     outcome = evaluate(todo, run, args.device, args.batch_size, args.rerun, args.fail_fast, args.line)
     records = todo.rows(run)
-    found = boards(records, suite.sort, strict=False)
+    found = boards(pooled(records, [run]), suite.sort, strict=False)
     if args.json:
         print(as_json(found), end="")
     elif found:

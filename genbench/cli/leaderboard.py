@@ -32,8 +32,9 @@ def run(args: argparse.Namespace) -> int:
     from genbench.boards.markdown import markdown
     from genbench.boards.pages import FORMATS
     from genbench.boards.pareto import draw_all
+    from genbench.boards.seeds import shown_rows
     from genbench.files import write_atomically
-    from genbench.run.records import commands_of, in_rows, open_run
+    from genbench.run.records import commands_of, open_run
 
     if args.all:
         return every_page(args)
@@ -41,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
         raise GenbenchError("no run is named", "Name one, or every board with --all.")
     runs = [open_run(path) for path in args.runs]
     unread = name_unreadable(runs)
-    records = in_rows(runs)
+    records = shown_rows(runs)
     if args.model:
         for name in args.model:
             if name not in (known := {record.model["name"] for record in records}):

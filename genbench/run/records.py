@@ -103,11 +103,17 @@ class ErrorSaid(TypedDict):
     traceback: NotRequired[str]
 
 
+class SeedsSaid(TypedDict):
+    name: Name
+    members: Annotated[list[Key], Size(1)]  # the keys of its models
+
+
 class RowSaid(TypedDict):
     name: Name
     model: Key
     planned: str
     cells: dict[str, Name]
+    seeds: NotRequired[SeedsSaid | None]  # the row of several checkpoints that this one belongs to
 
 
 class Manifest(TypedDict):
@@ -384,9 +390,14 @@ def commands_of(manifest: dict[str, Any]) -> dict[str, str]:
     return last | manifest.get("commands", {})
 
 
-def named(record: Record, name: str) -> Record:
-    """The record under the name of a row: on disk it has none, since one model may have several."""
-    return replace(record, model={**record.model, "name": name})
+def named(record: Record, name: str, seeds: dict[str, Any] | None = None) -> Record:
+    """The record under the name of a row: on disk it has none, since one model may have several.
+
+    Arguments:
+        seeds: of one of several checkpoints that make a row together: its name and their keys, and when that was
+            planned.
+    """
+    return replace(record, model={**record.model, "name": name, **({"seeds": seeds} if seeds else {})})
 
 
 def in_rows(runs: Iterable[Run]) -> list[Record]:
@@ -396,17 +407,20 @@ def in_rows(runs: Iterable[Run]) -> list[Record]:
     latest has it, and the others have the beginning of their keys beside it.
     """
     latest: dict[tuple[str, str, str], str] = {}  # when a dataset, name and model were last planned together
+    together: dict[tuple[str, str, str], dict[str, Any] | None] = {}  # and as one of which several checkpoints
     found: dict[tuple[str, str, str], Record] = {}  # by model, name and cell
     for run in runs:
         rows = list(run.rows().values())
         for record in run.records():
             key = model_key(record)
-            mine = [(row["name"], row["planned"]) for row in rows if row["model"] == key]
+            mine = [(row["name"], row["planned"], row.get("seeds")) for row in rows if row["model"] == key]
             if not mine:  # a record of version 0.1 has its name in itself
-                mine = [(record.model.get("name", record.model.get("source", "model")), record.ended)]
-            for name, planned in mine:
+                mine = [(record.model.get("name", record.model.get("source", "model")), record.ended, None)]
+            for name, planned, seeds in mine:
                 at = (record.dataset["name"], name, key)
-                latest[at] = max(latest.get(at, ""), planned)
+                if planned >= latest.get(at, ""):
+                    latest[at] = planned
+                    together[at] = {**seeds, "planned": planned} if seeds else None
                 if (old := found.get((key, name, record.cell_id))) is None or old.ended <= record.ended:
                     found[key, name, record.cell_id] = record
     named_so: dict[tuple[str, str], list[tuple[str, str]]] = {}
@@ -417,7 +431,10 @@ def in_rows(runs: Iterable[Run]) -> list[Record]:
         _, owner = max(named_so[record.dataset["name"], name])
         return name if key == owner else f"{name} [{key[:6]}]"
 
-    return [named(record, label(record, name, key)) for (key, name, _), record in found.items()]
+    return [
+        named(record, label(record, name, key), together[record.dataset["name"], name, key])
+        for (key, name, _), record in found.items()
+    ]
 
 
 def model_key(record: Record) -> str:
