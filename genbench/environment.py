@@ -26,6 +26,7 @@ def environment(device: str = "cpu") -> dict[str, Any]:
         "platform": f"{platform.system()} {platform.machine()}",
         "device": name_of(device),
         "threads": threads(),
+        **instructions(),
     }
 
 
@@ -57,6 +58,14 @@ def threads() -> int:
     if "torch" in sys.modules:
         return sys.modules["torch"].get_num_threads()
     return int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1))
+
+
+def instructions() -> dict[str, str]:
+    """The vector instructions that torch uses on the CPU, which decide how it rounds, once it is loaded."""
+    import sys
+
+    torch = sys.modules.get("torch")
+    return {"instructions": torch.backends.cpu.get_cpu_capability()} if torch else {}
 
 
 def git_state() -> dict[str, Any] | None:

@@ -41,7 +41,10 @@ PRESETS = {
     "tinyshakespeare": Preset(
         {"width": 112, "embedding": 64}, steps=5000, batch_size=32, lr=6e-3, clip=64.0, validate_every=250
     ),
-    "digits": Preset({"width": 112, "embedding": 24}, steps=3000, batch_size=64, lr=4e-3, clip=64.0),
-}
+    "digits": Preset(
+        {"width": 112, "embedding": 24, "dropout": 0.4}, steps=3000, batch_size=64, lr=4e-3, weight_decay=0.1,
+        clip=64.0, ema=0.99, validate_every=100,
+    ),
+}  # fmt: skip
 
 build = LSTM

@@ -228,10 +228,10 @@ def difference(name: str, run_a: Run, a: Record, run_b: Run, b: Record) -> Diffe
             verdict = judge(gap, (gap, gap), direction, kinds)
         return Difference(*card, None, None, "none: a value is not finite", verdict)
     gap, ci, method = b.value - a.value, None, "none: one of the two has neither a standard error nor an interval"
-    log_p = [r.get_arrays(x.arrays.get("log_likelihood", "")) for r, x in ((run_a, a), (run_b, b))]
+    log_p = [r.example_values(x.arrays.get("log_likelihood", "")) for r, x in ((run_a, a), (run_b, b))]
     if a.metric["name"] == "nll" and log_p[0] is not None and log_p[1] is not None:
         space = Space.from_dict(a.dataset["space"])
-        paired = mean(space.bits_per_dim(1.0) * (log_p[0]["values"] - log_p[1]["values"]))
+        paired = mean(space.bits_per_dim(1.0) * (log_p[0] - log_p[1]))
         ci, method = paired.ci95, "paired over examples" if paired.ci95 else paired.ci_method
     elif a.stderr is not None and b.stderr is not None:
         half = Z * math.hypot(a.stderr, b.stderr)

@@ -183,7 +183,7 @@ def evaluate(
 def unseen(source: Source, todo: Plan, run: Run) -> bool:
     """Whether the run has no picture of a row: none by its name, or one of another model that had the name."""
     planned = {row["model"]: row["planned"] for row in run.rows().values() if row["name"] == source.name}
-    drawn = any(path.stem == slug(source.name) for path in run.pictures.glob("*"))
+    drawn = any(path.stem == slug(source.shown) for path in run.pictures.glob("*"))
     return not drawn or planned.get(source.key) != max(planned.values(), default="")
 
 
@@ -194,7 +194,7 @@ def draw_rows(sources: list[Source], todo: Plan, bench: Bench) -> None:
         if any(ARTIFACTS[need].asks == SAMPLES for job in done for need in job.needs):
             artifacts = Artifacts(todo, source, bench.run, bench.device, bench.batch_size, False, bench.shared)
             with suppress(Unavailable):
-                picture(source.name, artifacts.get("samples", None), todo, bench.run)
+                picture(source, artifacts.get("samples", None), todo, bench.run)
 
 
 def measure_source(todo: Plan, source: Source, cells: list[Cell], bench: Bench) -> Iterator[Record]:
@@ -210,7 +210,7 @@ def measure_source(todo: Plan, source: Source, cells: list[Cell], bench: Bench) 
             bench.show(what, "")
             yield from measure(artifacts, job, wanted, bench)
     if bench.pictures and artifacts.has("samples"):
-        picture(source.name, artifacts.get("samples", None), todo, bench.run)
+        picture(source, artifacts.get("samples", None), todo, bench.run)
 
 
 def preflight(source: Source, todo: Plan, device: str) -> None:
@@ -261,10 +261,16 @@ def pick_device(device: str) -> str:
     return device
 
 
-def picture(name: str, samples: np.ndarray, todo: Plan, run: Run) -> None:
-    """Pictures of the samples and of their nearest neighbours; failing to draw fails no number."""
+def picture(source: Source, samples: np.ndarray, todo: Plan, run: Run) -> None:
+    """Pictures of the samples and of their nearest neighbours; failing to draw fails no number.
+
+    Of several checkpoints that make one row the first is shown.
+    """
     from genbench.boards import pictures
 
+    if source.row and source.key != next(one.key for one in todo.sources if one.row == source.row):
+        return
+    name = source.shown
     try:
         pictures.draw_all(run, name, todo.dataset, samples)
     except GenbenchError:
@@ -379,6 +385,7 @@ def rows_of(todo: Plan) -> dict[str, dict[str, Any]]:
             "model": source.key,
             "planned": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "training_seed": source.training_seed,
+            **({"seeds": {k: seeds[k] for k in ("name", "members")}} if (seeds := todo.seeds(source)) else {}),
             "cells": {cell.id: cell.job.label(cell.output) for cell in todo.cells(source)},
         }
         for source in todo.sources

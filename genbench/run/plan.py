@@ -156,11 +156,18 @@ class Plan:
         """Whether a value that an earlier call measured may stand: all that it was made of is known, and the same."""
         return cell.source.pinned and cell.job.extractor not in self.unpinned
 
+    def seeds(self, source: Source) -> dict[str, Any] | None:
+        """Of one of several checkpoints the row that they make together, and the keys of all of them."""
+        if not source.row:
+            return None
+        members = list(dict.fromkeys(one.key for one in self.sources if one.row == source.row))
+        return {"name": source.row, "members": members, "planned": ""}
+
     def rows(self, run: Run) -> list[Record]:
         """What the run has of the planned cells, under the names of the planned models."""
         found = {cell.id: run.get(cell.id) for source in self.sources for cell in self.cells(source)}
         return [
-            named(record, source.name)
+            named(record, source.name, self.seeds(source))
             for source in self.sources
             for cell in self.cells(source)
             if (record := found[cell.id]) is not None
@@ -181,9 +188,10 @@ def plan(suite: Suite, dataset: Dataset, sources: list[Source], weights: dict[st
     check_enough(todo, suite.protocol.n_samples, sources)
     seen: dict[str, str] = {}
     for source in sources:
-        if seen.setdefault(source.name, source.what) != source.what:
+        what = "several checkpoints" if source.row else source.what
+        if seen.setdefault(source.shown, what) != what:
             raise GenbenchError(
-                f"two models are called '{source.name}': {seen[source.name]} and {source.what}",
+                f"two models are called '{source.shown}': {seen[source.shown]} and {what}",
                 "Name one of them: other=PATH.",
             )
     weights = weights or {}

@@ -5,6 +5,11 @@ RUN/cells/<cell_id>.json    one record each, written whole or not at all
 RUN/arrays/<key>.npz        samples, features and log-likelihoods, by content key
 RUN/arrays/<key>.blocks/    those of them that are not finished, block by block
 RUN/pictures/               samples of every model
+
+A published board is a run that `boards/publishing.py` has packed, and is read by the same class:
+
+PAGE/records.jsonl          its records, one canonical line each, by cell id; a file in cells/ comes before its line
+PAGE/replicates.npz         of its arrays only what comparing needs: values of every test example, by content key
 """
 
 from __future__ import annotations
@@ -23,14 +28,15 @@ import numpy as np
 from genbench import reading
 from genbench.blocks import Arrays
 from genbench.errors import GenbenchError
-from genbench.files import check_folder, content_key, write_atomically
-from genbench.numpy_files import read_arrays
+from genbench.files import canonical, check_folder, content_key, write_atomically
+from genbench.numpy_files import read_arrays, stored
 from genbench.reading import As, Match, Name, Size, Within, finite, parse_json, text_of
 
 SCHEMA_VERSION = 2  # 1 held the name of the row, which the manifest has now
 PROTOCOL_VERSION = 2
 DONE = ("ok", "skipped")
 REMEDY = "Remove the file, and the same `genbench evaluate` measures it again."
+REPUBLISH = "Take it back from where it was published, or make it anew with `genbench publish`."
 
 # --- What a record says, as the reader holds it against; more may stand in each of these tables.
 
@@ -97,16 +103,24 @@ class ErrorSaid(TypedDict):
     traceback: NotRequired[str]
 
 
+class SeedsSaid(TypedDict):
+    name: Name
+    members: Annotated[list[Key], Size(1)]  # the keys of its models
+
+
 class RowSaid(TypedDict):
     name: Name
     model: Key
     planned: str
     cells: dict[str, Name]
+    seeds: NotRequired[SeedsSaid | None]  # the row of several checkpoints that this one belongs to
 
 
 class Manifest(TypedDict):
     rows: NotRequired[dict[str, RowSaid]]
+    run_id: NotRequired[str]
     command: NotRequired[str]
+    commands: NotRequired[dict[str, str]]  # of every call into the folder, by the run_id that its records have
 
 
 @dataclass
@@ -151,6 +165,10 @@ class Record:
         body = finite({**asdict(self), "warnings": None}, "", warnings)
         return json.dumps({**body, "warnings": warnings}, indent=1, sort_keys=True, allow_nan=False) + "\n"
 
+    def to_line(self) -> str:
+        """The same in one line of canonical JSON."""
+        return canonical(json.loads(self.to_json())) + "\n"
+
     @classmethod
     def from_json(cls, text: str, origin: str = "the record") -> Record:
         """The record in a text.
@@ -185,6 +203,9 @@ class Run:
         self.cells = folder / "cells"
         self.arrays = folder / "arrays"
         self.pictures = folder / "pictures"
+        self.pack = folder / "records.jsonl"
+        self.replicates = folder / "replicates.npz"
+        self._lines: tuple[dict[str, Record], list[str]] | None = None  # what the pack holds, once it was read
 
     def write(self, path: Path, data: bytes) -> None:
         try:
@@ -212,17 +233,14 @@ class Run:
             self.write_manifest({**before, "rows": rows})
 
     def write_manifest(self, manifest: dict[str, Any]) -> None:
-        """Writes the manifest; rows and cells planned by earlier calls into the same folder stay planned."""
+        """Writes the manifest; rows, cells and commands of earlier calls into the same folder stay in it."""
         try:
-            rows = self.manifest().get("rows", {})
+            before = self.manifest()
         except GenbenchError as error:
             warnings.warn(f"{error.problem}; it is written anew", stacklevel=2)
-            rows = {}
-        for key, row in manifest["rows"].items():
-            cells = {**rows.get(key, {}).get("cells", {}), **row["cells"]}
-            rows[key] = {**row, "cells": cells}
-        text = json.dumps({**finite(manifest, "", []), "rows": rows}, indent=1, sort_keys=True)
-        self.write(self.folder / "manifest.json", text.encode() + b"\n")
+            before = {}
+        joined = join_manifests(before, finite(manifest, "", []))
+        self.write(self.folder / "manifest.json", json.dumps(joined, indent=1, sort_keys=True).encode() + b"\n")
 
     def manifest(self) -> dict[str, Any]:
         """What the run says of itself; nothing where it says nothing.
@@ -249,10 +267,11 @@ class Run:
 
     def get(self, cell_id: str) -> Record | None:
         """The record of a cell, None if there is none or its file cannot be read: either way it is to be measured."""
+        path = self.cells / f"{cell_id}.json"
         try:
-            return self.read(self.cells / f"{cell_id}.json")
+            return self.read(path)
         except GenbenchError:
-            return None
+            return None if path.exists() else self.packed()[0].get(cell_id)
 
     def read(self, path: Path) -> Record:
         """The record in one of the run's files.
@@ -266,9 +285,15 @@ class Run:
         return record
 
     def records(self) -> list[Record]:
-        """Every record that can be read, in the order of their file names; `unreadable` says which cannot."""
-        found = (self.get(path.stem) for path in self.files())
+        """Every record that can be read, in the order of their cell ids; `unreadable` says which cannot."""
+        found = (self.get(cell_id) for cell_id in sorted({*(path.stem for path in self.files()), *self.packed()[0]}))
         return [record for record in found if record is not None]
+
+    def packed(self) -> tuple[dict[str, Record], list[str]]:
+        """The records of the pack by their cell ids, and of every line that cannot be read why; read once."""
+        if self._lines is None:
+            self._lines = read_pack(self.pack) if self.pack.is_file() else ({}, [])
+        return self._lines
 
     def unreadable(self) -> list[tuple[Path, str]]:
         """The files of records, and the manifest, that are there and cannot be read, each with the reason in a line."""
@@ -278,6 +303,7 @@ class Run:
                 self.read(path)
             except GenbenchError as error:
                 found.append((path, error.problem))
+        found += [(self.pack, why) for why in self.packed()[1]]
         try:
             self.manifest()
         except GenbenchError as error:
@@ -313,10 +339,65 @@ class Run:
         except GenbenchError:
             return None
 
+    def example_values(self, key: str) -> np.ndarray | None:
+        """What the arrays under a content key say of every test example `[n]`, None where nothing is kept of it.
 
-def named(record: Record, name: str) -> Record:
-    """The record under the name of a row: on disk it has none, since one model may have several."""
-    return replace(record, model={**record.model, "name": name})
+        Of a published board it is rounded to float32: enough to compare with, and never used to measure.
+        """
+        arrays = self.get_arrays(key)
+        if arrays is not None:
+            return arrays.get("values")
+        try:
+            kept = stored(self.replicates)
+            return kept[key].load().astype(np.float64) if key in kept else None
+        except GenbenchError:
+            return None
+
+
+def read_pack(path: Path) -> tuple[dict[str, Record], list[str]]:
+    """The records in a file of lines, by their cell ids, and of every line that cannot be read why."""
+    found: dict[str, Record] = {}
+    wrong: list[str] = []
+    try:
+        lines = text_of(path, "records", REPUBLISH).split("\n")
+    except GenbenchError as error:
+        return {}, [error.problem]
+    for number, line in enumerate(lines, 1):
+        if not line:
+            continue
+        try:
+            record = Record.from_json(line, f"{path}, line {number}")
+        except GenbenchError as error:
+            wrong.append(error.problem)
+            continue
+        if record.cell_id in found:
+            wrong.append(f"{path}, line {number} is a second record of cell {record.cell_id}")
+        found.setdefault(record.cell_id, record)
+    return found, wrong
+
+
+def join_manifests(before: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """`new` with the rows, the planned cells and the commands of `before` as well."""
+    rows = dict(before.get("rows", {}))
+    for key, row in new.get("rows", {}).items():
+        rows[key] = {**row, "cells": {**rows.get(key, {}).get("cells", {}), **row["cells"]}}
+    return {**new, "rows": rows, "commands": commands_of(before) | commands_of(new)}
+
+
+def commands_of(manifest: dict[str, Any]) -> dict[str, str]:
+    """The command behind every run_id; a manifest of version 0.1 says only that of its last call."""
+    last = {manifest["run_id"]: manifest["command"]} if {"run_id", "command"} <= manifest.keys() else {}
+    return last | manifest.get("commands", {})
+
+
+def named(record: Record, name: str, seeds: dict[str, Any] | None = None) -> Record:
+    """The record under the name of a row: on disk it has none, since one model may have several.
+
+    Arguments:
+        seeds: of one of several checkpoints that make a row together: its name and their keys, and when that was
+            planned.
+    """
+    return replace(record, model={**record.model, "name": name, **({"seeds": seeds} if seeds else {})})
 
 
 def in_rows(runs: Iterable[Run]) -> list[Record]:
@@ -326,17 +407,20 @@ def in_rows(runs: Iterable[Run]) -> list[Record]:
     latest has it, and the others have the beginning of their keys beside it.
     """
     latest: dict[tuple[str, str, str], str] = {}  # when a dataset, name and model were last planned together
+    together: dict[tuple[str, str, str], dict[str, Any] | None] = {}  # and as one of which several checkpoints
     found: dict[tuple[str, str, str], Record] = {}  # by model, name and cell
     for run in runs:
         rows = list(run.rows().values())
         for record in run.records():
             key = model_key(record)
-            mine = [(row["name"], row["planned"]) for row in rows if row["model"] == key]
+            mine = [(row["name"], row["planned"], row.get("seeds")) for row in rows if row["model"] == key]
             if not mine:  # a record of version 0.1 has its name in itself
-                mine = [(record.model.get("name", record.model.get("source", "model")), record.ended)]
-            for name, planned in mine:
+                mine = [(record.model.get("name", record.model.get("source", "model")), record.ended, None)]
+            for name, planned, seeds in mine:
                 at = (record.dataset["name"], name, key)
-                latest[at] = max(latest.get(at, ""), planned)
+                if planned >= latest.get(at, ""):
+                    latest[at] = planned
+                    together[at] = {**seeds, "planned": planned} if seeds else None
                 if (old := found.get((key, name, record.cell_id))) is None or old.ended <= record.ended:
                     found[key, name, record.cell_id] = record
     named_so: dict[tuple[str, str], list[tuple[str, str]]] = {}
@@ -347,7 +431,10 @@ def in_rows(runs: Iterable[Run]) -> list[Record]:
         _, owner = max(named_so[record.dataset["name"], name])
         return name if key == owner else f"{name} [{key[:6]}]"
 
-    return [named(record, label(record, name, key)) for (key, name, _), record in found.items()]
+    return [
+        named(record, label(record, name, key), together[record.dataset["name"], name, key])
+        for (key, name, _), record in found.items()
+    ]
 
 
 def model_key(record: Record) -> str:
@@ -364,7 +451,7 @@ def open_run(path: Path) -> Run:
         GenbenchError: the folder has no records.
     """
     run = Run(path)
-    if not run.cells.is_dir() and not run.manifest():
+    if not run.cells.is_dir() and not run.pack.is_file() and not run.manifest():
         raise GenbenchError(f"no run at {path}", "`genbench evaluate -o FOLDER` makes one.")
     return run
 

@@ -10,6 +10,7 @@ from genbench.files import sha256_file
 from genbench.run.records import read_runs
 
 BOARDS = HERE.parent / "leaderboards"
+PAGES = sorted(path.parent.name for path in BOARDS.glob("*/manifest.json"))
 pytestmark = pytest.mark.skipif(not BOARDS.is_dir(), reason="installed without the repository's leaderboards")
 
 
@@ -22,7 +23,7 @@ def values(records, metric):
     return {r.model["name"]: r.value for r in records if r.metric["name"] == metric and r.status == "ok"}
 
 
-@pytest.mark.parametrize("name", ["digits", "digits-samples", "ring8", "tinyshakespeare"])
+@pytest.mark.parametrize("name", PAGES)
 def test_a_board_shows_the_checkpoints_that_ship(name):
     records = read_runs([BOARDS / name])
     measured = {r.model["sha256"] for r in records if r.model["adapter"] == "checkpoint"}
@@ -30,11 +31,16 @@ def test_a_board_shows_the_checkpoints_that_ship(name):
     assert {r.status for r in records} <= {"ok", "skipped"}
 
 
-@pytest.mark.parametrize("name", ["digits", "digits-samples", "ring8", "tinyshakespeare"])
-def test_a_page_is_what_its_records_say(cli, name):
-    """Byte for byte: the order of its columns and rows, every number and every footnote."""
-    code, _, err = cli("leaderboard", BOARDS / name, "-o", BOARDS / f"{name}.md", "--check")
+def test_every_page_is_what_its_records_say(cli):
+    """Byte for byte: the order of its columns and rows, every number and every footnote; and the index."""
+    code, _, err = cli("leaderboard", "--all", "--check", BOARDS)
     assert code == 0, err
+    assert len(PAGES) >= 4
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_board_is_packed(name):
+    assert not (BOARDS / name / "cells").exists(), f"genbench publish leaderboards/{name} -o leaderboards/{name}"
 
 
 @pytest.mark.parametrize("name", ["digits", "digits-samples", "ring8"])
@@ -81,7 +87,7 @@ def test_every_number_says_what_it_is(digits):
             assert record.metric["unit"]
 
 
-@pytest.mark.parametrize("name", ["digits", "digits-samples", "ring8", "tinyshakespeare"])
+@pytest.mark.parametrize("name", PAGES)
 def test_a_board_was_measured_by_the_cards_as_they_are(name):
     """A side, unit or title that changes on a card changes what the published numbers mean."""
     cards = {

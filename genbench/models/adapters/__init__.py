@@ -19,7 +19,8 @@ import ast
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from glob import glob, has_magic
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -69,6 +70,7 @@ class Source:
             "files" the sha256 of what lies at the paths among `args`.
         pinned: whether all that decides its values is known; if not, nothing measured of it is used again.
         extra: what the adapter has to keep for `open`.
+        row: where it is one of several checkpoints that make one row together, the name of that row.
     """
 
     name: str
@@ -81,6 +83,12 @@ class Source:
     made_of: dict[str, Any] = field(default_factory=dict)
     pinned: bool = True
     extra: Any = field(default=None, repr=False, compare=False)
+    row: str = ""
+
+    @property
+    def shown(self) -> str:
+        """The name of the row that it stands in."""
+        return self.row or self.name
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -138,6 +146,28 @@ def parse(spec: str, dataset: Dataset, unsafe: bool = False) -> Source:
         )
     adapter = next(iter(found.values()), None) or catalog.load("adapters", "checkpoint")
     return adapter.identify(Given(name, what, args, unsafe), dataset)
+
+
+def parse_all(spec: str, dataset: Dataset, unsafe: bool = False) -> list[Source]:
+    """The sources that `spec` names: one, or of `NAME=PATTERN` all files that match, which make one row together.
+
+    Raises:
+        GenbenchError: as for `parse`, or no file matches.
+    """
+    name, what, _ = split(spec)
+    if not name or not has_magic(what) or there(what):
+        return [parse(spec, dataset, unsafe)]
+    paths = sorted(glob(what, recursive=True))
+    if not paths:
+        raise GenbenchError(
+            f"no file matches {what}", "Check the pattern; quote it, so that the shell leaves it alone."
+        )
+    if len(paths) == 1:
+        return [parse(f"{name}={paths[0]}{spec.partition(what)[2]}", dataset, unsafe)]
+    start = len(os.path.commonpath([os.path.dirname(path) for path in paths]))
+    names = [os.path.splitext(path[start:].lstrip(os.sep))[0] for path in paths]
+    sources = [parse(f"{name}={path}{spec.partition(what)[2]}", dataset, unsafe) for path in paths]
+    return [replace(one, name=f"{name}/{own}", row=name) for one, own in zip(sources, names, strict=True)]
 
 
 def takers(what: str) -> dict[str, ModuleType]:

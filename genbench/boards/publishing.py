@@ -1,0 +1,191 @@
+"""Runs -> a published board: one file of records, what comparing needs of the arrays, pictures, and the pages of them.
+
+leaderboards/PAGE.md                the page
+leaderboards/PAGE/records.jsonl     every record, a line of canonical JSON each, by cell id
+leaderboards/PAGE/manifest.json     the rows, the cells planned for them, and the commands
+leaderboards/PAGE/replicates.npz    values of every test example, in float32, where a run has kept them
+leaderboards/PAGE/pictures/         samples of every model, and plots
+leaderboards/README.md              the index
+
+The same records give the same bytes of every file. `pages_of` and `index` say what has to stand in records and pages,
+so that writing and checking cannot differ; the bytes of a plot depend on the version of matplotlib too, and are not
+checked.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from genbench.boards.columns import boards
+from genbench.boards.index import HEADING, index
+from genbench.boards.markdown import markdown
+from genbench.boards.ranks import rank
+from genbench.boards.seeds import shown_rows
+from genbench.errors import GenbenchError
+from genbench.run.records import Record, Run, join_manifests, open_run
+from genbench.text import NEIGHBOURS, slug
+
+LIKELIHOODS = ("log_likelihood", "probability_flow", "ais")  # artifacts with a value for every test example
+INDEX = "README.md"
+
+
+def publish(runs: list[Run], folder: Path) -> list[Path]:
+    """Packs the records of runs into `folder`, with their pictures, writes its pages, and says which files it wrote.
+
+    The runs are the whole board: one that is already there is replaced. It may itself be among them, so that a row is
+    added by naming both.
+
+    Raises:
+        GenbenchError: a run has no record, or what cannot be read; a row of the board that is there would be lost; or
+            nothing can be written.
+    """
+    records = together(runs)
+    page = Run(folder)
+    lost = names_of([page]) - names_of(runs)
+    if lost:
+        raise GenbenchError(
+            f"{folder} has {len(lost)} rows that these runs lack, {min(lost)} among them",
+            f"To add to it, name {folder} among the runs too; to replace it, remove it first.",
+        )
+    manifest: dict = {}
+    for run in runs:
+        manifest = join_manifests(manifest, run.manifest())
+    values = values_behind(records, runs)
+    pictures = pictures_of(runs)
+    page.check()
+    page.write(page.pack, pack(records))
+    page.write_manifest(manifest)
+    if values:
+        page.write(page.replicates, packed_values(values))
+    else:
+        page.replicates.unlink(missing_ok=True)
+    for name, data in pictures.items():
+        page.write(page.pictures / name, data)
+    for cell in page.files():  # what the pack holds now
+        cell.unlink()
+    if page.cells.is_dir():
+        page.cells.rmdir()
+    draw(folder)
+    written = pages_of(folder)
+    if is_index(folder.parent / INDEX):
+        written |= index_of(folder.parent)
+    for path, data in written.items():
+        page.write(path, data)
+    return [*([page.replicates] if values else []), *written]
+
+
+def together(runs: Iterable[Run]) -> list[Record]:
+    """Every record of the runs by its cell id; of a cell that two of them measured, what ended later.
+
+    Raises:
+        GenbenchError: a file cannot be read, or there is no record.
+    """
+    found: dict[str, Record] = {}
+    for run in runs:
+        for _, why in run.unreadable():
+            raise GenbenchError(why, "Repair or remove it first: a board has all of its records, or none.")
+        for record in run.records():
+            old = found.get(record.cell_id)
+            if old is None or old.ended <= record.ended:
+                found[record.cell_id] = record
+    if not found:
+        raise GenbenchError("no record to publish", "Measure something first: `genbench evaluate -o RUN`.")
+    return [found[cell_id] for cell_id in sorted(found)]
+
+
+def pack(records: Iterable[Record]) -> bytes:
+    """The file of records in the order given."""
+    return "".join(record.to_line() for record in records).encode()
+
+
+def names_of(runs: Iterable[Run]) -> set[str]:
+    """The names of the rows that the runs show."""
+    return {record.model["name"] for record in shown_rows(list(runs))}
+
+
+def values_behind(records: Iterable[Record], runs: Iterable[Run]) -> dict[str, np.ndarray]:
+    """What the runs keep of every test example `[n]`, by the content keys that the records name."""
+    keys = {r.arrays[name] for r in records for name in LIKELIHOODS if name in r.arrays}
+    found = {key: next((v for run in runs if (v := run.example_values(key)) is not None), None) for key in sorted(keys)}
+    return {key: values for key, values in found.items() if values is not None}
+
+
+def packed_values(values: dict[str, np.ndarray]) -> bytes:
+    """An `.npz` of them in float32: rounding by 6e-8 of a value is far below any standard error."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **{key: v.astype(np.float32) for key, v in values.items()})
+    return buffer.getvalue()
+
+
+def pictures_of(runs: Iterable[Run]) -> dict[str, bytes]:
+    """The pictures and texts of the models in the rows, by the names of their files."""
+    found = {}
+    for run in runs:
+        shown = {slug(name) for name in names_of([run])}
+        for path in sorted(run.pictures.glob("*")):
+            if path.stem in shown or path.stem.removesuffix(NEIGHBOURS) in shown:
+                found[path.name] = path.read_bytes()
+    return found
+
+
+def draw(folder: Path) -> None:
+    """Draws the plots of a board, which its page shows where they are."""
+    from genbench.boards.pareto import draw_all
+
+    run = open_run(folder)
+    draw_all(boards(shown_rows([run])), run.pictures)
+
+
+def pages_of(folder: Path) -> dict[Path, bytes]:
+    """Every file that follows from the records of a published board, with what has to stand in it."""
+    run = open_run(folder)
+    found = boards(shown_rows([run]))
+    rank(found, [run])
+    text = markdown(found, run.pictures, folder.parent)
+    return {run.pack: pack(together([run])), beside(folder, ".md"): text.encode()}
+
+
+def beside(folder: Path, suffix: str) -> Path:
+    """The file that has the name of a folder and lies beside it."""
+    return folder.parent / f"{folder.name}{suffix}"
+
+
+def published(root: Path) -> list[Path]:
+    """The folders of the boards in `root`, by name.
+
+    Raises:
+        GenbenchError: there is none.
+    """
+    found = sorted(path for path in root.glob("*") if (path / "records.jsonl").is_file() or (path / "cells").is_dir())
+    if not found:
+        raise GenbenchError(f"no board in {root}", "`genbench publish RUN -o FOLDER/PAGE` makes one.")
+    return found
+
+
+def all_pages(root: Path) -> dict[Path, bytes]:
+    """The files of every board in `root`, and the index of them."""
+    found = published(root)
+    files = {path: data for folder in found for path, data in pages_of(folder).items()}
+    return {**files, **index_of(root)}
+
+
+def index_of(root: Path) -> dict[Path, bytes]:
+    """The index of the boards in `root`.
+
+    Raises:
+        GenbenchError: something else has its name.
+    """
+    path = root / INDEX
+    if path.exists() and not is_index(path):
+        raise GenbenchError(
+            f"{path} is no index of boards, and is not replaced", "Keep boards in a folder of their own."
+        )
+    return {path: index({folder.name: open_run(folder) for folder in published(root)}).encode()}
+
+
+def is_index(path: Path) -> bool:
+    return path.is_file() and path.read_bytes().startswith(HEADING.encode())

@@ -1,0 +1,113 @@
+"""`genbench evaluate`: models become records, and a table of them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+
+from genbench import catalog
+from genbench.cli.arguments import Parser, add_batch_size, number, weights_of
+from genbench.cli.ending import FAILED, name_unreadable
+from genbench.errors import GenbenchError
+from genbench.reading import Seed
+from genbench.text import one_line
+
+SUMMARY = "measure models and print the leaderboard; with no argument, what ships"
+
+
+def add_arguments(p: Parser) -> None:
+    p.add_argument(
+        "models",
+        nargs="*",
+        metavar="CKPT",
+        help="[name=]FILE.safetensors, samples:PATH or FILE.py:OBJECT; "
+        "name='PATH/*.safetensors': one row of one model's training seeds",
+    )
+    p.add_argument("--suite", help="a name or a TOML file (digits)")
+    p.add_argument("--dataset", help="instead of the suite's: a name, or a path to a folder, .npz or .npy")
+    p.add_argument("--metrics", help="instead of the suite's: names with commas, or all")
+    p.add_argument("--extractor", help="instead of the suite's: a name, or a function in code as FILE.py:NAME")
+    p.add_argument(
+        "--extractor-weights", action="append", default=[], metavar="[NAME=]FILE", help="weights that do not ship"
+    )
+    p.add_argument("--samples", type=int, metavar="N", help="samples from each model")
+    p.add_argument("--seed", type=number(Seed))
+    p.add_argument("--k", type=int, help="importance samples per example")
+    p.add_argument("--limit", type=int, metavar="N", help="only N test examples, chosen by their contents")
+    add_batch_size(p)
+    p.add_argument("--device", default="auto")
+    p.add_argument("--rerun", choices=["only-missing", "failed", "always", "never"], default="only-missing")
+    p.add_argument("--fail-fast", action="store_true")
+    p.add_argument("--dry-run", action="store_true", help="only say what would be measured")
+    p.add_argument("--plugin", action="append", metavar="MODULE_OR_FILE")
+    p.add_argument("--data-root", type=Path, help="folder of data sets (GENBENCH_DATA)")
+    p.add_argument("--offline", action="store_true", help="download nothing")
+    p.add_argument("--unsafe-load", action="store_true", help="unpickle .pt and .pkl files: they can run any code")
+    shown = p.add_mutually_exclusive_group()
+    shown.add_argument("--wide", action="store_true", help="whole tables as a page has them, however wide the terminal")
+    shown.add_argument("--json", action="store_true", help="every record, as `genbench leaderboard --format json`")
+    p.add_argument("-o", "--out", type=Path, metavar="RUN", help="the run's folder (runs/SUITE)")
+
+
+def run(args: argparse.Namespace) -> int:
+    from genbench import datasets
+    from genbench.boards.columns import boards
+    from genbench.boards.markdown import markdown
+    from genbench.boards.pages import as_json
+    from genbench.boards.seeds import pooled
+    from genbench.boards.terminal import terminal
+    from genbench.models.adapters import parse_all
+    from genbench.run.evaluate import evaluate, missing
+    from genbench.run.plan import plan
+    from genbench.run.protocol import fitted, suite_for
+    from genbench.run.records import DONE, Run
+
+    if args.offline:
+        os.environ["GENBENCH_OFFLINE"] = "1"
+    metrics = args.metrics.split(",") if args.metrics else None
+    protocol = {"n_samples": args.samples, "seed": args.seed, "k": args.k, "limit": args.limit}
+    suite = suite_for(args.suite, args.dataset, metrics, args.extractor, **protocol)
+    dataset = datasets.load(suite.dataset, args.data_root)
+    specs = args.models or shipped(dataset.name)
+    if not specs:
+        raise GenbenchError(f"no checkpoint ships for dataset '{dataset.name}'", "Name the models to measure.")
+    sources = [one for spec in ["data:test", *specs] for one in parse_all(spec, dataset, args.unsafe_load)]
+    if args.samples is None:
+        suite = fitted(suite, dataset, sources)
+    todo = plan(suite, dataset, sources, weights_of(args.extractor_weights, suite.extractor))
+    run = Run(args.out or Path("runs") / (Path(args.suite).stem if args.suite else dataset.name))
+    if args.dry_run:
+        for source in sources:
+            left = missing(todo, run, source, args.rerun)
+            print(f"{one_line(source.name)}: {len(left)} of {len(todo.cells(source))} cells to measure")
+        return 0
+    started = time.monotonic()
+    outcome = evaluate(todo, run, args.device, args.batch_size, args.rerun, args.fail_fast, args.line)
+    records = todo.rows(run)
+    found = boards(pooled(records, [run]), suite.sort, strict=False)
+    if args.json:
+        print(as_json(found), end="")
+    elif found:
+        width = shutil.get_terminal_size().columns
+        print(markdown(found) if args.wide else terminal(found, width, suite.sort), end="")
+    else:
+        print(f"no table: {run.folder} has none of the planned records", file=sys.stderr)
+    unread = name_unreadable([run], {cell.id for source in todo.sources for cell in todo.cells(source)})
+    if outcome.measured + outcome.failed + outcome.skipped == 0:
+        print(f"nothing to measure: all {outcome.kept} cells are in {run.folder}", file=sys.stderr)
+    else:
+        print(
+            f"{outcome.measured} cells measured, {outcome.skipped} not applicable, {outcome.failed} failed, "
+            f"{outcome.kept} kept; records in {run.folder}; {time.monotonic() - started:.0f} s",
+            file=sys.stderr,
+        )
+    return FAILED if unread or any(record.status not in DONE for record in records) else 0
+
+
+def shipped(dataset: str) -> list[str]:
+    """The checkpoints that ship with the package for a dataset."""
+    return [str(p) for p in sorted((catalog.BASELINES / "checkpoints" / dataset).glob("*.safetensors"))]

@@ -1,0 +1,242 @@
+"""A published board: the records of its runs, bit for bit, in one file; the same bytes whichever way it was made."""
+
+import json
+
+import numpy as np
+import pytest
+
+from genbench.boards.compare import compare
+from genbench.boards.index import index
+from genbench.boards.publishing import all_pages, pages_of, publish
+from genbench.errors import GenbenchError
+from genbench.files import canonical, content_key
+from genbench.run.records import Run, in_rows, open_run
+from genbench.text import slug
+
+
+def put(run, record, model, metric="nll", **changes):
+    """A record, the row that plans it, and the picture of the model."""
+    key = content_key(model)
+    made = record(model, metric, cell_id=content_key([model, metric]), **{"run_id": run.folder.name, **changes})
+    made.model.update(key=key)
+    del made.model["name"]
+    run.put(made)
+    cells = {made.cell_id: metric}
+    row = {"name": model, "model": key, "planned": "2026-01-01", "cells": cells}
+    command = f"genbench evaluate {model}"
+    run.write_manifest({"run_id": made.run_id, "command": command, "rows": {content_key([model, key]): row}})
+    run.write(run.pictures / f"{slug(model)}.png", model.encode())
+    return made
+
+
+@pytest.fixture
+def run(tmp_path, record):
+    found = Run(tmp_path / "runs" / "first")
+    for model in ("a", "b c"):
+        for metric in ("nll", "fd[pixels]"):
+            put(found, record, model, metric, value=float(len(metric)) / 3)
+    return found
+
+
+def read(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_every_record_is_a_line_of_canonical_json_by_cell_id(run, tmp_path):
+    publish([run], tmp_path / "boards" / "page")
+    lines = (tmp_path / "boards" / "page" / "records.jsonl").read_text().splitlines()
+    assert lines == [canonical(json.loads(path.read_text())) for path in run.files()]
+    assert [json.loads(line)["cell_id"] for line in lines] == sorted(json.loads(line)["cell_id"] for line in lines)
+
+
+def test_a_board_reads_as_the_run_it_was_made_of(run, tmp_path):
+    page = tmp_path / "boards" / "page"
+    publish([run], page)
+    assert not (page / "cells").exists()
+    assert in_rows([open_run(page)]) == in_rows([run])
+    assert open_run(page).rows() == run.rows()
+    assert {path.name for path in (page / "pictures").glob("*.png")} == {"a.png", f"{slug('b c')}.png"}
+    assert f"page/pictures/{slug('b c')}.png" in (tmp_path / "boards" / "page.md").read_text()
+
+
+def test_the_run_is_left_as_it_was(run, tmp_path):
+    before = read(run.folder)
+    publish([run], tmp_path / "page")
+    assert read(run.folder) == before
+
+
+def test_published_from_itself_or_in_two_parts_it_has_the_same_bytes(run, tmp_path, record):
+    """Records of both, whichever came first; a second time nothing changes."""
+    other = Run(tmp_path / "runs" / "second")
+    put(other, record, "d", value=0.5)
+    publish([run, other], tmp_path / "x" / "page")
+    publish([run], tmp_path / "y" / "page")
+    publish([Run(tmp_path / "y" / "page"), other], tmp_path / "y" / "page")
+    first = read(tmp_path / "x")
+    assert read(tmp_path / "y") == first
+    publish([Run(tmp_path / "x" / "page")], tmp_path / "x" / "page")
+    assert read(tmp_path / "x") == first
+
+
+def test_every_command_is_kept_by_the_run_that_its_records_name(run, tmp_path, record):
+    other = Run(tmp_path / "runs" / "second")
+    put(other, record, "d")
+    publish([run, other], tmp_path / "page")
+    said = open_run(tmp_path / "page").manifest()["commands"]
+    assert said == {"first": "genbench evaluate b c", "second": "genbench evaluate d"}
+    assert {r.run_id for r in open_run(tmp_path / "page").records()} == said.keys()
+
+
+def test_a_record_measured_again_stands_before_its_line(run, tmp_path, record):
+    """As `genbench evaluate -o PAGE` leaves it, until the page is published again."""
+    page = Run(tmp_path / "page")
+    publish([run], page.folder)
+    page = open_run(page.folder)
+    again = put(page, record, "a", "nll", value=7.0, ended="2027-01-01")
+    assert page.get(again.cell_id).value == 7.0
+    assert sorted(r.value for r in page.records()) == sorted([7.0, 1.0, 10 / 3, 10 / 3])
+    publish([page], page.folder)
+    assert open_run(page.folder).get(again.cell_id).value == 7.0
+    assert not page.cells.exists()
+
+
+def test_a_file_that_cannot_be_read_does_not_let_its_old_line_stand(run, tmp_path):
+    page = tmp_path / "page"
+    publish([run], page)
+    cell = open_run(page).records()[0].cell_id
+    (page / "cells").mkdir()
+    (page / "cells" / f"{cell}.json").write_text("{")
+    assert open_run(page).get(cell) is None
+    assert len(open_run(page).records()) == 3
+
+
+def test_a_line_that_cannot_be_read_is_named_and_nothing_is_published(run, tmp_path):
+    page = tmp_path / "page"
+    publish([run], page)
+    lines = (page / "records.jsonl").read_text().splitlines()
+    (page / "records.jsonl").write_text("\n".join([lines[0], lines[1][:40], lines[0], *lines[2:]]))
+    whole = open_run(page)
+    (_, cut), (_, twice) = whole.unreadable()
+    assert "records.jsonl, line 2 is not JSON" in cut
+    assert "line 3 is a second record" in twice
+    assert [r.to_line().strip() for r in whole.records()] == [lines[0], *lines[2:]]
+    with pytest.raises(GenbenchError, match="line 2"):
+        publish([whole], tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_row_of_the_board_is_not_lost_unseen(run, tmp_path, record):
+    publish([run], tmp_path / "page")
+    other = Run(tmp_path / "runs" / "second")
+    put(other, record, "d")
+    before = read(tmp_path / "page")
+    with pytest.raises(GenbenchError, match="has 2 rows that these runs lack, a among them"):
+        publish([other], tmp_path / "page")
+    assert read(tmp_path / "page") == before
+
+
+def test_a_run_without_a_record_makes_no_board(tmp_path):
+    Run(tmp_path / "run").write_manifest({"rows": {}})
+    with pytest.raises(GenbenchError, match="no record to publish"):
+        publish([open_run(tmp_path / "run")], tmp_path / "page")
+
+
+def test_what_comparing_by_pairs_needs_is_kept_in_float32(tmp_path, record):
+    """The interval of a published board is that of its run, up to the rounding; samples are not kept."""
+    run, rng = Run(tmp_path / "run"), np.random.default_rng(0)
+    hard = rng.standard_normal(400)
+    for model, shift in (("a", 0.0), ("b", 0.1)):
+        values, key = hard + shift + 0.05 * rng.standard_normal(400), content_key([model, "values"])
+        run.put_arrays(key, {"values": values})
+        samples = content_key([model, "samples"])
+        run.put_arrays(samples, {"x": np.zeros((400, 64))})
+        value = float(-values.mean() / 64 / np.log(2))
+        put(run, record, model, value=value, arrays={"log_likelihood": key, "samples": samples})
+    publish([run], tmp_path / "page")
+    before, after = (compare(f"{folder}:a", f"{folder}:b").differences[0] for folder in (run.folder, tmp_path / "page"))
+    assert after.method == before.method == "paired over examples"
+    assert after.ci95 == pytest.approx(before.ci95, rel=1e-5)
+    page = open_run(tmp_path / "page")
+    assert page.get_arrays(key) is None, "rounded values never stand for the arrays of a measurement"
+    assert page.replicates.stat().st_size < 2 * 400 * 4 + 600
+
+
+def test_check_sees_a_changed_page_a_changed_record_and_a_missing_index(cli, run, tmp_path):
+    root = tmp_path / "leaderboards"
+    assert cli("publish", run.folder, "-o", root / "page")[0] == 0
+    assert cli("leaderboard", "--all")[0] == 0
+    assert cli("leaderboard", "--all", "--check")[0] == 0
+    pack = root / "page" / "records.jsonl"
+    for path, change, wrong in (
+        (root / "page.md", lambda text: text + b" ", "page.md"),
+        (root / "README.md", lambda text: text + b" ", "README.md"),
+        (pack, lambda text: text.replace(b'"value":1.0', b'"value":1.1'), "page.md"),
+        (pack, lambda text: b"\n".join(text.splitlines()[::-1]), "page/records.jsonl"),
+    ):
+        before = path.read_bytes()
+        path.write_bytes(change(before))
+        code, _, err = cli("leaderboard", "--all", "--check")
+        assert code == 3
+        assert [line for line in err.splitlines() if line.endswith("is not what its records say")] == [
+            f"genbench: leaderboards/{wrong} is not what its records say"
+        ]
+        path.write_bytes(before)
+    (root / "README.md").unlink()
+    assert cli("leaderboard", "--all", "--check")[0] == 3
+
+
+def test_every_board_is_checked_though_the_first_is_wrong(cli, run, tmp_path):
+    for name in ("one", "two"):
+        cli("publish", run.folder, "-o", tmp_path / "boards" / name)
+        (tmp_path / "boards" / f"{name}.md").write_text("")
+    code, _, err = cli("leaderboard", "--all", "--check", tmp_path / "boards")
+    assert code == 3
+    assert err.count("is not what its records say") == 3  # two pages, and the index that is not there
+
+
+def test_cells_that_are_not_packed_are_no_published_board(run):
+    """A folder of boards holds files of records: what a run still has cell by cell is to be published first."""
+    assert run.pack in pages_of(run.folder)
+    assert not run.pack.exists()
+
+
+def test_the_index_follows_what_is_published(cli, run, tmp_path, record):
+    cli("publish", run.folder, "-o", "leaderboards/one")
+    assert not (tmp_path / "leaderboards" / "README.md").exists(), "one page needs no index"
+    cli("leaderboard", "--all")
+    cli("publish", run.folder, "-o", "leaderboards/two")
+    assert cli("leaderboard", "--all", "--check")[0] == 0
+    assert "[two](two.md)" in (tmp_path / "leaderboards" / "README.md").read_text()
+
+
+def test_a_readme_that_is_no_index_is_not_replaced(cli, run, tmp_path):
+    (tmp_path / "README.md").write_text("# My project")
+    assert cli("publish", run.folder, "-o", "page")[0] == 0
+    code, _, err = cli("leaderboard", "--all", ".")
+    assert code == 2
+    assert "README.md is no index of boards" in err
+    assert (tmp_path / "README.md").read_text() == "# My project"
+
+
+def test_without_a_board_there_is_nothing_to_check(tmp_path):
+    with pytest.raises(GenbenchError, match="no board in"):
+        all_pages(tmp_path)
+
+
+def test_the_index_counts_what_applies_what_failed_and_what_is_missing(tmp_path, record):
+    run = Run(tmp_path / "page")
+    put(run, record, "a")
+    put(run, record, "a", "fd[pixels]")
+    put(run, record, "b")
+    for model, status in (("b", "skipped"), ("c", "error")):
+        put(run, record, model, "modes", value=None, kind=None, status=status)
+    rows = run.rows()
+    planned = {content_key(["b", "planned"]): "latency"}
+    name, row = next((key, row) for key, row in rows.items() if row["name"] == "b")
+    run.write_manifest({"rows": {name: {**row, "cells": planned}}})
+    lines = {line.split("|")[1].strip(): line for line in index({"page": run}).splitlines() if line.startswith("| ")}
+    assert "| 2 (1 missing) |" in " ".join(lines["a"].split())
+    assert "| 1 (1 n/a, 2 missing) |" in " ".join(lines["b"].split()), "fd, and the planned latency"
+    assert "| 0 (1 failed, 2 missing) |" in " ".join(lines["c"].split())
+    board = [cell.strip() for cell in lines["[page](page.md)"].split("|")[2:-1]]
+    assert board == ["digits", "500", "3", "3", "3", "2026-01-01"], "data, examples, models, metrics, values, day"
