@@ -375,7 +375,8 @@ def add_batch_size(p: Parser) -> None:
 def run_evaluate(args: argparse.Namespace) -> int:
     from genbench import datasets
     from genbench.boards.columns import boards
-    from genbench.boards.pages import as_json, markdown
+    from genbench.boards.markdown import markdown
+    from genbench.boards.pages import as_json
     from genbench.boards.terminal import terminal
     from genbench.models.adapters import parse
     from genbench.run.evaluate import evaluate, missing
@@ -557,7 +558,9 @@ def add_leaderboard(p: Parser) -> None:
 
 def run_leaderboard(args: argparse.Namespace) -> int:
     from genbench.boards.columns import boards
-    from genbench.boards.pages import FORMATS, markdown
+    from genbench.boards.markdown import markdown
+    from genbench.boards.pages import FORMATS
+    from genbench.boards.pareto import draw_all
     from genbench.files import write_atomically
     from genbench.run.records import in_rows, open_run
 
@@ -572,6 +575,8 @@ def run_leaderboard(args: argparse.Namespace) -> int:
     if args.format == "md":
         folder = args.out.parent if args.out else None
         pictures = runs[0].pictures if len(runs) == 1 else None
+        if pictures and folder and not args.check:
+            draw_all(found, pictures)
         text = markdown(found, pictures, folder)
     else:
         text = FORMATS[args.format](found)

@@ -7,13 +7,14 @@ takes those of the others out of sight, and puts its own back.
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import importlib
 import importlib.util
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
@@ -21,6 +22,27 @@ from types import ModuleType
 
 from genbench.errors import ModelError
 from genbench.files import sha256_file
+
+
+@contextmanager
+def prints_on_stderr() -> Iterator[None]:
+    """stdout belongs to results: what code within prints goes to stderr, and so does what its child processes print,
+    and compiled code, which know file descriptors only.
+    """
+    with redirect_stdout(sys.stderr), ExitStack() as undo:
+        with suppress(OSError):  # one of them is closed
+            stdout = os.dup(1)
+            undo.callback(os.close, stdout)
+            os.dup2(2, 1)
+            undo.callback(os.dup2, stdout, 1)
+            undo.callback(flush_compiled)
+        yield
+
+
+def flush_compiled() -> None:
+    """Has compiled code write what it holds back, while stdout is not the results'."""
+    with suppress(OSError, TypeError, AttributeError):  # no C library by this name
+        ctypes.CDLL(None).fflush(None)
 
 
 @contextmanager
@@ -35,7 +57,7 @@ def running(what: str) -> Iterator[None]:
     argv, bytecode = sys.argv, sys.dont_write_bytecode
     sys.argv, sys.dont_write_bytecode = [what], True
     try:
-        with redirect_stdout(sys.stderr):
+        with prints_on_stderr():
             yield
     except SystemExit as stop:
         raise ModelError(f"{what} calls sys.exit({stop.code!r})") from stop

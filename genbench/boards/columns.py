@@ -7,8 +7,8 @@ and the protocol agree. Where they do not, the metric has several columns, and t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from genbench import catalog
@@ -75,11 +75,13 @@ class Column:
 
     Arguments:
         differs: what sets it apart from other columns of its metric, as `apart` says it.
+        card: of its metric, empty where no metric of that name is installed.
     """
 
     name: str
     records: dict[str, Record]
     differs: str = ""
+    card: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def any_record(self) -> Record:
@@ -100,8 +102,39 @@ class Column:
 
         A unit that is not in the table of `genbench.metrics` came with a plugin, and is named as it is.
         """
+        return self.header(self.name)
+
+    @property
+    def heading(self) -> str:
+        """Its header where the extractor is named elsewhere."""
+        return self.header(self.name.removesuffix(f"[{self.extractor}]"))
+
+    def header(self, name: str) -> str:
         unit = f" ({self.unit})" if UNITS.get(self.unit, bool(self.unit)) else ""
-        return " ".join(f"{self.name}{unit} {ARROWS[self.direction]} {self.differs}".split())
+        return " ".join(f"{name}{unit} {ARROWS[self.direction]} {self.differs}".split())
+
+    @property
+    def extractor(self) -> str:
+        """In whose features it is measured, empty for a metric without features."""
+        return self.name[:-1].partition("[")[2] if self.name.endswith("]") else ""
+
+    @property
+    def group(self) -> str:
+        """The question that it answers: one of `GROUPS` in `genbench.metrics`, or empty."""
+        return self.card.get("group", "")
+
+    @property
+    def about(self) -> str:
+        """What it is and who says so, in a line."""
+        return " ".join(
+            filter(None, [self.card.get("title", ""), f"({r})" if (r := self.card.get("reference")) else ""])
+        )
+
+    @property
+    def signed(self) -> bool:
+        """Whether the kinds of its values have to be told: they are not all estimates."""
+        kinds = {record.kind for record in self.records.values() if record.status == "ok"}
+        return kinds != {"estimate"}
 
     @property
     def measured(self) -> set[str]:
@@ -130,6 +163,13 @@ class Board:
     models: list[str]
     columns: list[Column]
     info: dict[str, dict[str, Any]]
+
+    @property
+    def about(self) -> str:
+        """What the data are, in a line; empty for data that are not in the catalogue."""
+        entry = catalog.entries("datasets").get(self.dataset)
+        summary = entry.summary.rstrip(".") if entry else ""
+        return summary if summary[1:2].isupper() else summary[:1].lower() + summary[1:]
 
     def record(self, model: str, column: Column) -> Record | None:
         return column.records.get(model)
@@ -191,8 +231,8 @@ def boards(records: list[Record], sort: str | None = None, strict: bool = True) 
     by_dataset: dict[str, list[Record]] = {}
     for record in records:
         by_dataset.setdefault(record.dataset["name"], []).append(record)
-    place = by_place()
-    return [board(name, found, sort, place) for name, found in sorted(by_dataset.items())]
+    known = cards()
+    return [board(name, found, sort, known) for name, found in sorted(by_dataset.items())]
 
 
 def matches(name: str, wanted: str) -> bool:
@@ -200,25 +240,34 @@ def matches(name: str, wanted: str) -> bool:
     return wanted in (name, name.partition("[")[0])
 
 
-def by_place() -> Callable[[str], tuple[float, str]]:
-    """The key that sorts names of metrics by the places on their cards; those without a card stand last, by name.
+def cards() -> dict[str, dict[str, Any]]:
+    """The card of every output of every metric, with its reference.
 
     The sources of all metrics are read for it, so ask for it once, not once for each name.
     """
-    places = {}
-    for entry in catalog.entries("metrics").values():
-        for output, card in entry.constants["OUTPUTS"].items():
-            places[output.replace("_", "-")] = card.get("place", math.inf)
-    return lambda name: (places.get(name.partition("[")[0], math.inf), name)
+    return {
+        output.replace("_", "-"): {**card, "reference": entry.constants.get("REFERENCE", "")}
+        for entry in catalog.entries("metrics").values()
+        for output, card in entry.constants["OUTPUTS"].items()
+    }
 
 
-def board(dataset: str, records: list[Record], sort: str | None, place: Callable[[str], tuple[float, str]]) -> Board:
-    """Columns by `place`, one metric's by how many models they hold; models by rank.
+def by_place() -> Callable[[str], tuple[float, str]]:
+    """The key that sorts names of metrics by the places on their cards; those without a card stand last, by name."""
+    known = cards()
+    return lambda name: (known.get(name.partition("[")[0], {}).get("place", math.inf), name)
 
-    Reference rows stand on top. The others are ranked by the columns of the metric to sort by, in their order, then by
-    those of the Fréchet distance, then by name.
+
+def board(dataset: str, records: list[Record], sort: str | None, known: Mapping[str, Mapping[str, Any]]) -> Board:
+    """Columns by the places on their cards, one metric's by how many models they hold; models by rank.
+
+    Columns without a card stand last. Reference rows stand on top. The others are ranked by the columns of the metric
+    to sort by, in their order, then by those of the Fréchet distance, then by name.
     """
-    columns = sorted(columns_of(records).values(), key=lambda c: (*place(c.name), -len(c.records)))
+    columns = list(columns_of(records).values())
+    for column in columns:
+        column.card = known.get(column.name.partition("[")[0], {})
+    columns.sort(key=lambda c: (c.card.get("place", math.inf), c.name, -len(c.records)))
     for column in columns:
         column.differs = apart(column.any_record, [c.any_record for c in columns if c.name == column.name])
     info = {r.model["name"]: r.model for r in sorted(records, key=lambda r: r.ended)}

@@ -1,4 +1,4 @@
-"""Boards -> pages: markdown with footnotes and pictures, HTML, CSV and JSON."""
+"""Boards -> files for other tools: CSV, JSON and HTML."""
 
 from __future__ import annotations
 
@@ -6,69 +6,12 @@ import csv
 import html
 import io
 import json
-import os
-from pathlib import Path
-from urllib.parse import quote
 
 from tabulate import tabulate
 
 from genbench.boards.columns import Board
 from genbench.boards.tables import Notes, left_out, legend, table
-from genbench.text import NEIGHBOURS, csv_cell, fenced, one_line, slug
-from genbench.text import markdown as shown
-
-
-def markdown(found: list[Board], pictures: Path | None = None, folder: Path | None = None) -> str:
-    """The page: for each dataset its tables, what their signs mean, footnotes, and pictures where there are any.
-
-    Arguments:
-        pictures: the run's folder of pictures, None for a page without.
-        folder: the folder that the page will lie in, from which links to pictures start; without one there are none.
-    """
-    parts = []
-    for b in found:
-        notes = Notes()
-        parts.append(f"# {shown(b.dataset)}")
-        for part in b.parts():
-            headers, rows = table(part, notes)
-            align = ["left", "right" if part.wide else "left", *["right"] * (len(headers) - 2)]
-            parts.append(pipes(rows, headers, align))
-        parts += map(shown, left_out(b, notes))
-        parts += legend(b, shown)
-        parts += ["\n".join(f"- [{i}] {shown(text)}" for i, text in enumerate(notes.texts, 1))] if notes.texts else []
-        parts += gallery(b, pictures, folder)
-    return "\n\n".join(parts) + "\n"
-
-
-def pipes(rows: list[list[str]], headers: list[str], align: list[str] | None = None) -> str:
-    """A table of markdown, in which nothing that a cell holds is more than text."""
-    cells = [[shown(one) for one in row] for row in rows]
-    return tabulate(cells, [*map(shown, headers)], tablefmt="pipe", colalign=align, disable_numparse=True)
-
-
-def gallery(b: Board, pictures: Path | None, folder: Path | None) -> list[str]:
-    """The section of samples: a row for every model that has a picture of them, and the texts of those that write."""
-    if pictures is None or folder is None:
-        return []
-    rows, texts = [], []
-    for model in b.models:
-        grid, near = pictures / f"{slug(model)}.png", pictures / f"{slug(model)}{NEIGHBOURS}.png"
-        if grid.is_file():
-            links = [f"![{p.stem}]({relative(p, folder)})" if p.is_file() else "" for p in (grid, near)]
-            rows.append([shown(model), *links])
-        text = pictures / f"{slug(model)}.txt"
-        if text.is_file():
-            texts.append(f"### {shown(model)}\n\n{fenced(text.read_text(encoding='utf-8').rstrip())}")
-    headers = ["model", "samples", "samples above their nearest training examples"]
-    if rows and not any(row[2] for row in rows):
-        headers, rows = headers[:2], [row[:2] for row in rows]
-    table_of = [tabulate(rows, headers, tablefmt="pipe", disable_numparse=True)] if rows else []
-    return ["## Samples", *table_of, *texts] if rows or texts else []
-
-
-def relative(path: Path, folder: Path) -> str:
-    """The way from a folder to a file, as a link writes it."""
-    return quote(Path(os.path.relpath(path, folder)).as_posix())
+from genbench.text import csv_cell, one_line
 
 
 def flat(found: list[Board]) -> list[dict]:

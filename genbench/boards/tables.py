@@ -89,15 +89,15 @@ def with_half(value: float, half: float) -> str:
     return f"{number(value, DECIMALS - top) if 0 <= top < 9 else f'{value:.6e}'} ±{half:.1e}"
 
 
-def compact(record: Record) -> str:
-    """`= 1.873 ±0.021`: the sign of its kind, the value, and the wider half of its 95 % interval."""
+def compact(record: Record, sign: bool = True) -> str:
+    """`= 1.873 ±0.021`: the sign of its kind if wanted, the value, and the wider half of its 95 % interval."""
     assert record.kind is not None
-    sign = SIGNS[record.kind]
+    before = f"{SIGNS[record.kind]} " if sign else ""
     if record.value is None:
-        return f"{sign} not finite"
+        return f"{before}not finite"
     if record.ci95 is None or None in record.ci95:
-        return f"{sign} {alone(record.value)}"
-    return f"{sign} {with_half(record.value, max(record.ci95[1] - record.value, record.value - record.ci95[0]))}"
+        return f"{before}{alone(record.value)}"
+    return f"{before}{with_half(record.value, max(record.ci95[1] - record.value, record.value - record.ci95[0]))}"
 
 
 class Notes:
@@ -113,14 +113,14 @@ class Notes:
         return f"[{self.texts.index(text) + 1}]"
 
 
-def cell(record: Record | None, notes: Notes) -> str:
+def cell(record: Record | None, notes: Notes, sign: bool = True) -> str:
     """A value with the footnotes that it needs, or a footnote that says why there is none."""
     if record is None:
         return f"n/a {notes.mark('not measured in these runs')}"
     if record.status != "ok":
         word = "n/a" if record.status == "skipped" else record.status
         return f"{word} {notes.mark(reason(record))}"
-    text = compact(record)
+    text = compact(record, sign)
     if record.details.get("flagged"):
         text += f" ⚑ {notes.mark(record.details.get('flag', 'flagged by this metric'))}"
     if "note" in record.details:

@@ -24,6 +24,7 @@ from torch import Generator, Tensor
 
 from genbench.likelihood.hmc import FIRST_STEP, Posterior, nudged, transition
 from genbench.models.sampling import seeded, to_tensor
+from genbench.numerics.choice import chosen
 from genbench.numerics.normal import log_normal, log_normal_mass, normalised
 from genbench.space import Space
 
@@ -121,7 +122,7 @@ def fit_sigma(
     device: torch.device | str = "cpu",
     progress: Callable[[int], None] = lambda tried: None,
 ) -> FittedSigma:
-    """The sigma with the highest likelihood of the first `examples` of `validation`.
+    """The sigma with the highest likelihood of `examples` of `validation`, drawn by the seed.
 
     Chains anneal along sigma itself, from twice the root mean square deviation of the data downwards by factors of
     2^(-1/4). By Fisher's identity the slope of the likelihood is a mean over the posterior,
@@ -139,7 +140,9 @@ def fit_sigma(
         transitions, leapfrog: of Hamiltonian Monte Carlo at each sigma.
         progress: takes the number of sigmas tried so far.
     """
-    x = to_tensor(validation[:examples], model.space, device)
+    if len(validation) > examples:  # the first of a file are no sample of it
+        validation = validation[chosen(validation, examples, seed)]
+    x = to_tensor(validation, model.space, device)
     spread = float(normalised(x, model.space).double().var(0, correction=0).mean().sqrt())
     if not spread > 0:
         raise ValueError("validation data without any spread have no best sigma")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from genbench.likelihood import LogLikelihood
     from genbench.likelihood.bdmc import Bidirectional
 
-VERSION = 1
+VERSION = 2
 NEEDS = ("ais", "bdmc", "space")
 OUTPUTS = {
     "nll_ais": {

@@ -7,7 +7,7 @@ import random
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ def guarded() -> Iterator[None]:
     """
     before = state()
     try:
-        with redirect_stdout(sys.stderr):
+        with importing.prints_on_stderr():
             yield
     except SystemExit as error:
         raise RuntimeError(f"the model's code called sys.exit({error.code!r})") from error

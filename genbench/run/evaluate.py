@@ -14,10 +14,12 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 from genbench import catalog
@@ -30,10 +32,10 @@ from genbench.metrics import Measure, check_outputs
 from genbench.models.adapters import Source, public_path
 from genbench.models.fixed import FixedSamples
 from genbench.models.guard import guarded
-from genbench.run.artifacts import Artifacts, noting, opened
+from genbench.run.artifacts import ARTIFACTS, SAMPLES, Artifacts, noting, opened
 from genbench.run.plan import Cell, Job, Plan
 from genbench.run.records import DONE, Record, Run
-from genbench.text import one_line, short
+from genbench.text import one_line, short, slug
 
 
 @dataclass
@@ -135,8 +137,11 @@ def evaluate(
     work = work_of(todo, run, rerun)
     total = sum(len(cells) for _, cells in work)
     outcome.kept = sum(len(todo.cells(source)) for source in todo.sources) - total
+    shown = [source for source, cells in work if pictures and not cells and unseen(source, todo, run)]
     if total == 0:
         run.write_rows(rows_of(todo))
+        if shown:
+            draw_rows(shown, todo, Bench(run, "", {}, pick_device(device), batch_size))
         return outcome
     run.check()
     device = pick_device(device)
@@ -171,7 +176,25 @@ def evaluate(
                     clock = now
                 if record.status == "error" and fail_fast:
                     return outcome
+    draw_rows(shown, todo, bench)
     return outcome
+
+
+def unseen(source: Source, todo: Plan, run: Run) -> bool:
+    """Whether the run has no picture of a row: none by its name, or one of another model that had the name."""
+    planned = {row["model"]: row["planned"] for row in run.rows().values() if row["name"] == source.name}
+    drawn = any(path.stem == slug(source.name) for path in run.pictures.glob("*"))
+    return not drawn or planned.get(source.key) != max(planned.values(), default="")
+
+
+def draw_rows(sources: list[Source], todo: Plan, bench: Bench) -> None:
+    """Pictures of models of which nothing had to be measured, of the samples that the run keeps."""
+    for source in sources:
+        done = [cell.job for cell in todo.cells(source) if (record := bench.run.get(cell.id)) and record.status in DONE]
+        if any(ARTIFACTS[need].asks == SAMPLES for job in done for need in job.needs):
+            artifacts = Artifacts(todo, source, bench.run, bench.device, bench.batch_size, False, bench.shared)
+            with suppress(Unavailable):
+                picture(source.name, artifacts.get("samples", None), todo, bench.run)
 
 
 def measure_source(todo: Plan, source: Source, cells: list[Cell], bench: Bench) -> Iterator[Record]:
@@ -187,7 +210,7 @@ def measure_source(todo: Plan, source: Source, cells: list[Cell], bench: Bench) 
             bench.show(what, "")
             yield from measure(artifacts, job, wanted, bench)
     if bench.pictures and artifacts.has("samples"):
-        picture(artifacts)
+        picture(source.name, artifacts.get("samples", None), todo, bench.run)
 
 
 def preflight(source: Source, todo: Plan, device: str) -> None:
@@ -238,13 +261,12 @@ def pick_device(device: str) -> str:
     return device
 
 
-def picture(artifacts: Artifacts) -> None:
+def picture(name: str, samples: np.ndarray, todo: Plan, run: Run) -> None:
     """Pictures of the samples and of their nearest neighbours; failing to draw fails no number."""
     from genbench.boards import pictures
 
-    name = artifacts.source.name
     try:
-        pictures.draw_all(artifacts.run, name, artifacts.plan.dataset, artifacts.get("samples", None))
+        pictures.draw_all(run, name, todo.dataset, samples)
     except GenbenchError:
         raise
     except Exception as error:

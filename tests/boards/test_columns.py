@@ -9,7 +9,8 @@ import pytest
 
 from genbench import catalog
 from genbench.boards.columns import MOST, UNITS, Board, Column, apart, boards, by_place, column_key, split
-from genbench.boards.pages import FORMATS, as_html, markdown
+from genbench.boards.markdown import markdown
+from genbench.boards.pages import FORMATS, as_html
 from genbench.boards.tables import Notes, left_out, table
 from genbench.errors import GenbenchError
 from genbench.run.plan import Protocol
@@ -522,3 +523,7 @@ def test_a_wide_board_is_one_table(record):
     board = boards(records)[0]
     assert board.wide
     assert board.parts() == [board]
+
+
+def test_units_that_a_value_does_not_speak_for_itself_stand_in_the_header():
+    assert {unit for unit, named in UNITS.items() if named} == {"bits/dim", "bits/char", "nats", "1/s", "ms"}

@@ -12,9 +12,9 @@ from scipy.special import logsumexp
 from genbench.baselines.adversarial import gan
 from genbench.baselines.latent_variable import vae
 from genbench.errors import ModelError, Unavailable
-from genbench.likelihood.ais import Block, Settings, ais, anneal, schedule
+from genbench.likelihood.ais import Block, Settings, ais, anneal, described, schedule
 from genbench.likelihood.bdmc import bdmc
-from genbench.likelihood.hmc import BURN_IN, HMC, Posterior, adapt, leapfrog, transition
+from genbench.likelihood.hmc import BURN_IN, HMC, Point, Posterior, adapt, leapfrog, transition
 from genbench.likelihood.observation import GaussianObservation, fit_sigma
 from genbench.models.sampling import seeded
 from genbench.space import Space
@@ -440,6 +440,15 @@ def test_a_sigma_at_the_end_of_the_way_is_a_warning():
         fit_sigma(Perfect(), np.zeros((5, 8), np.float32), seed=0)
 
 
+def test_sigma_is_fitted_to_a_sample_of_the_validation_data_and_not_to_the_first():
+    model = LinearGenerator()
+    calm, wild = (GaussianObservation(model, s).sample(60, seeded("sigma")).numpy() for s in (0.1, 0.8))
+    ordered = np.concatenate([calm, wild])
+    fits = [fit_sigma(model, x, seed=0, examples=40).sigma for x in (ordered, ordered[::-1].copy())]
+    assert fits[0] == fits[1]
+    assert fits[0] > 0.3  # the first are calm
+
+
 @pytest.mark.parametrize("sigma", [0.01, 0.1, 1.0, 10.0])
 @pytest.mark.parametrize("levels", [2, 17, 256])
 def test_masses_of_all_levels_sum_to_one(levels, sigma):
@@ -480,3 +489,33 @@ def test_the_gan_and_the_vae_can_be_annealed(space):
         assert np.isfinite(found.values).all()
         assert np.isfinite(bdmc(model, 4, SMALL, seed=0, block_size=4).upper).all()
         assert not any(p.grad is not None for p in generator.parameters())
+
+
+def test_a_chain_reports_its_mean_acceptance_and_its_weight():
+    """Steps that are known, in place of chains: log w = sum (b_t - b_(t-1)) l_(t-1) (Neal, 2001, equation 8)."""
+    z = torch.zeros(2, 1)
+    likelihoods = iter([torch.tensor([1.0, -1.0]), torch.tensor([5.0, 2.0])])
+    probabilities = iter([torch.tensor([0.2, 1.0]), torch.tensor([0.6, 0.5])])
+
+    def at(log_likelihood):
+        return Point(z, torch.zeros(2), log_likelihood, z, z)
+
+    def kernel(point, beta, generator):
+        return at(next(likelihoods)), next(probabilities)
+
+    start = at(torch.tensor([2.0, 3.0]))
+    w, accepted = anneal(start, [0.0, 0.25, 0.5, 1.0], kernel, seeded(0))
+    np.testing.assert_allclose(accepted, [0.4, 0.75])
+    np.testing.assert_allclose(w, [0.25 * 2 + 0.25 * 1 + 0.5 * 5, 0.25 * 3 - 0.25 * 1 + 0.5 * 2])
+    w, accepted = anneal(start, [0.0, 1.0], kernel, seeded(0))
+    np.testing.assert_allclose(w, [2.0, 3.0])
+    assert accepted.isnan().all()
+
+
+def test_details_say_how_chains_fared_at_both_ends():
+    lengths = np.array([[0.1, 7.0, 0.5], [0.3, 7.0, 0.7]])  # [chains, transitions], from the prior to the posterior
+    found = described(Settings(), {"acceptance": np.array([0.2, 0.4, 0.9]), "step_lengths": lengths})
+    assert found["acceptance"] == pytest.approx({"0": 0.2, "0.5": 0.4, "1": 0.9})
+    assert found["step_length_near_prior"] == pytest.approx({"0": 0.1, "0.5": 0.2, "1": 0.3})
+    assert found["step_length_near_posterior"] == pytest.approx({"0": 0.5, "0.5": 0.6, "1": 0.7})
+    assert found["temperatures"] == Settings().temperatures

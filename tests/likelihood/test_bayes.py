@@ -104,3 +104,19 @@ def test_a_log_probability_of_the_wrong_shape_is_an_error():
 
     with pytest.raises(ModelError, match="expected \\[2\\]"):
         class_log_likelihoods(Wrong(1.0), np.zeros((2, 1), np.float32))
+
+
+@pytest.mark.parametrize("classes", [0, 1])
+def test_a_model_of_one_class_has_a_posterior_and_one_of_none_has_not(classes):
+    class Normal:
+        space, n_classes = Space((1,)), classes
+
+        def log_prob(self, x, labels):
+            return torch.zeros(len(x))
+
+    x = np.zeros((3, 1), np.float32)
+    if classes:
+        assert class_log_likelihoods(Normal(), x).tolist() == [[0.0]] * 3
+    else:
+        with pytest.raises(Unavailable, match="class-conditional"):
+            class_log_likelihoods(Normal(), x)

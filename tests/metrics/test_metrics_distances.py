@@ -641,3 +641,29 @@ def test_a_set_is_at_distance_zero_from_itself(name):
     x, _ = features(40, 4, 6)
     for measure in DISTANCES[name].compute(x, x[::-1].copy()).values():
         assert measure.value == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize(("n", "d"), [(40, 3), (30, 20)])
+def test_the_interval_of_the_sliced_distance_is_that_of_its_square(n, d):
+    rng = np.random.default_rng(d)
+    found = sliced_wasserstein.compute(rng.standard_normal((n, d)), rng.standard_normal((n, d)) + 1)
+    mind, distance = found["mind"], found["sliced_wasserstein"]
+    assert mind.value == pytest.approx(3 * d * distance.value**2)
+    assert mind.ci95[0] > 0
+    np.testing.assert_allclose(mind.ci95, 3 * d * np.square(distance.ci95))
+    assert mind.stderr == pytest.approx(3 * d * 2 * distance.value * distance.stderr)  # the delta method
+
+
+@pytest.mark.parametrize("q", [0.5, 1, 2, 7.3, math.inf])
+def test_the_gradient_of_an_entropy_is_its_derivative(q):
+    p, h = np.array([0.4, 0.1, 0.3, 0.2]), 1e-6
+    steps = np.eye(4) * h
+    slope = [(vendi._renyi(p + e, q)[0] - vendi._renyi(p - e, q)[0]) / (2 * h) for e in steps]
+    np.testing.assert_allclose(vendi._renyi(p, q)[1], slope, atol=1e-6)
+
+
+def test_vendi_says_that_it_leaves_out_rows_where_they_are_fewer_than_three_for_each_feature():
+    x = np.random.default_rng(0).standard_normal((30, 10))
+    few, many = (vendi.compute(rows)["vendi"].ci_method for rows in (x[:29], x))
+    assert "delete-one jackknife" in few
+    assert "jackknife" not in many

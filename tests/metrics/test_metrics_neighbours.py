@@ -515,3 +515,12 @@ def test_identical_and_constant_features_give_documented_values(metric):
     }
     for name, measure in measures.items():
         assert measure.value == pytest.approx(expected[name], rel=1e-12)
+
+
+def test_the_cells_of_data_copying_part_the_training_set():
+    x = np.concatenate([np.random.default_rng(c).standard_normal((25, 2)) + 40 * c for c in range(4)])
+    cells = data_copying.part(Points(x), cells=4, components=5, seed=0)
+    found = sorted((float(cell.x.mean() // 20), len(cell)) for cell in cells.train)
+    assert [n for _, n in found] == [25, 25, 25, 25]
+    for centre, cell in zip(cells.centres, cells.train, strict=True):
+        np.testing.assert_allclose(cell.x.mean(0), centre, atol=1e-4)

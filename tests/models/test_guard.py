@@ -1,7 +1,9 @@
 """What a model does to the process is undone before the next is measured."""
 
+import ctypes
 import os
 import random
+import subprocess
 import sys
 import textwrap
 import warnings
@@ -10,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from genbench import datasets
+from genbench import datasets, importing
 from genbench.models.adapters import parse
 from genbench.models.guard import guarded
 from genbench.models.sampling import to_tensor
@@ -74,6 +76,30 @@ def test_an_exit_is_an_error_and_prints_are_no_results(capsys):
         sys.exit(0)
     out, err = capsys.readouterr()
     assert (out, err) == ("", "chatter\n")
+
+
+def compiled() -> None:
+    """A print of compiled code, which the C library holds back."""
+    ctypes.CDLL(None).printf(b"chatter\n")
+
+
+@pytest.mark.parametrize(
+    "chatter",
+    [
+        lambda: print("chatter"),
+        lambda: os.system("echo chatter"),
+        lambda: subprocess.run([sys.executable, "-c", "print('chatter')"], check=True),
+        lambda: os.write(1, b"chatter\n"),
+        compiled,
+    ],
+    ids=["print", "shell", "child", "descriptor", "compiled"],
+)
+@pytest.mark.parametrize("within", [guarded, lambda: importing.running("model.py")], ids=["measured", "imported"])
+def test_what_a_model_prints_is_no_result_however_it_prints(within, chatter, capfd):
+    with within():
+        chatter()
+    print("result", flush=True)
+    assert capfd.readouterr() == ("result\n", "chatter\n")
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.int64, np.float32])

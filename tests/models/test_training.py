@@ -325,12 +325,21 @@ def test_the_callers_randomness_is_neither_used_nor_moved(whole, tmp_path):
     assert (tmp_path / "m.safetensors").read_bytes() == whole[1].read_bytes()
 
 
-def test_initialise_sees_the_first_examples_once_before_the_first_step(tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "INITIAL", 20)
+def test_initialise_sees_all_examples_once_before_the_first_step(tmp_path):
     log = recorded(tmp_path / "m")
     ((x, *_),) = log.initial
-    np.testing.assert_array_equal(x.numpy(), TRAIN[:20])
+    np.testing.assert_array_equal(x.numpy(), TRAIN)
     assert torch.equal(log.draws[0].weights["centre"], torch.full((2,), -0.1, dtype=torch.float64))
+
+
+def test_of_many_examples_initialise_sees_a_sample_and_not_the_first(tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "INITIAL", 20)
+    ((x, *_),) = recorded(tmp_path / "m").initial
+    rows = {row.tobytes() for row in TRAIN}
+    seen = {row.tobytes() for row in x.numpy()}
+    assert len(seen) == len(x) == 20
+    assert seen < rows
+    assert seen != {row.tobytes() for row in TRAIN[:20]}
 
 
 def test_data_that_are_drawn_anew_are_the_same_whenever_asked_for():

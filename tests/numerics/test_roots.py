@@ -61,3 +61,12 @@ def test_transport_of_a_singular_covariance_carries_the_whole_trace(rng):
     assert np.trace((t.P * t.w) @ t.P.T @ S1) == pytest.approx(t.trace, rel=1e-8)  # tr T12 S1 = tr (S1 S2)^(1/2)
     assert np.trace((t.Q * t.w) @ t.Q.T @ S2) == pytest.approx(t.trace, rel=1e-8)
     assert roots.transport(np.zeros((3, 3)), np.eye(3)).trace == 0
+
+
+@pytest.mark.parametrize("d", [2, 300])
+def test_a_rank_is_full_if_the_smallest_eigenvalue_is_above_the_rounding_of_a_sum_of_d(d):
+    limit = d * np.finfo(np.float64).eps * 5.0
+    rest = np.linspace(1, 5, d - 1)
+    rest[-1] = 5
+    assert roots._full_rank(np.array([1.01 * limit, *rest]))
+    assert not roots._full_rank(np.array([0.99 * limit, *rest]))

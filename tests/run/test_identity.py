@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from genbench import catalog, datasets
+from genbench import catalog, datasets, evaluate, importing
 from genbench.files import content_key
 from genbench.models.adapters import Source, parse
-from genbench.models.adapters.object import held
+from genbench.models.adapters.object import code_of_class, held
 from genbench.run import plan as planning
 from genbench.run.artifacts import ARTIFACTS, DATA, Artifacts, Context
 from genbench.run.plan import Plan, jobs, plan
@@ -375,3 +375,26 @@ def test_weights_in_the_place_of_those_that_ship_are_another_extractor(tmp_path,
     for given, read in ((None, shipped), (copy, copy)):
         expected = hashlib.sha256(read.read_bytes()).hexdigest()
         assert planning.extractor_hash("digits-cnn", digits, given) == (expected, True)
+
+
+def test_the_code_of_a_class_is_its_file_and_what_that_imports_but_no_comment(tmp_path):
+    (tmp_path / "beside.py").write_text("SCALE = 1\n")
+    file = tmp_path / "mine.py"
+    file.write_text("import beside\n\nclass Mine:\n    def f(self): return beside.SCALE\n")
+    kind = importing.import_file(file).Mine
+    before = code_of_class(kind)
+    file.write_text("import beside  # a remark\n\nclass Mine:\n    def f(self): return beside.SCALE  # another\n")
+    assert code_of_class(kind) == before
+    (tmp_path / "beside.py").write_text("SCALE = 2\n")
+    assert code_of_class(kind) != before
+
+
+def test_reconstructions_reach_an_extractor_as_whole_levels(tmp_path):
+    class Near(torch.nn.Module):
+        space = Space((1, 8, 8), levels=17)
+
+        def reconstruct(self, x):
+            return x + 0.4
+
+    rfd = evaluate(Near(), "digits", metrics=["rfd"], extractor="pixels", limit=100)[0]
+    assert rfd.value == pytest.approx(0, abs=1e-9)

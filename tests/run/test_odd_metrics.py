@@ -2,7 +2,8 @@
 
 from genbench import catalog, datasets
 from genbench.boards.columns import boards
-from genbench.boards.pages import FORMATS, markdown
+from genbench.boards.markdown import markdown
+from genbench.boards.pages import FORMATS
 from genbench.models.adapters import parse
 from genbench.run.evaluate import evaluate
 from genbench.run.plan import plan

@@ -54,6 +54,30 @@ def test_two_objects_of_one_file_have_rows_and_values_of_their_own(tmp_path, dig
     assert found["B", "nll"] == pytest.approx(400 / 64 / np.log(2))
 
 
+def test_every_row_has_the_pictures_of_its_own_samples_also_one_that_needs_no_measuring(tmp_path, digits):
+    rng = np.random.default_rng(0)
+    first, second = (rng.integers(0, 17, (20, 1, 8, 8)).astype(np.uint8) for _ in range(2))
+    np.save(tmp_path / "first.npy", first)
+    np.save(tmp_path / "copy.npy", first)
+    np.save(tmp_path / "second.npy", second)
+    run = Run(tmp_path / "run")
+
+    def drawn(*specs):
+        sources = [parse(f"{name}=samples:{tmp_path / file}.npy", digits) for name, file in specs]
+        evaluate(plan(Suite("digits", ("copies",), "pixels", protocol=PROTOCOL), digits, sources), run, "cpu")
+        return {path.name: path.read_bytes() for path in run.pictures.iterdir()}
+
+    found = drawn(("a", "first"), ("b", "copy"))  # equal content: measured once
+    assert found["a.png"] == found["b.png"]
+    assert found["a-neighbours.png"] == found["b-neighbours.png"]
+    found = drawn(("c", "first"), ("d", "second"))  # one renamed, nothing of it is measured
+    assert found["c.png"] == found["a.png"] != found["d.png"]
+    found = drawn(("c", "second"))  # a name that goes to another model takes its picture along
+    assert found["c.png"] == found["d.png"]
+    (run.pictures / "d.png").unlink()
+    assert drawn(("d", "second"))["d.png"] == found["c.png"]
+
+
 def test_one_source_under_two_names_has_two_rows_and_is_measured_once(tmp_path, digits, pixels_checkpoint):
     found, n = measured(digits, tmp_path / "run", f"a={pixels_checkpoint}", f"b={pixels_checkpoint}")
     assert n == 2

@@ -1,0 +1,346 @@
+"""A board as a page of markdown: what holds in a sentence, a lead table, plots, a folded section for each question.
+
+No line of a table is wider than `WIDTH` visible characters, which is what GitHub shows without scrolling.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote
+
+from tabulate import tabulate
+
+from genbench.boards.columns import Board, Column
+from genbench.boards.tables import Notes, cell, compact, left_out, legend, parameters
+from genbench.text import NEIGHBOURS, fenced, one_line, slug
+from genbench.text import markdown as shown
+
+WIDTH = 125
+MOST = 7  # columns of a table
+QUESTIONS = {
+    "likelihood": "Likelihood: how probable are unseen data under the model?",
+    "fidelity": "Fidelity: how much are its samples like real data?",
+    "diversity": "Diversity: how much of real data do its samples reach?",
+    "copying": "Copying: how much do its samples owe to single training examples?",
+    "modes": "Modes: which modes or classes do its samples fall into, and how evenly?",
+    "representation": "Representation: what do latents and codes keep?",
+    "cost": "Cost: how long does sampling take?",
+    "": "Further metrics",
+}
+PLOTS = {  # what ends the name of a plot, and what it shows
+    "-likelihood-fidelity": "likelihood against the quality of samples",
+    "-fidelity-speed": "quality of samples against speed",
+}
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where the models of one column stand, with 95 % confidence for all of them at once.
+
+    Arguments:
+        ranks: of every ranked model the best and the worst rank that the data allow.
+        best: the models that may be the best one.
+        said: what it rests on, in a line.
+    """
+
+    ranks: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    best: tuple[str, ...] = ()
+    said: str = ""
+
+    def text(self, model: str) -> str:
+        """`2-4`, `1`, or nothing for a model without a rank."""
+        low, high = self.ranks.get(model, (0, 0))
+        return "" if low == 0 else f"{low}" if low == high else f"{low}-{high}"
+
+
+@dataclass(frozen=True)
+class Lead:
+    """What stands on the first screen: the first column of four questions, as far as a board has them."""
+
+    likelihood: Column | None
+    fidelity: Column | None
+    diversity: Column | None
+    speed: Column | None
+
+    @classmethod
+    def of(cls, b: Board) -> Lead:
+        def first(*groups: str) -> Column | None:
+            """The first column of the group, in the order of its cards, that most models have."""
+            for group in groups:
+                found = [c for c in b.columns if c.group == group and c.direction != "none" and c.measured]
+                if found:
+                    most = max(len(c.measured) for c in found)
+                    return next(c for c in found if 2 * len(c.measured) >= most)
+            return None
+
+        return cls(first("likelihood"), first("fidelity"), first("diversity", "modes"), first("cost"))
+
+
+def markdown(
+    found: list[Board],
+    pictures: Path | None = None,
+    folder: Path | None = None,
+    standings: Mapping[str, Standing] | None = None,
+) -> str:
+    """The page of one or several boards.
+
+    Arguments:
+        pictures: the run's folder of pictures, None for a page without.
+        folder: the folder that the page will lie in, from which links to pictures start; without one there are none.
+        standings: by the titles of columns; a column without one is shown without ranks.
+    """
+    if folder is None or (pictures and not pictures.is_dir()):
+        pictures = None
+    parts = []
+    for b in found:
+        notes = Notes()
+        lead, known = Lead.of(b), standings or {}
+        parts.append(f"# {shown(b.dataset)}" + (f": {shown(b.about)}" if b.about else ""))
+        parts += sentences(b, lead, known)
+        parts.append(
+            lead_table(b, lead, known, notes, linked=pictures is not None and folder is not None and pictures.is_dir())
+        )
+        parts += plots(b, pictures, folder)
+        parts += sections(b, known, notes)
+        parts += map(shown, left_out(b, notes))
+        parts += legend(b, shown)
+        parts += ["\n".join(f"- [{i}] {shown(text)}" for i, text in enumerate(notes.texts, 1))] if notes.texts else []
+        parts += gallery(b, pictures, folder)
+    return "\n\n".join(parts) + "\n"
+
+
+def relative(path: Path, folder: Path) -> str:
+    """The way from a folder to a file, as a link writes it."""
+    return quote(Path(os.path.relpath(path, folder)).as_posix())
+
+
+# --- The first screen
+
+
+def sentences(b: Board, lead: Lead, standings: Mapping[str, Standing]) -> list[str]:
+    """Which models may be the best, by likelihood and by samples; which of these is fast; which is flagged."""
+    said = []
+    for words, column in (("By likelihood", lead.likelihood), ("By samples", lead.fidelity)):
+        standing = standings.get(column.title) if column else None
+        if column and standing and standing.best:
+            said.append(f"**{words}** {may_be_best(column, standing)}")
+    if lead.fidelity and lead.speed and (standing := standings.get(lead.fidelity.title)):
+        speed = lead.speed
+        better = 1 if speed.direction == "higher" else -1
+        timed = {m: better * r.value for m in standing.best if (r := speed.records.get(m)) and r.value is not None}
+        if len(standing.best) > 1 and timed:
+            fastest = max(timed, key=timed.__getitem__)
+            value = f"{compact(speed.records[fastest], sign=False)} {speed.unit}"
+            said.append(f"**Good and fast:** {shown(fastest)} ({shown(value)}).")
+    flags: dict[str, list[str]] = {}
+    for c in b.columns:
+        for model, record in c.records.items():
+            if record.details.get("flagged"):
+                flags.setdefault(one_line(record.details.get("flag", "flagged")), []).append(model)
+    said += [f"⚑ {listed(dict.fromkeys(models))}: {shown(flag)}." for flag, models in flags.items()]
+    return [" ".join(said)] if said else []
+
+
+def may_be_best(column: Column, standing: Standing) -> str:
+    """`a stands alone (FD 5.0 ±2.1).`, or which models cannot be told from the best."""
+    values = {m: shown(compact(column.records[m], sign=False)) for m in standing.best}
+    name = shown(named(column))
+    if len(standing.best) == 1:
+        (only,) = standing.best
+        return f"{shown(only)} stands alone ({name} {values[only]})."
+    if len(standing.best) == len(standing.ranks):
+        return f"no model can be told from the best ({name})."
+    with_values = ", ".join(f"{shown(m)} ({values[m]})" for m in standing.best)
+    return f"{len(standing.best)} models cannot be told from the best ({name}): {with_values}."
+
+
+def listed(models: Iterable[str]) -> str:
+    names = [shown(m) for m in models]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def named(column: Column) -> str:
+    """What a sentence calls it: without the extractor, which the page names once."""
+    return column.name.removesuffix(f"[{column.extractor}]")
+
+
+def lead_table(b: Board, lead: Lead, standings: Mapping[str, Standing], notes: Notes, linked: bool) -> str:
+    """Two sets of ranks, the model, and one value for each of four questions."""
+    ranking = [c for c in (lead.likelihood, lead.fidelity) if c and c.title in standings]
+    columns = [c for c in (lead.likelihood, lead.fidelity, lead.diversity, lead.speed) if c]
+    values = [Drawn.of(b, c, None, notes) for c in columns]
+    rows = []
+    for model in in_order(b, [standings[c.title] for c in ranking]):
+        name = f"[{shown(model)}](#{anchor(model)})" if linked else shown(model)
+        cells = [shown(drawn.cells[model]) for drawn in values]
+        rows.append([*(standings[c.title].text(model) for c in ranking), name, *cells])
+    headers = [*(f"by {named(c)}" for c in ranking), "model", *(drawn.header for drawn in values)]
+    return pipes(rows, headers, len(ranking) + 1)
+
+
+def in_order(b: Board, standings: list[Standing]) -> list[str]:
+    """Reference rows, then the models by the mean of where their rank sets lie among those that are ranked.
+
+    A model that one of the two does not rank stands where the other puts it; one without any, at the end. What is equal
+    stays in the order of the board.
+    """
+
+    def place(model: str) -> tuple[int, float]:
+        if b.info[model]["family"] == "reference":
+            return 0, 0.0
+        shares = [(sum(s.ranks[model]) / 2 - 0.5) / len(s.ranks) for s in standings if model in s.ranks]
+        return (1, sum(shares) / len(shares)) if shares else (2, 0.0)
+
+    return sorted(b.models, key=place)
+
+
+def pipes(rows: list[list[str]], headers: list[str], left: int) -> str:
+    """A table of markdown whose first `left` columns are to the left; cells are markdown already, headers are not."""
+    align = ["left"] * left + ["right"] * (len(headers) - left)
+    return tabulate(rows, [*map(shown, headers)], tablefmt="pipe", colalign=align, disable_numparse=True)
+
+
+def anchor(model: str) -> str:
+    """What GitHub calls the heading of a model's section."""
+    return re.sub(r"[^\w\- ]", "", one_line(model).lower()).replace(" ", "-")
+
+
+def plots(b: Board, pictures: Path | None, folder: Path | None) -> list[str]:
+    """Links to the plots of the board that there are."""
+    if pictures is None or folder is None:
+        return []
+    paths = {pictures / f"{slug(b.dataset)}{end}.svg": words for end, words in PLOTS.items()}
+    links = [f"![{words}]({relative(path, folder)})" for path, words in paths.items() if path.is_file()]
+    return [" ".join(links)] if links else []
+
+
+# --- A folded section for each question
+
+
+def sections(b: Board, standings: Mapping[str, Standing], notes: Notes) -> list[str]:
+    """What was measured, by the groups of the metrics' cards, each in the features of one extractor after another."""
+    without = {id(c) for c in b.unmeasured}
+    parts = []
+    for group, question in QUESTIONS.items():
+        columns = [c for c in b.columns if id(c) not in without and (c.group if c.group in QUESTIONS else "") == group]
+        inner = []
+        for extractor in dict.fromkeys(c.extractor for c in columns):
+            some = [c for c in columns if c.extractor == extractor]
+            inner += [f"In the features of `{shown(extractor)}`:"] if extractor else []
+            inner += tables(b, some, standings, notes)
+            about = dict.fromkeys(f"- {named(c)}: {c.about}" for c in some if c.about)
+            inner += ["\n".join(map(shown, about))] if about else []
+        if inner:
+            parts.append("\n\n".join([f"<details><summary>{question}</summary>", *inner, "</details>"]))
+    return parts
+
+
+def tables(b: Board, columns: list[Column], standings: Mapping[str, Standing], notes: Notes) -> list[str]:
+    """The columns that at least half of the models have, then those of the same few models together.
+
+    As few tables as `MOST` columns and `WIDTH` characters allow.
+    """
+    common = [c for c in columns if 2 * len(c.measured) >= len(b.models)]
+    special: dict[frozenset[str], list[Column]] = {}
+    for c in columns:
+        if c not in common:
+            special.setdefault(frozenset(c.measured), []).append(c)
+    room = WIDTH - 4 - max(len(one_line(m)) for m in b.models)
+    found: list[str] = []
+    for together in filter(None, [common, *special.values()]):
+        part: list[Drawn] = []
+        for drawn in [Drawn.of(b, c, standings.get(c.title), notes) for c in together]:
+            if part and (len(part) + 1 == MOST or sum(d.width + 3 for d in (*part, drawn)) > room):
+                found += one_table(b, part)
+                part = []
+            part.append(drawn)
+        found += one_table(b, part)
+    return found
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A column as it is written: the header and, of every model, a cell.
+
+    A footnote that all values share stands at the header.
+    """
+
+    column: Column
+    header: str
+    cells: Mapping[str, str]
+
+    @classmethod
+    def of(cls, b: Board, column: Column, standing: Standing | None, notes: Notes) -> Drawn:
+        cells = {m: cell(b.record(m, column), notes, sign=column.signed) for m in b.models}
+        header, cells = raised(column, cells)
+        if standing:
+            cells = {m: f"{text} ({rank})" if (rank := standing.text(m)) else text for m, text in cells.items()}
+        return cls(column, header, cells)
+
+    @property
+    def width(self) -> int:
+        return max(len(self.header), *map(len, self.cells.values()))
+
+
+def raised(column: Column, cells: dict[str, str]) -> tuple[str, dict[str, str]]:
+    """The header with the footnotes that all values share, and the cells without them."""
+    values = [m for m in cells if (r := column.records.get(m)) and r.status == "ok"]
+    marks = [re.findall(r" \[\d+\]", cells[m]) for m in values]
+    common = [mark for mark in marks[0] if all(mark in some for some in marks)] if len(values) > 1 else []
+    for mark in common:
+        cells = {m: text.replace(mark, "", 1) if m in values else text for m, text in cells.items()}
+    return column.heading + "".join(common), cells
+
+
+def one_table(b: Board, part: list[Drawn]) -> list[str]:
+    """The models that have a value in it, and below it why the others have none."""
+    measured = set().union(*(drawn.column.measured for drawn in part)) or set(b.models)
+    rows = [[shown(m), *(shown(drawn.cells[m]) for drawn in part)] for m in b.models if m in measured]
+    reasons: dict[str, list[str]] = {}
+    for m in b.models:
+        if m not in measured:
+            why = " ".join(dict.fromkeys(drawn.cells[m].removeprefix("n/a ") for drawn in part))
+            reasons.setdefault(why, []).append(m)
+    table = pipes(rows, ["model", *(drawn.header for drawn in part)], 1)
+    if not reasons:
+        return [table]
+    rest = max(reasons, key=lambda why: len(reasons[why])) if max(map(len, reasons.values())) > 3 else None
+    said = [f"{listed(models)} {why}" for why, models in reasons.items() if why != rest]
+    said += [f"{'the others' if said else 'the other models'} {rest}"] if rest is not None else []
+    return [table, f"No value: {'; '.join(said)}."]
+
+
+# --- A section for each model
+
+
+def gallery(b: Board, pictures: Path | None, folder: Path | None) -> list[str]:
+    """What each model is and where it is from, and what there is to see of it."""
+    if pictures is None or folder is None:
+        return ["## Models", "\n".join(f"- {shown(model)}: {shown(described(b, model))}" for model in b.models)]
+    return ["## Models", *(part for model in b.models for part in portrait(b, model, pictures, folder))]
+
+
+def described(b: Board, model: str) -> str:
+    """`flow, 82,904 parameters, baselines/checkpoints/digits/realnvp.safetensors`."""
+    info = b.info[model]
+    count = parameters(info)
+    words = (one_line(info["family"]), f"{count} parameters" if count else "", one_line(info.get("source") or ""))
+    return ", ".join(filter(None, words))
+
+
+def portrait(b: Board, model: str, pictures: Path, folder: Path) -> list[str]:
+    parts = [f"### {shown(model)}", shown(described(b, model))]
+    files = [pictures / f"{slug(model)}{end}.png" for end in ("", NEIGHBOURS)]
+    says = ("samples", "samples above their nearest training examples")
+    seen = [(what, path) for what, path in zip(says, files, strict=True) if path.is_file()]
+    if seen:
+        links = [[f"![{path.stem}]({relative(path, folder)})" for _, path in seen]]
+        parts.append(tabulate(links, [what for what, _ in seen], tablefmt="pipe", disable_numparse=True))
+    text = pictures / f"{slug(model)}.txt"
+    if text.is_file():
+        parts.append(fenced(text.read_text(encoding="utf-8").rstrip()))
+    return parts

@@ -1,0 +1,273 @@
+"""The page in markdown: it fits, it drops nothing, and its order and its sentences are what the ranks say."""
+
+import re
+
+import pytest
+from markdown_it import MarkdownIt
+
+from genbench.boards.columns import boards
+from genbench.boards.markdown import MOST, WIDTH, Lead, Standing, gallery, in_order, markdown
+from genbench.boards.pareto import draw_all, outliers, pareto
+from genbench.metrics import GROUPS
+from genbench.text import slug
+
+GFM = MarkdownIt("commonmark").enable(["table"])
+SAMPLED = {"kind": "estimate", "card": {"unit": "share"}}
+
+PAGE = """\
+# digits: handwritten digits of 8x8 pixels with 17 levels, embedded in scikit-learn
+
+**By likelihood** b stands alone (nll 1.000 ±0.020). **By samples** no model can be told from the best (fd). \
+⚑ a: copies.
+
+| by nll | by fd | model | nll (bits/dim) ↓ [1] | fd ↓ |
+|:---|:---|:---|---:|---:|
+| 1 | 1-2 | b | = 1.000 ±0.020 | 13.0 ±3.0 |
+| 2 | 1-2 | a | ≤ 2.000 ±0.020 ⚑ [2] | 12.0 ±3.0 [4] |
+| | | c | n/a [3] | n/a [5] |
+
+<details><summary>Likelihood: how probable are unseen data under the model?</summary>
+
+| model | nll (bits/dim) ↓ [1] |
+|:---|---:|
+| b | = 1.000 ±0.020 (1) |
+| a | ≤ 2.000 ±0.020 ⚑ [2] (2) |
+
+No value: c [3].
+
+- nll: negative log-likelihood (Theis, van den Oord, Bethge 2016)
+
+</details>
+
+<details><summary>Fidelity: how much are its samples like real data?</summary>
+
+In the features of `pixels`:
+
+| model | fd ↓ |
+|:---|---:|
+| b | 13.0 ±3.0 (1-2) |
+| a | 12.0 ±3.0 [4] (1-2) |
+
+No value: c [5].
+
+- fd: Fréchet distance (Heusel et al., 2017)
+
+</details>
+
+`=` exact, `≤` upper bound, `≥` lower bound, `~` estimate; ± is the wider half of the 95 % interval; \
+↓ lower is better, ↑ higher is better; ⚑ flagged.
+
+Data: digits, test split, 500 examples, sha256 ffffffffffffffff. Samples: none from each model, seed 0. \
+Measured on cpu, 2 threads.
+
+- [1] loose
+- [2] copies
+- [3] needs log_prob
+- [4] few
+- [5] not measured in these runs
+
+## Models
+
+- b: flow, 1,234 parameters
+- a: flow, 1,234 parameters
+- c: gan, 1,234 parameters
+"""
+
+
+def squeezed(page):
+    """Without what aligns columns."""
+    return re.sub(r" +", " ", re.sub(r"-{3,}", "---", page))
+
+
+def test_a_page_reads_like_this(record, missing):
+    records = [
+        record("a", value=2.0, kind="upper_bound", details={"flagged": True, "flag": "copies"}, warnings=["loose"]),
+        record("b", value=1.0, warnings=["loose"]),
+        missing("c", family="gan"),
+        record("a", "fd[pixels]", 12.0, 3.0, "estimate", {"unit": "share"}, warnings=["few"]),
+        record("b", "fd[pixels]", 13.0, 3.0, "estimate", {"unit": "share"}),
+    ]
+    found = boards(records)
+    nll, fd = (c.title for c in found[0].columns)
+    standings = {
+        nll: Standing({"b": (1, 1), "a": (2, 2)}, ("b",)),
+        fd: Standing({"a": (1, 2), "b": (1, 2)}, ("a", "b")),
+    }
+    assert squeezed(markdown(found, standings=standings)) == squeezed(PAGE)
+
+
+@pytest.fixture
+def large(record):
+    """Twelve models by forty metrics of every group, some of which only few models have."""
+    names = [f"a-model-of-some-length-{i:02}" for i in range(12)]
+    metrics = ["nll", "nll-ais", "ais-gap", "fd[x]", "kd[x]", "is[x]", "precision[x]", "recall[x]", "fd[y]", "kd[y]"]
+    metrics += ["copies", "modes", "modes-kl", "mse", "psnr", "throughput", "latency", *(f"own-{i}" for i in range(23))]
+    return boards(
+        [
+            record(model, metric, 1.0 + i, 0.1, warnings=[f"w{k % 5} of {metric}"] * (k % 3))
+            for k, metric in enumerate(metrics)
+            for i, model in enumerate(names)
+            if metric not in ("nll-ais", "ais-gap") or i < 2
+        ]
+    )
+
+
+def test_no_table_is_wider_than_a_page_and_none_has_more_than_seven_columns(large):
+    html = GFM.render(markdown(large))
+    tables = re.findall(r"<table>(.*?)</table>", html, re.S)
+    assert len(tables) > len(GROUPS)
+    for table in tables:
+        rows = [
+            re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.S) for row in re.findall(r"<tr>(.*?)</tr>", table, re.S)
+        ]
+        rows = [[re.sub("<[^>]*>", "", cell) for cell in row] for row in rows]
+        assert len(rows[0]) <= MOST
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        assert sum(widths) + 3 * (len(widths) - 1) + 4 <= WIDTH
+
+
+def test_every_value_stands_in_the_section_of_its_group_and_every_footnote_is_used(large):
+    page = markdown(large)
+    (board,) = large
+    folded = page[page.index("<details>") :]
+    for column in board.columns:
+        assert f"{column.heading} " in folded, column.name
+    cells = re.findall(r"\| += (\d+\.\d+) ±", folded)
+    assert len(cells) == sum(len(c.records) for c in board.columns)
+    notes = dict(re.findall(r"^- \[(\d+)\] (.*)$", page, re.M))
+    assert [*notes] == [str(i + 1) for i in range(len(notes))]
+    assert {*re.findall(r"\[(\d+)\]", page)} == {*notes}
+
+
+def test_footnotes_are_counted_anew_in_the_next_dataset(record):
+    other = {"name": "ring8", "split": "test", "sha256": "e", "n": 5, "space": None}
+    records = [record("a", warnings=["first"]), record("a", warnings=["second"], dataset=other)]
+    first, second = markdown(boards(records)).split("# ring8")
+    assert "- [1] first" in first
+    assert "- [1] second" in second
+
+
+def test_a_footnote_stands_at_the_header_if_all_values_have_it_and_at_its_cell_if_not(record):
+    records = [record("a", warnings=["all", "one"]), record("b", warnings=["all"])]
+    page = markdown(boards(records))
+    assert page.count("nll (bits/dim) ↓ [1]") == 2  # in the lead and in its section
+    assert page.count("±0.020 [2]") == 2
+    assert "±0.020 [1]" not in page
+
+
+def test_models_stand_by_both_rank_sets_and_one_without_a_likelihood_where_samples_put_it(record, missing):
+    records = [record(m, value=v) for m, v in {"slow": 1.0, "mid": 2.0, "bad": 3.0}.items()]
+    records += [missing("gan"), missing("none"), missing("real", family="reference")]
+    board = boards(records)[0]
+    by_nll = Standing({"slow": (1, 1), "mid": (2, 2), "bad": (3, 3)}, ("slow",))
+    by_fd = Standing({"gan": (1, 1), "slow": (2, 3), "mid": (2, 3), "bad": (4, 4)}, ("gan",))
+    assert in_order(board, [by_nll, by_fd]) == ["real", "gan", "slow", "mid", "bad", "none"]
+    assert in_order(board, []) == board.models
+
+
+def test_the_first_screen_has_one_column_for_each_question(record):
+    names = ("nll", "nll-ais", "fd[x]", "precision[x]", "recall[x]", "copies", "throughput", "latency")
+    (board,) = boards([record(m, name) for m in "ab" for name in names])
+    lead = Lead.of(board)
+    assert [c.name for c in (lead.likelihood, lead.fidelity, lead.diversity, lead.speed)] == [
+        "nll", "fd[x]", "recall[x]", "throughput",
+    ]  # fmt: skip
+    (few,) = boards([record("a", "nll"), *(record(m, "modes") for m in "ab")])
+    assert (Lead.of(few).fidelity, Lead.of(few).diversity.name) == (None, "modes")
+
+
+def test_who_stands_alone_who_ties_and_who_is_fast_is_said_in_a_sentence(record):
+    speed = {"unit": "1/s", "direction": "higher"}
+    records = [record(m, value=v) for m, v in {"a": 1.0, "b": 1.01, "c": 9.0}.items()]
+    records += [record(m, "fd[x]", v, 1.0, **SAMPLED) for m, v in {"a": 4.0, "b": 5.0, "c": 50.0}.items()]
+    records += [
+        record(m, "throughput", v, 1.0, "estimate", speed) for m, v in {"a": 10.0, "b": 900.0, "c": 1e6}.items()
+    ]
+    found = boards(records)
+    nll, fd, _ = (c.title for c in found[0].columns)
+    some = Standing({"a": (1, 2), "b": (1, 2), "c": (3, 3)}, ("a", "b"))
+    said = markdown(found, standings={nll: some, fd: some}).split("\n\n")[1]
+    assert said == (
+        "**By likelihood** 2 models cannot be told from the best (nll): a (1.000 ±0.020), b (1.010 ±0.020). "
+        "**By samples** 2 models cannot be told from the best (fd): a (4.0 ±1.0), b (5.0 ±1.0). "
+        "**Good and fast:** b (900.0 ±1.0 1/s)."
+    )
+    everyone = Standing(dict.fromkeys("abc", (1, 3)), ("a", "b", "c"))
+    assert "no model can be told from the best (nll)" in markdown(found, standings={nll: everyone})
+
+
+# --- Pictures
+
+
+REAL = slug("real test data")
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    folder = tmp_path / "runs" / "run" / "pictures"
+    folder.mkdir(parents=True)
+    for name in (f"{REAL}.png", "b.png", "b-neighbours.png", "nobody.png"):
+        (folder / name).touch()
+    (folder / "c.txt").write_text("To be, or\n\n")
+    return folder
+
+
+def test_each_model_has_a_section_that_the_lead_table_links_to(record, pictures, tmp_path):
+    names = {"real test data": 1.0, "b": 2.0, "c": 3.0, "Mine (v2): a_b": 4.0}
+    page = markdown(boards([record(m, value=v) for m, v in names.items()]), pictures, tmp_path / "pages")
+    links = re.findall(r"\]\(#([^)]*)\)", page)
+    headings = re.findall(r"^### (.*)$", page, re.M)
+    assert links == ["real-test-data", "b", "c", "mine-v2-a_b"]
+    assert headings == ["real test data", "b", "c", "Mine (v2): a_b"]
+
+
+def test_samples_are_shown_beside_their_neighbours_and_texts_as_they_are(record, pictures, tmp_path):
+    board = boards([record(m, value=v) for m, v in {"real test data": 1.0, "b": 2.0, "c": 3.0, "d": 4.0}.items()])[0]
+    parts = gallery(board, pictures, tmp_path / "pages")
+    path = "../runs/run/pictures"
+    assert parts[0] == "## Models"
+    tables = [squeezed(part).splitlines() for part in parts if part.startswith("|")]
+    assert tables == [
+        ["| samples |", "|:---|", f"| ![{REAL}]({path}/{REAL}.png) |"],
+        [
+            "| samples | samples above their nearest training examples |",
+            "|:---|:---|",
+            f"| ![b]({path}/b.png) | ![b-neighbours]({path}/b-neighbours.png) |",
+        ],
+    ]
+    assert "```text\nTo be, or\n```" in parts
+    assert parts[-2:] == ["### d", "flow, 1,234 parameters"]
+
+
+# --- Plots
+
+
+def test_a_plot_names_every_model_and_what_lies_far_outside(record):
+    (board,) = boards(
+        [record(m, value=1 + i / 10) for i, m in enumerate("abcde")]
+        + [record(m, "fd[x]", v, 0.5, **SAMPLED) for m, v in zip("abcde", (5.0, 6.0, 7.0, 8.0, 500.0), strict=True)]
+    )
+    drawn = pareto(board, *board.columns)
+    assert drawn == pareto(board, *board.columns)  # byte for byte
+    texts = re.findall(r"<text[^>]*>([^<]*)</text>", drawn.decode())
+    assert {"a", "b", "c", "d"} <= {*texts}
+    assert "e" not in texts
+    assert any("outside: e 500" in text for text in texts)
+    assert any("nll (bits/dim), lower is better" in text for text in texts)
+
+
+def test_what_lies_three_interquartile_ranges_off_is_far():
+    values = {"a": 0.0, "b": 1.0, "c": 2.0, "d": 3.0, "e": 4.0}  # quartiles 1 and 3
+    assert outliers({**values, "a": -4.9}) == {}
+    assert [*outliers({**values, "e": 9.1})] == ["e"]
+    assert outliers(dict.fromkeys("abc", 1.0)) == {}
+
+
+def test_plots_are_drawn_where_the_columns_are_and_old_ones_go(record, tmp_path):
+    both = boards([record(m, name) for m in "ab" for name in ("nll", "fd[x]")])
+    draw_all(both, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["digits-likelihood-fidelity.svg"]
+    page = markdown(both, tmp_path, tmp_path)
+    assert "![likelihood against the quality of samples](digits-likelihood-fidelity.svg)" in page
+    draw_all(boards([record(m) for m in "ab"]), tmp_path)
+    assert [*tmp_path.iterdir()] == []
