@@ -13,15 +13,14 @@ this P is, and what it is not, says `multivariate_normal.py`. It is drawn from b
 
 References:
     Pattern Recognition and Machine Learning (Bishop, 2006), section 9.2. EM climbs the same likelihood; the gradient
-        needs no M-step, which the discretised factors do not have in closed form, and takes minibatches.
+        needs no M-step, which discretised factors do not have in closed form, and takes minibatches. EM begins it.
     Unconstrained parametrizations for variance-covariance matrices (Pinheiro and Bates, 1996), for triangular factors.
     From learning models of natural image patches to whole image restoration (Zoran and Weiss, 2011): what such
         mixtures know of photographs.
 """
 
-import math
-
 import torch
+import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from genbench import Preset, Space
@@ -30,6 +29,7 @@ from .._layers import log_normal, log_normal_mass, normalised
 from .multivariate_normal import moments, regressions, triangle
 
 VERSION = 1
+EM_STEPS, PSEUDO = 5, 0.1  # of the first components
 LEAST = 0.1  # of the distance between levels, is the least s: one bin has all the mass, and float32 places its edges
 
 
@@ -38,33 +38,46 @@ class FullMixture(nn.Module):
 
     Arguments:
         components: K.
-        scale: initial standard deviations of every component, relative to those of the data.
     """
 
-    def __init__(self, space: Space, *, components: int = 10, scale: float = 1.0) -> None:
+    def __init__(self, space: Space, *, components: int = 10) -> None:
         super().__init__()
-        if components < 1 or not scale > 0:
-            raise ValueError(f"components is at least 1 and scale above 0, not {components} and {scale}")
-        self.space, self.scale = space, scale
+        if components < 1:
+            raise ValueError(f"components is at least 1, not {components}")
+        self.space = space
         D = space.dim
         self.least = 0.0 if space.levels is None else LEAST * 2 / (space.levels - 1)
         self.logits = nn.Parameter(torch.zeros(components))
         self.mean = nn.Parameter(torch.randn(components, D))  # of normalised data, as all that follows
         self.below = nn.Parameter(torch.zeros(components, D * (D - 1) // 2))  # the triangles of B, row by row
-        self.log_sd = nn.Parameter(torch.full((components, D), math.log(scale)))
+        self.log_sd = nn.Parameter(torch.zeros(components, D))
 
     @torch.no_grad()
     def initialise(self, x: Tensor, generator: Generator) -> None:
-        """Means at random training examples, and the covariance of all of them, scaled, for every component."""
-        x = normalised(x, self.space).flatten(1)
-        chosen = torch.randint(len(x), (len(self.mean),), generator=generator, device=x.device)
-        self.mean.copy_(x[chosen])
-        covariance = moments(x)[1]
-        if self.space.levels is not None:  # the variance of uniform noise on a cell 2/(L - 1) wide
-            covariance.diagonal().add_((2 / (self.space.levels - 1)) ** 2 / 12)
-        B, s = regressions(covariance)
-        self.below.copy_(B[triangle(len(B), B.device)])
-        self.log_sd.copy_((self.scale * s).log())
+        """A few steps of EM on the values as real numbers, from clusters about random examples.
+
+        In many dimensions the gradient alone finds no clusters: the component that is least wrong about an average
+        example gets all of them. Covariances are shrunk towards that of the data, as if by PSEUDO D more examples
+        each, and on integers they have the variance of uniform noise on a cell 2/(L - 1) wide.
+        """
+        x = normalised(x, self.space).flatten(1).double()
+        K, eye = len(self.mean), torch.eye(self.space.dim, dtype=torch.float64, device=x.device)
+        noise = 0.0 if self.space.levels is None else (2 / (self.space.levels - 1)) ** 2 / 12
+        mean, covariance = moments(x)
+        pseudo = PSEUDO * self.space.dim
+        chosen = torch.randint(len(x), (K,), generator=generator, device=x.device)
+        r = F.one_hot(torch.cdist(x, x[chosen]).argmin(1), K).double()  # responsibilities, [N, K]
+        for _ in range(EM_STEPS):
+            log_p = torch.empty_like(r)
+            for k, n in enumerate(r.sum(0)):
+                m = (r[:, k] @ x + mean) / (n + 1)
+                c = x - m
+                scatter = (c * r[:, k, None]).T @ c + pseudo * covariance
+                B, s = regressions(scatter / (n + pseudo) + noise * eye)
+                log_p[:, k] = (n + 1).log() + log_normal(c, c @ B.T, s.log()).sum(1)
+                self.logits[k], self.mean[k], self.log_sd[k] = (n + 1).log(), m, s.log()
+                self.below[k] = B[triangle(len(B), B.device)]
+            r = log_p.softmax(1)
 
     @property
     def B(self) -> Tensor:  # noqa: N802
@@ -115,10 +128,10 @@ class FullMixture(nn.Module):
 
 PRESETS = {
     "digits": Preset(
-        {"components": 32}, steps=600, batch_size=64, lr=5e-3, weight_decay=0.5, ema=0.98, validate_every=50
+        {"components": 32}, steps=600, batch_size=64, lr=1e-2, weight_decay=0.5, ema=0.98, validate_every=50
     ),
-    "ring8": Preset({"components": 16, "scale": 0.3}, steps=3000, batch_size=512, lr=2e-2),
-    "patches": Preset({"components": 4}, steps=6000, batch_size=64, lr=3e-3, clip=100.0, validate_every=500),
+    "ring8": Preset({"components": 16}, steps=3000, batch_size=512, lr=2e-2),
+    "patches": Preset({"components": 4}, steps=6000, batch_size=64, lr=1e-3, ema=0.99, validate_every=500),
 }
 
 build = FullMixture
