@@ -57,6 +57,7 @@ UNITS = {
     "classes": False,
     "modes": False,
     "effective samples": False,
+    "acceptance": False,  # signed: of changes that would be accepted
     "z": False,  # standard deviations of the statistic under its null hypothesis
     "balls / k": False,  # balls that hold a sample, over the number that would on average
     "radius / distance": False,

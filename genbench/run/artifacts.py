@@ -530,6 +530,31 @@ def log_likelihood(c: Context) -> LogLikelihood:
     )  # fmt: skip
 
 
+@artifact(MODEL, *SAMPLED)
+def sample_balance(c: Context) -> np.ndarray:
+    """Detailed balance of every sample with a changed one `[n]`, under the model that drew it."""
+    return kept_balance(c, c.get("samples"))
+
+
+@artifact(MODEL, "seed", "limit")
+def test_balance(c: Context) -> np.ndarray:
+    """Detailed balance of every test example with a changed one `[n]`, under the model."""
+    return kept_balance(c, c.get("test"))
+
+
+def kept_balance(c: Context, x: np.ndarray) -> np.ndarray:
+    from genbench.likelihood.balance import balance
+
+    if isinstance(c.model, TrueData | FixedSamples):
+        raise Unavailable("detailed balance needs log_prob")
+    words, tell = c.dataset.vocabulary is not None, c.progress("rows", len(x))
+
+    def make(keep: Keep) -> Arrays:
+        return {"values": balance(c.model, x, c.dataset.train, c.protocol.seed, words, c.device, keep, tell)}
+
+    return c.kept(make)["values"]
+
+
 @artifact(MODEL, "limit")
 def class_log_likelihoods(c: Context) -> np.ndarray:
     """log p(x | y) of every test example under every class `[n, classes]`, in nats."""
