@@ -69,6 +69,26 @@ def brief(name: str, value: Any) -> str:
     return f"{name}={text[:8] if len(text) == 64 and set(text) <= set('0123456789abcdef') else text}"
 
 
+@dataclass(frozen=True)
+class Standing:
+    """Where the models of one column stand, with 95 % confidence for all of them at once.
+
+    Arguments:
+        ranks: of every ranked model the best and the worst rank that the data allow.
+        best: the models that may be the best one.
+        said: what it rests on, in a line.
+    """
+
+    ranks: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    best: tuple[str, ...] = ()
+    said: str = ""
+
+    def text(self, model: str) -> str:
+        """`2-4`, `1`, or nothing for a model without a rank."""
+        low, high = self.ranks.get(model, (0, 0))
+        return "" if low == 0 else f"{low}" if low == high else f"{low}-{high}"
+
+
 @dataclass
 class Column:
     """One metric under one protocol: a record for every model that has one.
@@ -76,12 +96,14 @@ class Column:
     Arguments:
         differs: what sets it apart from other columns of its metric, as `apart` says it.
         card: of its metric, empty where no metric of that name is installed.
+        standing: the ranks of its models, None until `ranks.rank` has found them, and where there are none.
     """
 
     name: str
     records: dict[str, Record]
     differs: str = ""
     card: Mapping[str, Any] = field(default_factory=dict)
+    standing: Standing | None = None
 
     @property
     def any_record(self) -> Record:

@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 from tabulate import tabulate
 
-from genbench.boards.columns import Board, Column
+from genbench.boards.columns import Board, Column, Standing
 from genbench.boards.tables import Notes, cell, compact, left_out, legend, parameters
 from genbench.text import NEIGHBOURS, fenced, one_line, slug
 from genbench.text import markdown as shown
@@ -31,30 +31,16 @@ QUESTIONS = {
     "cost": "Cost: how long does sampling take?",
     "": "Further metrics",
 }
+RANKS = (
+    "Ranks, `2-4`: those that the data allow, with 95 % confidence for all models of a column at once "
+    "(Mogstad et al., 2024). They order what a column certifies, the exact value or the upper bound. Likelihoods are "
+    "compared example by example, other numbers as if they were independent. Real data, and models that copy them, "
+    "have no rank by samples."
+)
 PLOTS = {  # what ends the name of a plot, and what it shows
     "-likelihood-fidelity": "likelihood against the quality of samples",
     "-fidelity-speed": "quality of samples against speed",
 }
-
-
-@dataclass(frozen=True)
-class Standing:
-    """Where the models of one column stand, with 95 % confidence for all of them at once.
-
-    Arguments:
-        ranks: of every ranked model the best and the worst rank that the data allow.
-        best: the models that may be the best one.
-        said: what it rests on, in a line.
-    """
-
-    ranks: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    best: tuple[str, ...] = ()
-    said: str = ""
-
-    def text(self, model: str) -> str:
-        """`2-4`, `1`, or nothing for a model without a rank."""
-        low, high = self.ranks.get(model, (0, 0))
-        return "" if low == 0 else f"{low}" if low == high else f"{low}-{high}"
 
 
 @dataclass(frozen=True)
@@ -84,29 +70,28 @@ def markdown(
     found: list[Board],
     pictures: Path | None = None,
     folder: Path | None = None,
-    standings: Mapping[str, Standing] | None = None,
 ) -> str:
     """The page of one or several boards.
 
     Arguments:
         pictures: the run's folder of pictures, None for a page without.
         folder: the folder that the page will lie in, from which links to pictures start; without one there are none.
-        standings: by the titles of columns; a column without one is shown without ranks.
     """
     if folder is None or (pictures and not pictures.is_dir()):
         pictures = None
     parts = []
     for b in found:
         notes = Notes()
-        lead, known = Lead.of(b), standings or {}
+        lead = Lead.of(b)
         parts.append(f"# {shown(b.dataset)}" + (f": {shown(b.about)}" if b.about else ""))
-        parts += sentences(b, lead, known)
+        parts += sentences(b, lead)
         parts.append(
-            lead_table(b, lead, known, notes, linked=pictures is not None and folder is not None and pictures.is_dir())
+            lead_table(b, lead, notes, linked=pictures is not None and folder is not None and pictures.is_dir())
         )
         parts += plots(b, pictures, folder)
-        parts += sections(b, known, notes)
+        parts += sections(b, notes)
         parts += map(shown, left_out(b, notes))
+        parts += [RANKS] if any(c.standing for c in b.columns) else []
         parts += legend(b, shown)
         parts += ["\n".join(f"- [{i}] {shown(text)}" for i, text in enumerate(notes.texts, 1))] if notes.texts else []
         parts += gallery(b, pictures, folder)
@@ -121,14 +106,14 @@ def relative(path: Path, folder: Path) -> str:
 # --- The first screen
 
 
-def sentences(b: Board, lead: Lead, standings: Mapping[str, Standing]) -> list[str]:
+def sentences(b: Board, lead: Lead) -> list[str]:
     """Which models may be the best, by likelihood and by samples; which of these is fast; which is flagged."""
     said = []
     for words, column in (("By likelihood", lead.likelihood), ("By samples", lead.fidelity)):
-        standing = standings.get(column.title) if column else None
+        standing = column.standing if column else None
         if column and standing and standing.best:
             said.append(f"**{words}** {may_be_best(column, standing)}")
-    if lead.fidelity and lead.speed and (standing := standings.get(lead.fidelity.title)):
+    if lead.fidelity and lead.speed and (standing := lead.fidelity.standing):
         speed = lead.speed
         better = 1 if speed.direction == "higher" else -1
         timed = {m: better * r.value for m in standing.best if (r := speed.records.get(m)) and r.value is not None}
@@ -168,17 +153,17 @@ def named(column: Column) -> str:
     return column.name.removesuffix(f"[{column.extractor}]")
 
 
-def lead_table(b: Board, lead: Lead, standings: Mapping[str, Standing], notes: Notes, linked: bool) -> str:
+def lead_table(b: Board, lead: Lead, notes: Notes, linked: bool) -> str:
     """Two sets of ranks, the model, and one value for each of four questions."""
-    ranking = [c for c in (lead.likelihood, lead.fidelity) if c and c.title in standings]
+    ranking = [(c, c.standing) for c in (lead.likelihood, lead.fidelity) if c and c.standing]
     columns = [c for c in (lead.likelihood, lead.fidelity, lead.diversity, lead.speed) if c]
     values = [Drawn.of(b, c, None, notes) for c in columns]
     rows = []
-    for model in in_order(b, [standings[c.title] for c in ranking]):
+    for model in in_order(b, [standing for _, standing in ranking]):
         name = f"[{shown(model)}](#{anchor(model)})" if linked else shown(model)
         cells = [shown(drawn.cells[model]) for drawn in values]
-        rows.append([*(standings[c.title].text(model) for c in ranking), name, *cells])
-    headers = [*(f"by {named(c)}" for c in ranking), "model", *(drawn.header for drawn in values)]
+        rows.append([*(standing.text(model) for _, standing in ranking), name, *cells])
+    headers = [*(f"by {named(c)}" for c, _ in ranking), "model", *(drawn.header for drawn in values)]
     return pipes(rows, headers, len(ranking) + 1)
 
 
@@ -221,7 +206,7 @@ def plots(b: Board, pictures: Path | None, folder: Path | None) -> list[str]:
 # --- A folded section for each question
 
 
-def sections(b: Board, standings: Mapping[str, Standing], notes: Notes) -> list[str]:
+def sections(b: Board, notes: Notes) -> list[str]:
     """What was measured, by the groups of the metrics' cards, each in the features of one extractor after another."""
     without = {id(c) for c in b.unmeasured}
     parts = []
@@ -231,7 +216,7 @@ def sections(b: Board, standings: Mapping[str, Standing], notes: Notes) -> list[
         for extractor in dict.fromkeys(c.extractor for c in columns):
             some = [c for c in columns if c.extractor == extractor]
             inner += [f"In the features of `{shown(extractor)}`:"] if extractor else []
-            inner += tables(b, some, standings, notes)
+            inner += tables(b, some, notes)
             about = dict.fromkeys(f"- {named(c)}: {c.about}" for c in some if c.about)
             inner += ["\n".join(map(shown, about))] if about else []
         if inner:
@@ -239,7 +224,7 @@ def sections(b: Board, standings: Mapping[str, Standing], notes: Notes) -> list[
     return parts
 
 
-def tables(b: Board, columns: list[Column], standings: Mapping[str, Standing], notes: Notes) -> list[str]:
+def tables(b: Board, columns: list[Column], notes: Notes) -> list[str]:
     """The columns that at least half of the models have, then those of the same few models together.
 
     As few tables as `MOST` columns and `WIDTH` characters allow.
@@ -253,7 +238,7 @@ def tables(b: Board, columns: list[Column], standings: Mapping[str, Standing], n
     found: list[str] = []
     for together in filter(None, [common, *special.values()]):
         part: list[Drawn] = []
-        for drawn in [Drawn.of(b, c, standings.get(c.title), notes) for c in together]:
+        for drawn in [Drawn.of(b, c, c.standing, notes) for c in together]:
             if part and (len(part) + 1 == MOST or sum(d.width + 3 for d in (*part, drawn)) > room):
                 found += one_table(b, part)
                 part = []

@@ -20,15 +20,15 @@ from pathlib import Path
 
 import numpy as np
 
-from genbench.boards.columns import boards
+from genbench.boards.columns import Board, boards
 from genbench.boards.index import HEADING, index
 from genbench.boards.markdown import markdown
+from genbench.boards.ranks import PER_EXAMPLE, Replicates, rank
 from genbench.boards.seeds import shown_rows
 from genbench.errors import GenbenchError
 from genbench.run.records import Record, Run, join_manifests, open_run
 from genbench.text import NEIGHBOURS, slug
 
-LIKELIHOODS = ("log_likelihood", "probability_flow", "ais")  # artifacts with a value for every test example
 INDEX = "README.md"
 
 
@@ -108,7 +108,7 @@ def names_of(runs: Iterable[Run]) -> set[str]:
 
 def values_behind(records: Iterable[Record], runs: Iterable[Run]) -> dict[str, np.ndarray]:
     """What the runs keep of every test example `[n]`, by the content keys that the records name."""
-    keys = {r.arrays[name] for r in records for name in LIKELIHOODS if name in r.arrays}
+    keys = {r.arrays[name] for r in records for name in PER_EXAMPLE.values() if name in r.arrays}
     found = {key: next((v for run in runs if (v := run.example_values(key)) is not None), None) for key in sorted(keys)}
     return {key: values for key, values in found.items() if values is not None}
 
@@ -136,13 +136,20 @@ def draw(folder: Path) -> None:
     from genbench.boards.pareto import draw_all
 
     run = open_run(folder)
-    draw_all(boards(shown_rows([run])), run.pictures)
+    draw_all(ranked(run), run.pictures)
+
+
+def ranked(run: Run) -> list[Board]:
+    """The boards of a run, with the ranks that the data allow."""
+    found = boards(shown_rows([run]))
+    rank(found, Replicates([run]))
+    return found
 
 
 def pages_of(folder: Path) -> dict[Path, bytes]:
     """Every file that follows from the records of a published board, with what has to stand in it."""
     run = open_run(folder)
-    text = markdown(boards(shown_rows([run])), run.pictures, folder.parent)
+    text = markdown(ranked(run), run.pictures, folder.parent)
     return {run.pack: pack(together([run])), beside(folder, ".md"): text.encode()}
 
 

@@ -5,8 +5,8 @@ import re
 import pytest
 from markdown_it import MarkdownIt
 
-from genbench.boards.columns import boards
-from genbench.boards.markdown import MOST, WIDTH, Lead, Standing, gallery, in_order, markdown
+from genbench.boards.columns import Standing, boards
+from genbench.boards.markdown import MOST, WIDTH, Lead, gallery, in_order, markdown
 from genbench.boards.pareto import draw_all, outliers, pareto
 from genbench.metrics import GROUPS
 from genbench.text import slug
@@ -88,12 +88,10 @@ def test_a_page_reads_like_this(record, missing):
         record("b", "fd[pixels]", 13.0, 3.0, "estimate", {"unit": "share"}),
     ]
     found = boards(records)
-    nll, fd = (c.title for c in found[0].columns)
-    standings = {
-        nll: Standing({"b": (1, 1), "a": (2, 2)}, ("b",)),
-        fd: Standing({"a": (1, 2), "b": (1, 2)}, ("a", "b")),
-    }
-    assert squeezed(markdown(found, standings=standings)) == squeezed(PAGE)
+    nll, fd = found[0].columns
+    nll.standing = Standing({"b": (1, 1), "a": (2, 2)}, ("b",))
+    fd.standing = Standing({"a": (1, 2), "b": (1, 2)}, ("a", "b"))
+    assert squeezed(markdown(found)) == squeezed(PAGE)
 
 
 @pytest.fixture
@@ -184,16 +182,17 @@ def test_who_stands_alone_who_ties_and_who_is_fast_is_said_in_a_sentence(record)
         record(m, "throughput", v, 1.0, "estimate", speed) for m, v in {"a": 10.0, "b": 900.0, "c": 1e6}.items()
     ]
     found = boards(records)
-    nll, fd, _ = (c.title for c in found[0].columns)
+    nll, fd, _ = found[0].columns
     some = Standing({"a": (1, 2), "b": (1, 2), "c": (3, 3)}, ("a", "b"))
-    said = markdown(found, standings={nll: some, fd: some}).split("\n\n")[1]
+    nll.standing = fd.standing = some
+    said = markdown(found).split("\n\n")[1]
     assert said == (
         "**By likelihood** 2 models cannot be told from the best (nll): a (1.000 ±0.020), b (1.010 ±0.020). "
         "**By samples** 2 models cannot be told from the best (fd): a (4.0 ±1.0), b (5.0 ±1.0). "
         "**Good and fast:** b (900.0 ±1.0 1/s)."
     )
-    everyone = Standing(dict.fromkeys("abc", (1, 3)), ("a", "b", "c"))
-    assert "no model can be told from the best (nll)" in markdown(found, standings={nll: everyone})
+    nll.standing = Standing(dict.fromkeys("abc", (1, 3)), ("a", "b", "c"))
+    assert "no model can be told from the best (nll)" in markdown(found)
 
 
 # --- Pictures

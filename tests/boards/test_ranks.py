@@ -1,0 +1,127 @@
+"""Standings: what is paired, what counts as independent, who has no rank, and that a packed board says the same."""
+
+import math
+
+import numpy as np
+import pytest
+
+from genbench.boards.columns import boards
+from genbench.boards.publishing import packed_values, values_behind
+from genbench.boards.ranks import Replicates, rank
+from genbench.run.records import Run
+from genbench.space import Space
+
+SPACE = Space((1, 8, 8), levels=17)
+N = 200
+
+
+@pytest.fixture
+def measured(record, tmp_path):
+    """Makes a run of models with given log-likelihoods `[n]`, and their records: {model: nats}."""
+    run = Run(tmp_path / "run")
+
+    def make(models: dict[str, np.ndarray], metric="nll", **changes):
+        records = []
+        for number, (model, nats) in enumerate(models.items()):
+            bits = -SPACE.bits_per_dim(1.0) * nats
+            key = f"{number:016x}"
+            run.put_arrays(key, {"values": nats, "ess": np.ones(len(nats))})
+            stderr = float(bits.std(ddof=1) / math.sqrt(len(nats)))
+            value = float(bits.mean())
+            more = {"stderr": stderr, "arrays": {"log_likelihood": key}, **changes}
+            records.append(record(model, metric, value, 1.96 * stderr, **more))
+        return run, records
+
+    return make
+
+
+def stood(records, runs):
+    found = boards(records)
+    rank(found, Replicates(runs))
+    return {c.name: c.standing for c in found[0].columns}
+
+
+def test_likelihoods_are_paired_and_other_numbers_are_not(measured, record):
+    """Examples differ by far more than models do: only example by example are these apart."""
+    rng = np.random.default_rng(0)
+    hard = -100 * rng.random(N)
+    run, records = measured({"a": hard, "b": hard - 0.5 + 0.1 * rng.standard_normal(N)})
+    standing = stood(records, [run])["nll"]
+    assert standing.ranks == {"a": (1, 1), "b": (2, 2)}
+    assert (standing.best, standing.said) == (("a",), "example by example")
+    alone = stood(records, [])["nll"]
+    assert alone.ranks == {"a": (1, 2), "b": (1, 2)}
+    assert (alone.best, alone.said) == (("a", "b"), "as if independent")
+
+
+def test_a_copy_under_another_name_is_never_set_apart(measured):
+    hard = -100 * np.random.default_rng(0).random(N)
+    run, records = measured({"a": hard, "again": hard, "b": hard - 50})
+    standing = stood(records, [run])["nll"]
+    assert standing.ranks == {"a": (1, 2), "again": (1, 2), "b": (3, 3)}
+    assert {*standing.best} == {"a", "again"}
+
+
+def test_arrays_that_are_not_what_the_value_is_the_mean_of_are_not_used(measured):
+    hard = -100 * np.random.default_rng(0).random(N)
+    run, records = measured({"a": hard, "b": hard - 0.5})
+    run.put_arrays(f"{1:016x}", {"values": hard})
+    assert stood(records, [run])["nll"].said == "as if independent"
+
+
+def test_a_packed_board_says_the_same_without_its_arrays(measured, tmp_path):
+    rng = np.random.default_rng(0)
+    hard = -100 * rng.random(N)
+    run, records = measured({m: hard - i * 0.3 + 0.1 * rng.standard_normal(N) for i, m in enumerate("abc")})
+    packed = Run(tmp_path / "board")
+    packed.write(packed.replicates, packed_values(values_behind(records, [run])))
+    assert stood(records, [packed]) == stood(records, [run])
+    assert stood(records, [packed])["nll"].said == "example by example"
+    assert packed.replicates.stat().st_size < 3 * (4 * N + 400)
+
+
+def test_real_data_copies_of_them_and_failures_have_no_rank(record, missing):
+    fd = {"unit": "share"}
+    values = {"a": 3.0, "b": 90.0, "copier": 1.0}
+    records = [record(m, "fd[x]", v, 1.0, "estimate", fd, stderr=0.5) for m, v in values.items()]
+    records += [record("real", "fd[x]", 0.5, 1.0, "estimate", fd, family="reference", stderr=0.5)]
+    records += [missing("none", "fd[x]"), record("guess", "fd[x]", 4.0, 1.0, "estimate", fd)]
+    records += [
+        record("copier", "copies", 1.0, details={"flagged": True}, stderr=0.1),
+        record("a", "copies", stderr=0.1),
+    ]
+    found = stood(records, [])
+    assert found["fd[x]"].ranks == {"a": (1, 1), "b": (2, 2)}
+    assert found["fd[x]"].best == ("a",)
+    assert "copier" in found["copies"].ranks  # the question of copying ranks it
+
+
+def test_a_likelihood_that_is_infinite_is_last_for_certain(record):
+    records = [record("a", value=1.0, stderr=0.1), record("b", value=1.1, stderr=0.1), record("c", value=None)]
+    assert stood(records, [])["nll"].ranks == {"a": (1, 2), "b": (1, 2), "c": (3, 3)}
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        lambda record: [record("a", stderr=0.1)],
+        lambda record: [record("a"), record("b")],
+        lambda record: [record(m, card={"direction": "none"}, stderr=0.1) for m in "ab"],
+        lambda record: [record("a", value=None), record("b", value=None)],
+    ],
+    ids=["one model", "no standard errors", "no better side", "nothing finite"],
+)
+def test_a_column_without_ranks_says_nothing(records, record):
+    assert stood(records(record), []) == {"nll": None}
+
+
+def test_higher_is_better_where_the_card_says_so(record):
+    card = {"direction": "higher", "unit": "share"}
+    records = [record(m, "recall", v, 0.1, "estimate", card, stderr=0.01) for m, v in {"a": 0.2, "b": 0.9}.items()]
+    assert stood(records, [])["recall"].best == ("b",)
+
+
+def test_a_broken_pack_is_as_if_it_were_not_there(measured):
+    run, records = measured({m: -np.random.default_rng(i).random(N) for i, m in enumerate("ab")})
+    run.replicates.write_bytes(b"PK\x03\x04 torn")
+    assert stood(records, [run])["nll"].said == "example by example"  # the run has the arrays themselves
