@@ -15,7 +15,7 @@ from genbench.models.checkpoint import read_card
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHIPPED = (".py", ".toml", ".safetensors")
-CHECKPOINTS = [Path(p) for dataset in ("digits", "ring8", "tinyshakespeare") for p in shipped(dataset)]
+CHECKPOINTS = [Path(p) for dataset in ("digits", "patches", "ring8", "tinyshakespeare") for p in shipped(dataset)]
 
 
 def test_public_names_are_those_in_all():

@@ -289,6 +289,15 @@ PRESETS = {
         ema=0.995,
         validate_every=100,
     ),
+    "patches": Preset(
+        {"width": 30, "depth": 3},  # the 256 levels as numbers: one-hot, the first layer alone would be the largest
+        steps=12000,
+        batch_size=32,
+        lr=3e-3,
+        clip=50.0,
+        ema=0.995,
+        validate_every=500,
+    ),
 }
 
 build = GatedPixelCNN

@@ -71,6 +71,7 @@ PRESETS = {
         {"components": 100, "scale": 0.3}, steps=1200, batch_size=64, lr=1e-2, weight_decay=0.3, validate_every=50
     ),
     "ring8": Preset({"components": 24, "scale": 0.3}, steps=3000, batch_size=512, lr=2e-2),
+    "patches": Preset({"components": 60, "scale": 0.3}, steps=3000, batch_size=64, lr=1e-2, validate_every=200),
 }
 
 build = GaussianMixture

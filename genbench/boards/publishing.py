@@ -20,10 +20,10 @@ from pathlib import Path
 
 import numpy as np
 
-from genbench.boards.columns import Board, boards
+from genbench.boards.columns import boards
 from genbench.boards.index import HEADING, index
 from genbench.boards.markdown import markdown
-from genbench.boards.ranks import PER_EXAMPLE, Replicates, rank
+from genbench.boards.ranks import PER_EXAMPLE, rank
 from genbench.boards.seeds import shown_rows
 from genbench.errors import GenbenchError
 from genbench.run.records import Record, Run, join_manifests, open_run
@@ -136,20 +136,15 @@ def draw(folder: Path) -> None:
     from genbench.boards.pareto import draw_all
 
     run = open_run(folder)
-    draw_all(ranked(run), run.pictures)
-
-
-def ranked(run: Run) -> list[Board]:
-    """The boards of a run, with the ranks that the data allow."""
-    found = boards(shown_rows([run]))
-    rank(found, Replicates([run]))
-    return found
+    draw_all(boards(shown_rows([run])), run.pictures)
 
 
 def pages_of(folder: Path) -> dict[Path, bytes]:
     """Every file that follows from the records of a published board, with what has to stand in it."""
     run = open_run(folder)
-    text = markdown(ranked(run), run.pictures, folder.parent)
+    found = boards(shown_rows([run]))
+    rank(found, [run])
+    text = markdown(found, run.pictures, folder.parent)
     return {run.pack: pack(together([run])), beside(folder, ".md"): text.encode()}
 
 

@@ -8,7 +8,6 @@ errors.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 
 import numpy as np
 
@@ -22,35 +21,21 @@ OF_SAMPLES = ("fidelity", "diversity", "modes")  # groups in which a copy of the
 SAME = 1e-5  # relative: what float32 leaves of a mean
 
 
-class Replicates:
-    """The log-likelihoods of every test example, by the content keys of their arrays."""
+def per_example(record: Record, runs: list[Run]) -> np.ndarray | None:
+    """The log-likelihoods behind a value `[n]`, in nats; None if it rests on none, or no run keeps them.
 
-    def __init__(self, runs: Iterable[Run]) -> None:
-        self.runs = list(runs)
-
-    def get(self, key: str) -> np.ndarray | None:
-        """`[n]` float32, as a published board keeps them, in nats; None where no run has them."""
-        found = next((v for run in self.runs if (v := run.example_values(key)) is not None), None)
-        return found.astype(np.float32) if found is not None and found.ndim == 1 else None
-
-    def behind(self, record: Record) -> tuple[np.ndarray | None, float]:
-        """Of every test example what a value is the mean of, `[n]` in nats, and the variance that is not of examples.
-
-        A row of several checkpoints has the mean over them, and the variance between them.
-        """
-        keys = record.details.get("arrays", [key_of(record)])
-        found = [values for key in keys if key and (values := self.get(key)) is not None]
-        if not found or len(found) < len(keys) or len({len(values) for values in found}) > 1:
-            return None, 0.0
-        return np.mean(np.array(found, np.float64), axis=0), record.details.get("between_variance", 0.0)
+    In float32, as a published board has them, so that its page is that of the run. Of a row of several checkpoints it
+    is the mean over them.
+    """
+    keys = record.details.get("arrays", [record.arrays.get(PER_EXAMPLE.get(record.metric["name"], ""), "")])
+    found = [next((v for run in runs if (v := run.example_values(key)) is not None), None) for key in keys if key]
+    rows = [values.astype(np.float32) for values in found if values is not None]
+    if not rows or len(rows) < len(keys) or len({len(row) for row in rows}) > 1:
+        return None
+    return rows[0] if len(rows) == 1 else np.mean(np.array(rows, np.float64), axis=0)
 
 
-def key_of(record: Record) -> str:
-    """The content key of the log-likelihoods behind a value, empty if it rests on none."""
-    return record.arrays.get(PER_EXAMPLE.get(record.metric["name"], ""), "")
-
-
-def rank(found: list[Board], replicates: Replicates) -> None:
+def rank(found: list[Board], runs: list[Run]) -> None:
     """Gives every column that has a better side the ranks of its models."""
     for b in found:
         copying = {m for c in b.columns for m, r in c.records.items() if r.details.get("flagged")}
@@ -63,10 +48,10 @@ def rank(found: list[Board], replicates: Replicates) -> None:
                 and b.info[model]["family"] != "reference"
                 and not (model in copying and c.group in OF_SAMPLES)
             }
-            c.standing = standing(c, ranked, replicates)
+            c.standing = standing(c, ranked, runs)
 
 
-def standing(column: Column, ranked: dict[str, Record], replicates: Replicates) -> Standing | None:
+def standing(column: Column, ranked: dict[str, Record], runs: list[Run]) -> Standing | None:
     """The ranks of some models of a column; None where fewer than two have a value with a standard error.
 
     A value that is not finite is worse than any that is.
@@ -76,7 +61,7 @@ def standing(column: Column, ranked: dict[str, Record], replicates: Replicates) 
         return None
     worst = math.inf if column.direction == "lower" else -math.inf
     values = np.array([worst if r.value is None else r.value for r in ranked.values()])
-    covariance = paired(list(ranked.values()), values, replicates)
+    covariance = paired(list(ranked.values()), values, runs)
     said = "example by example"
     if covariance is None:
         covariance = np.diag(
@@ -90,20 +75,21 @@ def standing(column: Column, ranked: dict[str, Record], replicates: Replicates) 
     return Standing(ends, tuple(best), said)
 
 
-def paired(records: list[Record], values: np.ndarray, replicates: Replicates) -> np.ndarray | None:
+def paired(records: list[Record], values: np.ndarray, runs: list[Run]) -> np.ndarray | None:
     """The covariance of mean log-likelihoods over the same examples `[p, p]`, in the unit of the values.
 
+    A row of several checkpoints has the variance between them as well, which it shares with no other.
     None where the log-likelihoods of a model are not at hand, or are not those that its value is the mean of.
     """
     finite = np.isfinite(values)
-    found = [replicates.behind(r) for r, ok in zip(records, finite, strict=True) if ok]
-    rows = [row for row, _ in found if row is not None]
+    found = [per_example(r, runs) if ok else None for r, ok in zip(records, finite, strict=True)]
+    rows = [row for row, ok in zip(found, finite, strict=True) if ok and row is not None]
     if len(rows) < finite.sum() or len({len(row) for row in rows}) != 1 or len(rows[0]) < 2:
         return None
-    per_example = -Space.from_dict(records[0].dataset["space"]).bits_per_dim(1.0) * np.array(rows, np.float64)
-    if not np.allclose(per_example.mean(1), values[finite], rtol=SAME, atol=SAME):
+    bits = -Space.from_dict(records[0].dataset["space"]).bits_per_dim(1.0) * np.array(rows, np.float64)
+    if not np.allclose(bits.mean(1), values[finite], rtol=SAME, atol=SAME):
         return None
     covariance = np.zeros((len(values), len(values)))
-    of_examples = np.atleast_2d(np.cov(per_example)) / per_example.shape[1]
-    covariance[np.ix_(finite, finite)] = of_examples + np.diag([between for _, between in found])
+    between = [r.details.get("between_variance", 0.0) for r, ok in zip(records, finite, strict=True) if ok]
+    covariance[np.ix_(finite, finite)] = np.atleast_2d(np.cov(bits)) / bits.shape[1] + np.diag(between)
     return covariance

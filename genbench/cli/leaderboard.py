@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     from genbench.boards.markdown import markdown
     from genbench.boards.pages import FORMATS
     from genbench.boards.pareto import draw_all
-    from genbench.boards.ranks import Replicates, rank
+    from genbench.boards.ranks import rank
     from genbench.boards.seeds import shown_rows
     from genbench.files import write_atomically
     from genbench.run.records import commands_of, open_run
@@ -55,10 +55,10 @@ def run(args: argparse.Namespace) -> int:
         raise GenbenchError(
             f"no page: no record in {where}", f"See `genbench status {args.runs[0]}` for what is planned."
         )
+    rank(found, runs)
     if args.format == "md":
         folder = args.out.parent if args.out else None
         pictures = runs[0].pictures if len(runs) == 1 else None
-        rank(found, Replicates(runs))
         if pictures and folder and not args.check:
             draw_all(found, pictures)
         text = markdown(found, pictures, folder)

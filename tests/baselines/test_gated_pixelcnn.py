@@ -1,12 +1,17 @@
 """Gated PixelCNN: masks, gates, normalisation, the cache, classes."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from draws import assert_drawn, assert_frequencies, every
-from genbench import catalog
+from genbench import catalog, datasets
+from genbench.baselines._layers import normalised
 from genbench.baselines.autoregressive import conditional_gated_pixelcnn, gated_pixelcnn
 from genbench.baselines.autoregressive.gated_pixelcnn import GatedPixelCNN, gate
+from genbench.cli import shipped
+from genbench.models.checkpoint import load
 from genbench.models.sampling import seeded
 from genbench.space import Space
 
@@ -116,6 +121,25 @@ def test_every_value_sees_all_of_its_past_and_nothing_else(channels, one_hot):
     past = torch.ones(space.dim, space.dim).tril(-1).bool()
     assert (raster[past] > 0).all()  # no blind spot
     assert (raster[~past] == 0).all()
+
+
+def test_the_shipped_model_of_colour_sees_red_before_green_before_blue():
+    """Of pixel (5, 3) red depends on no channel of it, green on red, blue on both; none on what comes after."""
+    net = load(next(Path(p) for p in shipped("patches") if Path(p).stem == "gated-pixelcnn"))
+    space, (i, j) = net.space, (5, 3)
+    e = normalised(torch.from_numpy(datasets.load("patches").test[:1]).long(), space).requires_grad_()
+    net.embed = lambda x: e
+    logits = net.logits(torch.zeros(1, *space.shape))[0, :, :, i, j]  # [L, C]
+    before = torch.zeros(8, 8).bool()
+    before[:i], before[i, :j] = True, True
+    for c in range(3):
+        direction = torch.randn(256, generator=seeded("direction", c))
+        (gradient,) = torch.autograd.grad(direction @ logits[:, c], e, retain_graph=True)
+        seen = before.expand(3, 8, 8).clone()
+        seen[:c, i, j] = True
+        assert (gradient[0][seen] != 0).any()
+        assert (gradient[0][~seen] == 0).all()
+        assert (gradient[0, :c, i, j] != 0).all()
 
 
 @pytest.mark.parametrize("classes", [0, 3])

@@ -6,7 +6,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from genbench.boards.columns import Standing, boards
-from genbench.boards.markdown import MOST, WIDTH, Lead, gallery, in_order, markdown
+from genbench.boards.markdown import MOST, RANKS, WIDTH, Lead, gallery, in_order, markdown
 from genbench.boards.pareto import draw_all, outliers, pareto
 from genbench.metrics import GROUPS
 from genbench.text import slug
@@ -54,6 +54,8 @@ No value: c [5].
 
 </details>
 
+RANKS
+
 `=` exact, `≤` upper bound, `≥` lower bound, `~` estimate; ± is the wider half of the 95 % interval; \
 ↓ lower is better, ↑ higher is better; ⚑ flagged.
 
@@ -91,7 +93,7 @@ def test_a_page_reads_like_this(record, missing):
     nll, fd = found[0].columns
     nll.standing = Standing({"b": (1, 1), "a": (2, 2)}, ("b",))
     fd.standing = Standing({"a": (1, 2), "b": (1, 2)}, ("a", "b"))
-    assert squeezed(markdown(found)) == squeezed(PAGE)
+    assert squeezed(markdown(found)) == squeezed(PAGE.replace("RANKS", RANKS))
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from genbench.boards.columns import boards
-from genbench.boards.publishing import packed_values, values_behind
-from genbench.boards.ranks import Replicates, rank
+from genbench.boards.publishing import packed_values
+from genbench.boards.ranks import rank
 from genbench.run.records import Run
 from genbench.space import Space
 
@@ -37,7 +37,7 @@ def measured(record, tmp_path):
 
 def stood(records, runs):
     found = boards(records)
-    rank(found, Replicates(runs))
+    rank(found, runs)
     return {c.name: c.standing for c in found[0].columns}
 
 
@@ -74,10 +74,9 @@ def test_a_packed_board_says_the_same_without_its_arrays(measured, tmp_path):
     hard = -100 * rng.random(N)
     run, records = measured({m: hard - i * 0.3 + 0.1 * rng.standard_normal(N) for i, m in enumerate("abc")})
     packed = Run(tmp_path / "board")
-    packed.write(packed.replicates, packed_values(values_behind(records, [run])))
+    packed.write(packed.replicates, packed_values({f"{i:016x}": run.example_values(f"{i:016x}") for i in range(3)}))
     assert stood(records, [packed]) == stood(records, [run])
     assert stood(records, [packed])["nll"].said == "example by example"
-    assert packed.replicates.stat().st_size < 3 * (4 * N + 400)
 
 
 def test_real_data_copies_of_them_and_failures_have_no_rank(record, missing):
@@ -119,9 +118,3 @@ def test_higher_is_better_where_the_card_says_so(record):
     card = {"direction": "higher", "unit": "share"}
     records = [record(m, "recall", v, 0.1, "estimate", card, stderr=0.01) for m, v in {"a": 0.2, "b": 0.9}.items()]
     assert stood(records, [])["recall"].best == ("b",)
-
-
-def test_a_broken_pack_is_as_if_it_were_not_there(measured):
-    run, records = measured({m: -np.random.default_rng(i).random(N) for i, m in enumerate("ab")})
-    run.replicates.write_bytes(b"PK\x03\x04 torn")
-    assert stood(records, [run])["nll"].said == "example by example"  # the run has the arrays themselves

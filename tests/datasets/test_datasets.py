@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from genbench import datasets
-from genbench.datasets import _idx, mnist, mnist_binary, tinyshakespeare
+from genbench.datasets import _idx, mnist, mnist_binary, patches, tinyshakespeare
 from genbench.datasets._download import Remote, fetch
 from genbench.errors import GenbenchError
 
@@ -303,6 +303,54 @@ def test_real_mnist(data_root):
     assert both.mean() == pytest.approx(0.1307, abs=5e-5)  # the mean that every tutorial normalises by
     binary = mnist_binary.from_grey(data)
     assert binary.test.mean() == pytest.approx(data.test.mean() / 255, abs=5 * 0.5 / np.sqrt(data.test.size))
+
+
+# ---- patches
+
+
+def test_no_pixel_of_the_photographs_is_in_two_splits():
+    seen = np.zeros((len(datasets.SPLITS), 427, 640), int)
+    for counts, split in zip(seen, datasets.SPLITS, strict=True):
+        for row, column in patches.corners(split, 427, 640):
+            counts[row : row + 8, column : column + 8] += 1
+            assert row + 8 <= 427
+            assert column + 8 <= 640
+    assert ((seen > 0).sum(0) <= 1).all()
+    assert (seen[1:] <= 1).all()  # validation and test patches do not overlap each other either
+    assert 0.55 < (seen[0] > 0).mean() < 0.7
+
+
+def test_every_split_meets_the_blocks_of_jpeg_at_every_phase():
+    for split in datasets.SPLITS:
+        for axis in (0, 1):
+            phases = np.bincount([corner[axis] % 8 for corner in patches.corners(split, 427, 640)], minlength=8)
+            assert phases.min() > phases.max() / 4
+
+
+def test_patches_are_pieces_of_the_photographs_with_channels_first():
+    photograph = np.random.default_rng(0).integers(256, size=(427, 640, 3), dtype=np.uint8)
+    cut = patches.patches([photograph], "test")
+    for patch, (row, column) in zip(cut, patches.corners("test", 427, 640), strict=True):
+        np.testing.assert_array_equal(patch.transpose(1, 2, 0), photograph[row : row + 8, column : column + 8])
+
+
+def test_patches_are_a_sample_of_both_photographs_in_a_random_order():
+    data = datasets.load("patches")
+    assert {split: len(data.split(split)) for split in datasets.SPLITS} == patches.SIZES
+    assert data.sha256.startswith("7b3890c94010b55b"), "decoded otherwise than by Pillow's libjpeg-turbo"
+    for split in datasets.SPLITS:
+        every = patches.patches(list(patches.load_sample_images().images), split)
+        index = {patch.tobytes(): i for i, patch in enumerate(every)}
+        places = np.array([index[patch.tobytes()] for patch in data.split(split)])
+        of_second = (places >= len(every) // 2).mean()  # photographs are cut one after the other
+        assert of_second == pytest.approx(0.5, abs=4 * 0.5 / np.sqrt(len(places)))
+        assert abs(np.corrcoef(places, np.arange(len(places)))[0, 1]) < 4 / np.sqrt(len(places))
+
+
+def test_no_test_patch_is_a_training_patch():
+    data = datasets.load("patches")
+    seen = {x.tobytes() for x in data.train}
+    assert not any(x.tobytes() in seen for split in ("validation", "test") for x in data.split(split))
 
 
 # ---- text

@@ -1,0 +1,148 @@
+"""Elman network over sequences of integers: a state that reads one token at a time predicts the next.
+
+    h_t = tanh(W e(x_(t-1)) + U h_(t-1) + b),   p(x_t | x_<t) = softmax(V h_t)
+
+One state of fixed size is all that the model knows of its past: a sample carries it along and pays the same for every
+token, and a text of any length can be read as one stream. Gradients reach back through products of U, which vanish or
+explode (Bengio et al., 1994): what stood a line of an image ago, 28 steps, is out of reach for most of training.
+
+Images are read pixel by pixel in an order that is an option. In raster order the pixel above is a whole line away.
+
+References:
+    Finding structure in time (Elman, 1990).
+    Generating text with recurrent neural networks (Sutskever, Martens, Hinton, 2011).
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor, nn
+
+from genbench import Preset, Space
+
+from .._layers import sample_categorical
+
+VERSION = 1
+
+State = Tensor | tuple[Tensor, ...]
+
+
+def reading(space: Space, order: str) -> Tensor:
+    """The place in a flattened observation of every step `[D]`: rows, columns, or rows forth and back."""
+    D, W = space.dim, space.shape[-1]
+    place = torch.arange(D).view(-1, W)  # [channels * height, width]; text is one line
+    if order == "columns":
+        return place.view(-1, *space.shape[-2:]).transpose(1, 2).flatten() if len(space.shape) > 1 else place.flatten()
+    if order == "snake":
+        return torch.where(torch.arange(len(place))[:, None] % 2 == 1, place.flip(1), place).flatten()
+    if order == "raster":
+        return place.flatten()
+    raise ValueError(f"no order '{order}': one of raster, columns, snake")
+
+
+class Recurrent(nn.Module):
+    """log p(x) = sum_t log p(x_t | h_t), exactly.
+
+    Arguments:
+        space: integers of any shape, L levels.
+        width: of the state.
+        embedding: of a token.
+        layers: states above each other, each reading the one below.
+        dropout: between states and before the output, in training.
+        order: of the values of an observation, see `reading`.
+    """
+
+    order: Tensor
+
+    def __init__(
+        self,
+        space: Space,
+        *,
+        width: int = 128,
+        embedding: int = 32,
+        layers: int = 1,
+        dropout: float = 0.0,
+        order: str = "raster",
+    ) -> None:
+        super().__init__()
+        if space.levels is None:
+            raise ValueError("it models sequences of integers")
+        self.space, self.start = space, space.levels
+        self.embedding = nn.Embedding(space.levels + 1, embedding)  # the last row is the start token
+        self.states = self.network(embedding, width, layers, dropout if layers > 1 else 0.0)
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(width, space.levels)
+        self.register_buffer("order", reading(space, order), persistent=False)
+
+    def network(self, inputs: int, width: int, layers: int, dropout: float) -> nn.RNNBase:
+        """What turns inputs `[B, T, inputs]` and a state into states `[B, T, width]` and the last state."""
+        return nn.RNN(inputs, width, layers, batch_first=True, dropout=dropout)
+
+    def read(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Logits `[B, T, L]` of what follows each of `tokens` `[B, T]`, and the state after the last."""
+        h, state = self.states(self.embedding(tokens), state)
+        return self.head(self.dropout(h)), state
+
+    def logits(self, x: Tensor) -> Tensor:
+        """Of every value in reading order `[B, D, L]`, for values in that order `[B, D]`."""
+        start = x.new_full((len(x), 1), self.start)
+        return self.read(torch.cat([start, x[:, :-1]], 1))[0]
+
+    def log_conditionals(self, x: Tensor) -> Tensor:
+        """log p of every value given those that are read before it: `[B, *shape]`."""
+        values = x.flatten(1)[:, self.order]
+        return self.placed(-F.cross_entropy(self.logits(values).transpose(1, 2), values, reduction="none"))
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        return self.log_conditionals(x).flatten(1).sum(1)
+
+    def loss(self, x: Tensor, generator: Generator) -> Tensor:
+        return -self.log_prob(x).mean()
+
+    def sample(self, n: int, generator: Generator) -> Tensor:
+        x = torch.zeros(n, *self.space.shape, dtype=torch.long, device=self.order.device)
+        return self.complete(x, torch.zeros_like(x), generator)
+
+    @torch.no_grad()
+    def complete(self, x: Tensor, mask: Tensor, generator: Generator) -> Tensor:
+        """x with what is hidden drawn from p(hidden | given), where mask is 1 on the first values in reading order.
+
+        Raises:
+            ValueError: a hidden value is read before a given one; its conditional is out of reach.
+        """
+        given = mask.bool().expand_as(x).flatten(1)[:, self.order]
+        if (given[:, 1:] & ~given[:, :-1]).any():
+            raise ValueError("a recurrent network completes what it has begun to read: mask must be ones, then zeros")
+        drawn = x.flatten(1)[:, self.order]
+        token, state = x.new_full((len(x), 1), self.start), None
+        for t in range(self.space.dim):
+            logits, state = self.read(token, state)
+            if not given[:, t].all():
+                drawn[:, t] = torch.where(given[:, t], drawn[:, t], sample_categorical(logits[:, 0], generator))
+            token = drawn[:, t : t + 1]
+        return self.placed(drawn)
+
+    def placed(self, values: Tensor) -> Tensor:
+        """Values in reading order `[B, D]` as an observation `[B, *shape]`."""
+        return values[:, self.order.argsort()].view(-1, *self.space.shape)
+
+    @torch.no_grad()
+    def sample_naive(self, n: int, generator: Generator) -> Tensor:
+        """The same samples as `sample`, each step a pass over the whole past: what the state is tested against."""
+        x = torch.empty(n, 0, dtype=torch.long, device=self.order.device)
+        for _ in range(self.space.dim):
+            past = torch.cat([x.new_full((n, 1), self.start), x], 1)
+            x = torch.cat([x, sample_categorical(self.read(past)[0][:, -1], generator)[:, None]], 1)
+        return self.placed(x)
+
+
+PRESETS = {
+    "tinyshakespeare": Preset(
+        {"width": 240, "embedding": 64}, steps=4000, batch_size=32, lr=2e-3, clip=64.0, validate_every=250
+    ),
+    "digits": Preset(
+        {"width": 200, "embedding": 24, "dropout": 0.4}, steps=3000, batch_size=64, lr=2e-3, weight_decay=0.1,
+        clip=64.0, ema=0.99, validate_every=100,
+    ),
+}  # fmt: skip
+
+build = Recurrent

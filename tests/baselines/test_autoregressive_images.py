@@ -1,0 +1,222 @@
+"""What every autoregressive model of images keeps: its order, its sum, its sampler, its completions.
+
+`test_gated_pixelcnn.py` and `test_transformer.py` test the two oldest by themselves.
+"""
+
+import pytest
+import torch
+
+from draws import assert_drawn, every
+from genbench.baselines.autoregressive import diagonal_bilstm, lstm, made, pixelcnn, rnn, row_lstm
+from genbench.models.sampling import seeded
+from genbench.space import Space
+
+GREY, COLOUR = Space((1, 4, 5), levels=3), Space((3, 3, 4), levels=5)
+SMALL = {
+    "rnn": (rnn, {"width": 12, "embedding": 5}),
+    "lstm": (lstm, {"width": 12, "embedding": 5, "layers": 2}),
+    "lstm-columns": (lstm, {"width": 12, "embedding": 5, "order": "columns"}),
+    "lstm-snake": (lstm, {"width": 12, "embedding": 5, "order": "snake"}),
+    "made": (made, {"width": 40, "depth": 2, "orders": 1}),
+    "pixelcnn": (pixelcnn, {"width": 12, "depth": 3, "first": 5}),
+    "row-lstm": (row_lstm, {"width": 6, "depth": 2, "first": 5}),
+    "diagonal-bilstm": (diagonal_bilstm, {"width": 6, "depth": 2, "first": 3}),
+}
+MANY = {**SMALL, "made-orders": (made, {"width": 40, "depth": 2, "orders": 3, "one_hot": True})}
+
+
+def network(name, space):
+    """A random network whose conditionals are far from uniform, and from each other."""
+    module, options = MANY[name]
+    torch.manual_seed(1)
+    net = module.build(space, **options)
+    with torch.no_grad():
+        for p in net.parameters():
+            p.add_(0.3 * torch.randn_like(p))
+    return net.eval().requires_grad_(False)
+
+
+def exact(net):
+    """The network in float64."""
+    if hasattr(net, "embed"):
+        embed = net.embed
+        net.embed = lambda x: embed(x).double()
+    return net.double()
+
+
+def conditionals(net, x):
+    """log p of every value given those before it: [B, C, H, W]."""
+    if hasattr(net, "log_conditionals"):
+        return net.log_conditionals(x)
+    logits = net.logits(x, 0).log_softmax(1)  # MADE in its first order, that of the values as they come
+    return logits.gather(1, x.flatten(1)[:, None])[:, 0].view(x.shape)
+
+
+def reading_order(net, space):
+    """The place of every value in the order in which a model reads them: [D]."""
+    if hasattr(net, "log_conditionals") and hasattr(net, "order"):
+        return net.order.argsort()
+    if isinstance(net, made.MADE):
+        return torch.arange(space.dim)
+    C, H, W = space.shape
+    return torch.arange(space.dim).view(H, W, C).permute(2, 0, 1).flatten()  # raster, channels last
+
+
+@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("space", [GREY, COLOUR], ids=["grey", "colour"])
+def test_a_conditional_changes_with_what_stands_before_it_and_with_nothing_else(name, space):
+    net = exact(network(name, space))
+    place = reading_order(net, space)
+    x = torch.randint(space.levels, (8, *space.shape), generator=seeded("x"))
+    before = conditionals(net, x).flatten(1)
+    seen = torch.zeros(space.dim, space.dim, dtype=torch.bool)  # [changed, its effect]
+    for d in range(space.dim):
+        for up in range(1, space.levels):
+            other = x.flatten(1).clone()
+            other[:, d] = (other[:, d] + up) % space.levels
+            seen[d] |= (conditionals(net, other.view_as(x)).flatten(1) != before).any(0)
+    order = place.argsort()
+    seen = seen[order][:, order]
+    after = torch.ones_like(seen).triu()
+    assert not (seen & ~after).any()  # causality: exact
+    if name in ("rnn", "lstm", "lstm-columns", "lstm-snake"):
+        assert not (after & ~seen).any()  # nothing of the past is missed
+
+
+def test_the_blind_spot_of_a_pixelcnn_is_a_wedge_to_the_right_and_the_row_lstm_misses_more_than_the_diagonal_one():
+    """With enough layers: pixel (i, j) sees (a, b) in the rows above if b - j <= reach of the first filter + depth, and
+    never more than one column for each row to the right.
+    """
+    space = Space((1, 5, 9), levels=2)
+    i, j = 4, 2
+    fields = {}
+    for name, options in {
+        "pixelcnn": {"width": 12, "depth": 6, "first": 3},
+        "row-lstm": {"width": 6, "depth": 1, "first": 3},
+        "diagonal-bilstm": {"width": 6, "depth": 1, "first": 3},
+    }.items():
+        torch.manual_seed(0)
+        net = exact(MANY[name][0].build(space, **options).eval())
+        x = torch.randint(2, (16, *space.shape), generator=seeded("x"))
+        before = conditionals(net, x)[:, 0, i, j]
+        field = torch.zeros(5, 9, dtype=torch.bool)
+        for a in range(5):
+            for b in range(9):
+                other = x.clone()
+                other[:, 0, a, b] = 1 - other[:, 0, a, b]
+                field[a, b] = bool((conditionals(net, other)[:, 0, i, j] != before).any())
+        fields[name] = field
+    rows, columns = torch.arange(5)[:, None], torch.arange(9)[None]
+    past = (rows < i) | ((rows == i) & (columns <= j))
+    ends = (rows == i - 1) & (columns == 8)  # nothing to its right has read it before the row below comes to its end
+    assert torch.equal(fields["diagonal-bilstm"], past & ~ends)
+    assert torch.equal(fields["pixelcnn"], past & (columns - j <= i - rows))
+    assert fields["row-lstm"].sum() < past.sum()
+
+
+@pytest.mark.parametrize("name", MANY)
+def test_probabilities_of_all_binary_images_sum_to_one(name):
+    log_p = network(name, Space((1, 3, 3), levels=2)).log_prob(every(Space((1, 3, 3), levels=2)))
+    assert float(log_p.double().exp().sum()) == pytest.approx(1, abs=1e-5)
+    assert float(log_p.max() - log_p.min()) > 1  # no uniform distribution, for which this would be trivial
+
+
+@pytest.mark.parametrize("name", MANY)
+@pytest.mark.parametrize("space", [GREY, COLOUR], ids=["grey", "colour"])
+def test_samples_from_the_cache_are_the_naive_ones(name, space):
+    net = exact(network(name, space))
+    cached, naive = net.sample(60, seeded()), net.sample_naive(60, seeded())
+    assert torch.equal(cached, naive)
+    assert cached.shape == (60, *space.shape)
+    assert cached.unique().numel() == space.levels
+
+
+@pytest.mark.parametrize("name", MANY)
+@pytest.mark.parametrize("space", [Space((1, 2, 2), levels=3), Space((2, 1, 2), levels=2)], ids=["grey", "colour"])
+def test_the_sampler_draws_from_what_is_scored(name, space):
+    net = network(name, space)
+    assert_drawn(net.sample(4000, seeded("draws")), net.log_prob(every(space)), space)
+
+
+@pytest.mark.parametrize("name", [name for name in SMALL if name != "made"])
+def test_a_completion_keeps_what_is_given_and_draws_the_rest_from_its_conditional(name):
+    space = Space((1, 2, 2), levels=3)
+    net = network(name, space)
+    first = reading_order(net, space) < 2
+    x, mask = torch.tensor([[[[2, 1], [0, 2]]]]).expand(3000, -1, -1, -1), first.view(space.shape).long()
+    drawn = net.complete(x, mask, seeded("draws"))
+    assert torch.equal(drawn[:, mask.bool()], x[:, mask.bool()])
+    states = every(space)
+    agree = (states[:, mask.bool()] == x[0][mask.bool()]).all(1)
+    log_p = torch.where(agree, net.log_prob(states), torch.tensor(-torch.inf))
+    assert_drawn(drawn, log_p - torch.logsumexp(log_p, 0), space)
+
+
+@pytest.mark.parametrize("name", [name for name in SMALL if name != "made"])
+def test_log_prob_is_the_sum_of_its_conditionals_and_gradients_reach_every_parameter(name):
+    net = network(name, GREY)
+    x = torch.randint(3, (12, *GREY.shape), generator=seeded("x"))
+    torch.testing.assert_close(net.log_prob(x), net.log_conditionals(x).flatten(1).sum(1))
+    net.requires_grad_(True).loss(x, seeded()).backward()
+    for parameter, p in net.named_parameters():
+        assert p.grad is not None, parameter
+        assert p.grad.abs().sum() > 0, parameter
+
+
+# --- Each by itself
+
+
+@pytest.mark.parametrize(
+    ("name", "bad"), [("pixelcnn", {"kernel": 2}), ("row-lstm", {"first": 1}), ("made", {"depth": 0})]
+)
+def test_options_that_make_no_model_are_refused(name, bad):
+    module, options = MANY[name]
+    with pytest.raises(ValueError, match="must be"):
+        module.build(GREY, **{**options, **bad})
+    with pytest.raises(ValueError, match="integer"):
+        module.build(Space((1, 4, 4)), **options)
+
+
+def test_orders_of_reading():
+    space = Space((1, 2, 3), levels=2)
+    assert rnn.reading(space, "raster").tolist() == [0, 1, 2, 3, 4, 5]
+    assert rnn.reading(space, "columns").tolist() == [0, 3, 1, 4, 2, 5]
+    assert rnn.reading(space, "snake").tolist() == [0, 1, 2, 5, 4, 3]
+    assert rnn.reading(Space((4,), levels=2), "snake").tolist() == [0, 1, 2, 3]
+    with pytest.raises(ValueError, match="no order"):
+        rnn.reading(space, "spiral")
+
+
+def test_masks_of_made_let_each_output_see_what_comes_before_it_in_every_order():
+    """The product of the masks counts the ways from an input to an output (Germain et al., section 3)."""
+    net = made.build(Space((6,), levels=2), width=50, depth=3, orders=5)
+    assert len({tuple(order.tolist()) for order in net.order}) == 5
+    for k in range(5):
+        step, ways = net.steps(k), torch.eye(6)
+        for mask in net.masks(k):
+            ways = mask.float() @ ways
+        seen = ways.unflatten(0, (6, 2)).sum(1) > 0  # [output value, input value]
+        assert torch.equal(seen, step[:, None] > step[None])
+
+
+def test_made_computes_no_hidden_unit_twice():
+    net = made.build(Space((7,), levels=3), width=30, depth=2, orders=2).eval()
+    assert ((net.degree >= 1) & (net.degree <= 6)).all()
+    assert (net.degree[:, 1:].amin(2) >= net.degree[:, :-1].amin(2)).all()
+
+
+def test_the_bias_of_the_forget_gate_starts_at_one():
+    net = lstm.build(Space((4,), levels=2), width=3, embedding=2)
+    bias = net.states.bias_ih_l0 + net.states.bias_hh_l0
+    assert bias.tolist() == [0.0] * 3 + [1.0] * 3 + [0.0] * 6
+
+
+def test_skewing_moves_each_row_by_its_number():
+    x = torch.arange(6.0).view(1, 1, 2, 3)
+    assert diagonal_bilstm.skewed(x)[0, 0].tolist() == [[0, 1, 2, 0], [0, 3, 4, 5]]
+    assert torch.equal(diagonal_bilstm.unskewed(diagonal_bilstm.skewed(x), 3), x)
+
+
+def test_a_tall_image_is_skewed_too():
+    x = torch.randn(2, 3, 5, 2, generator=seeded())
+    assert torch.equal(diagonal_bilstm.unskewed(diagonal_bilstm.skewed(x), 2), x)
