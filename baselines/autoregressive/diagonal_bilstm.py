@@ -76,16 +76,17 @@ class DiagonalLSTM(nn.Module):
 class DiagonalLayer(nn.Module):
     """Both directions, whose outputs join their input of 2h features (figure 5, right)."""
 
-    def __init__(self, states: int, channels: int) -> None:
+    def __init__(self, states: int, channels: int, dropout: float) -> None:
         super().__init__()
         self.states = states
+        self.dropout = nn.Dropout(dropout)
         self.left, self.right = DiagonalLSTM(states, channels), DiagonalLSTM(states, channels)
         half, whole = groups(states, channels), groups(2 * states, channels)
         self.up_left, self.up_right = MaskedConv2d(half, whole, 0), nn.Conv2d(states, 2 * states, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        right = self.right(x.flip(3)).flip(3)
-        return x + self.up_left(self.left(x)) + self.up_right(F.pad(right, (0, 0, 1, 0))[:, :, :-1])
+        left, right = self.dropout(self.left(x)), self.dropout(self.right(x.flip(3)).flip(3))
+        return x + self.up_left(left) + self.up_right(F.pad(right, (0, 0, 1, 0))[:, :, :-1])
 
 
 class DiagonalBiLSTM(RowLSTM):
@@ -95,12 +96,22 @@ class DiagonalBiLSTM(RowLSTM):
         width: h, the states of each direction; 2h features run between the layers.
         depth: the number of layers.
         first: size (odd) of the first convolution.
+        dropout: on the states, where they join the features, in training.
         one_hot: read x as one-hot levels, not as a number.
     """
 
-    def __init__(self, space: Space, *, width: int = 32, depth: int = 3, first: int = 7, one_hot: bool = False) -> None:
+    def __init__(
+        self,
+        space: Space,
+        *,
+        width: int = 32,
+        depth: int = 3,
+        first: int = 7,
+        dropout: float = 0.0,
+        one_hot: bool = False,
+    ) -> None:
         super().__init__(space, width=width, depth=0, first=first, one_hot=one_hot)
-        layers = [DiagonalLayer(width, space.shape[0]) for _ in range(depth)]
+        layers = [DiagonalLayer(width, space.shape[0], dropout) for _ in range(depth)]
         self.layers: list[DiagonalLayer] = nn.ModuleList(layers)  # type: ignore[assignment]
 
     def cache(self, n: int) -> "Cache":  # type: ignore[override]
@@ -164,7 +175,7 @@ def walk(lstm: DiagonalLSTM, gates: Tensor, above: Tensor, here: Tensor, cell: T
 
 PRESETS = {
     "digits": Preset(
-        {"width": 36, "depth": 3, "first": 5, "one_hot": True}, steps=2000, batch_size=64, lr=3e-3, weight_decay=0.1,
+        {"width": 36, "depth": 3, "first": 5, "dropout": 0.3, "one_hot": True}, steps=1000, batch_size=64, lr=3e-3, weight_decay=0.1,
         clip=50.0, ema=0.995, validate_every=100,
     ),
     "mnist-binary": Preset(

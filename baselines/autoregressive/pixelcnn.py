@@ -67,7 +67,7 @@ class Block(nn.Module):
 
     def outer(self, h: Tensor, inner: Tensor) -> Tensor:
         """h [B, p, h, w] and what it adds, from `inner` with its padding."""
-        return h + self.up(self.dropout(self.filter(inner).relu()))
+        return h + self.up(self.dropout(self.filter(self.dropout(inner)).relu()))
 
 
 class PixelCNN(nn.Module):
@@ -77,7 +77,7 @@ class PixelCNN(nn.Module):
         width: p, the features, half of them in the bottlenecks.
         depth: the number of blocks.
         first, kernel: filter sizes (odd) of the first convolution and of the blocks.
-        dropout: on the filtered features, in training.
+        dropout: on what the filters see and give, in training.
         one_hot: read x as one-hot levels, not as a number.
     """
 

@@ -44,9 +44,10 @@ class RowConv(nn.Conv1d):
 class RowLayer(nn.Module):
     """A Row LSTM of h states, whose output joins its input of 2 h features (section 3.3, figure 5, right)."""
 
-    def __init__(self, states: int, reach: int, channels: int) -> None:
+    def __init__(self, states: int, reach: int, channels: int, dropout: float) -> None:
         super().__init__()
         self.states, self.reach = states, reach
+        self.dropout = nn.Dropout(dropout)
         whole, half = groups(2 * states, channels), groups(states, channels)
         self.input_to_state = RowConv(whole, half.repeat(4), reach)
         self.state_to_state = nn.Conv1d(states, 4 * states, 2 * reach + 1, bias=False)
@@ -70,7 +71,7 @@ class RowLayer(nn.Module):
         for i in range(x.shape[2]):
             h, c = self.step(padded[:, :, i], self.above(h), c)
             rows.append(h)
-        return x + self.up(torch.stack(rows, 2))
+        return x + self.up(self.dropout(torch.stack(rows, 2)))
 
 
 class RowLSTM(nn.Module):
@@ -80,11 +81,20 @@ class RowLSTM(nn.Module):
         width: h, the states of a layer; 2h features run between the layers.
         depth: the number of layers.
         first, kernel: sizes (odd) of the first convolution, and of the filters along a row.
+        dropout: on the states, where they join the features, in training.
         one_hot: read x as one-hot levels, not as a number.
     """
 
     def __init__(
-        self, space: Space, *, width: int = 32, depth: int = 4, first: int = 7, kernel: int = 3, one_hot: bool = False
+        self,
+        space: Space,
+        *,
+        width: int = 32,
+        depth: int = 4,
+        first: int = 7,
+        kernel: int = 3,
+        dropout: float = 0.0,
+        one_hot: bool = False,
     ) -> None:
         super().__init__()
         if not space.is_image or space.levels is None:
@@ -98,7 +108,7 @@ class RowLSTM(nn.Module):
         self.input = MaskedConv2d(groups(self.inputs, C), g, self.first, strict=True)
         self.row = nn.Parameter(torch.zeros(2 * width, H, 1))  # where a pixel lies: digits are centred
         self.column = nn.Parameter(torch.zeros(2 * width, 1, W))
-        layers = [RowLayer(width, kernel // 2, C) for _ in range(depth)]
+        layers = [RowLayer(width, kernel // 2, C, dropout) for _ in range(depth)]
         self.layers: list[RowLayer] = nn.ModuleList(layers)  # type: ignore[assignment]
         self.hidden = MaskedConv2d(g, g, 0)
         self.output = MaskedConv2d(g, groups(C * space.levels, C), 0)
@@ -203,7 +213,7 @@ class Cache:
 
 PRESETS = {
     "digits": Preset(
-        {"width": 40, "depth": 3, "first": 5, "one_hot": True}, steps=2500, batch_size=64, lr=3e-3, weight_decay=0.1,
+        {"width": 40, "depth": 3, "first": 5, "dropout": 0.3, "one_hot": True}, steps=1200, batch_size=64, lr=3e-3, weight_decay=0.1,
         clip=50.0, ema=0.995, validate_every=100,
     ),
     "mnist-binary": Preset(

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from draws import assert_drawn, every
-from genbench.baselines.autoregressive import diagonal_bilstm, lstm, made, pixelcnn, rnn, row_lstm
+from genbench.baselines.autoregressive import diagonal_bilstm, image_transformer, lstm, made, pixelcnn, rnn, row_lstm
 from genbench.models.sampling import seeded
 from genbench.space import Space
 
@@ -21,8 +21,17 @@ SMALL = {
     "pixelcnn": (pixelcnn, {"width": 12, "depth": 3, "first": 5}),
     "row-lstm": (row_lstm, {"width": 6, "depth": 2, "first": 5}),
     "diagonal-bilstm": (diagonal_bilstm, {"width": 6, "depth": 2, "first": 3}),
+    "image-transformer": (image_transformer, {"width": 12, "layers": 2, "heads": 2, "hidden": 16, "window": 7}),
+    "image-transformer-2d": (
+        image_transformer,
+        {"width": 12, "layers": 2, "heads": 2, "hidden": 16, "near": "2d", "rows": 1, "columns": 1},
+    ),
 }
-MANY = {**SMALL, "made-orders": (made, {"width": 40, "depth": 2, "orders": 3, "one_hot": True})}
+MANY = {
+    **SMALL,
+    "made-orders": (made, {"width": 40, "depth": 2, "orders": 3, "one_hot": True}),
+    "conditional-image-transformer": (image_transformer, {**SMALL["image-transformer"][1], "classes": 3}),
+}
 
 
 def network(name, space):
@@ -54,7 +63,7 @@ def conditionals(net, x):
 
 def reading_order(net, space):
     """The place of every value in the order in which a model reads them: [D]."""
-    if hasattr(net, "log_conditionals") and hasattr(net, "order"):
+    if isinstance(net, rnn.Recurrent):
         return net.order.argsort()
     if isinstance(net, made.MADE):
         return torch.arange(space.dim)
@@ -220,3 +229,47 @@ def test_skewing_moves_each_row_by_its_number():
 def test_a_tall_image_is_skewed_too():
     x = torch.randn(2, 3, 5, 2, generator=seeded())
     assert torch.equal(diagonal_bilstm.unskewed(diagonal_bilstm.skewed(x), 2), x)
+
+
+@pytest.mark.parametrize("near", ["1d", "2d"])
+@pytest.mark.parametrize("layers", [1, 2])
+def test_what_a_value_sees_is_its_neighbourhood_as_often_as_there_are_layers(near, layers):
+    """Of inputs: that of a step is the value before it."""
+    space = Space((1, 5, 6), levels=2)
+    options = {"width": 8, "heads": 2, "hidden": 12, "window": 4, "rows": 1, "columns": 1, "near": near}
+    torch.manual_seed(0)
+    net = image_transformer.build(space, layers=layers, **options).double().eval()
+    x = torch.randint(2, (16, *space.shape), generator=seeded("x"))
+    seen = torch.zeros(30, 30, dtype=torch.bool)  # [step, value]
+    before = net.logits(net.sequence(x))
+    for d in range(30):
+        other = x.flatten(1).clone()
+        other[:, d] = 1 - other[:, d]
+        seen[:, d] = (net.logits(net.sequence(other.view_as(x))) != before).flatten(2).any(2).any(0)
+    reach = torch.matrix_power(net.mask.float(), layers) > 0  # [step, input]
+    assert torch.equal(seen[:, :-1], reach[:, 1:])  # input t is value t - 1
+    assert not seen[:, -1].any()
+
+
+def test_neighbourhoods_have_one_size_wherever_they_lie():
+    space = Space((3, 9, 9), levels=2)
+    line = image_transformer.neighbourhood(space, "1d", 10, 1, 1).sum(1)
+    assert line[9:].unique().tolist() == [10]
+    block = image_transformer.neighbourhood(space, "2d", 1, 2, 2).sum(1).view(9, 9, 3)
+    assert len(block[2:, 2:-2, 0].unique()) == 1
+    with pytest.raises(ValueError, match="no neighbourhood"):
+        image_transformer.neighbourhood(space, "3d", 1, 1, 1)
+
+
+def test_a_class_is_told_at_every_step_and_a_completion_draws_it_from_what_is_given():
+    space = Space((1, 2, 2), levels=2)
+    net = network("conditional-image-transformer", space)
+    x, mask = torch.tensor([[[[1, 0], [0, 0]]]]).expand(4000, -1, -1, -1), torch.tensor([[[1, 1], [0, 0]]])
+    drawn = net.complete(x, mask, seeded("draws"))
+    states = every(space)
+    agree = (states[:, 0, 0] == torch.tensor([1, 0])).all(1)
+    log_p = torch.where(agree, net.log_prob(states), torch.tensor(-torch.inf))
+    assert_drawn(drawn, log_p - torch.logsumexp(log_p, 0), space)
+    labels = [torch.full((len(states),), y) for y in range(3)]
+    steps = torch.stack([net.log_conditionals(states, y) for y in labels])
+    assert (steps.std(0).amax(0) > 1e-3).all()
