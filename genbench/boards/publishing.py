@@ -23,13 +23,12 @@ import numpy as np
 from genbench.boards.columns import boards
 from genbench.boards.index import HEADING, index
 from genbench.boards.markdown import markdown
-from genbench.boards.ranks import rank
+from genbench.boards.ranks import PER_EXAMPLE, rank
 from genbench.boards.seeds import shown_rows
 from genbench.errors import GenbenchError
 from genbench.run.records import Record, Run, join_manifests, open_run
 from genbench.text import NEIGHBOURS, slug
 
-LIKELIHOODS = ("log_likelihood", "probability_flow", "ais")  # artifacts with a value for every test example
 INDEX = "README.md"
 
 
@@ -109,7 +108,7 @@ def names_of(runs: Iterable[Run]) -> set[str]:
 
 def values_behind(records: Iterable[Record], runs: Iterable[Run]) -> dict[str, np.ndarray]:
     """What the runs keep of every test example `[n]`, by the content keys that the records name."""
-    keys = {r.arrays[name] for r in records for name in LIKELIHOODS if name in r.arrays}
+    keys = {r.arrays[name] for r in records for name in PER_EXAMPLE.values() if name in r.arrays}
     found = {key: next((v for run in runs if (v := run.example_values(key)) is not None), None) for key in sorted(keys)}
     return {key: values for key, values in found.items() if values is not None}
 

@@ -24,11 +24,15 @@ SAME = 1e-5  # relative: what float32 leaves of a mean
 def per_example(record: Record, runs: list[Run]) -> np.ndarray | None:
     """The log-likelihoods behind a value `[n]`, in nats; None if it rests on none, or no run keeps them.
 
-    In float32, as a published board has them, so that its page is that of the run.
+    In float32, as a published board has them, so that its page is that of the run. Of a row of several checkpoints it
+    is the mean over them.
     """
-    key = record.arrays.get(PER_EXAMPLE.get(record.metric["name"], ""))
-    found = next((v for run in runs if (v := run.example_values(key)) is not None), None) if key else None
-    return None if found is None else found.astype(np.float32)
+    keys = record.details.get("arrays", [record.arrays.get(PER_EXAMPLE.get(record.metric["name"], ""), "")])
+    found = [next((v for run in runs if (v := run.example_values(key)) is not None), None) for key in keys if key]
+    rows = [values.astype(np.float32) for values in found if values is not None]
+    if not rows or len(rows) < len(keys) or len({len(row) for row in rows}) > 1:
+        return None
+    return rows[0] if len(rows) == 1 else np.mean(np.array(rows, np.float64), axis=0)
 
 
 def rank(found: list[Board], runs: list[Run]) -> None:
@@ -74,6 +78,7 @@ def standing(column: Column, ranked: dict[str, Record], runs: list[Run]) -> Stan
 def paired(records: list[Record], values: np.ndarray, runs: list[Run]) -> np.ndarray | None:
     """The covariance of mean log-likelihoods over the same examples `[p, p]`, in the unit of the values.
 
+    A row of several checkpoints has the variance between them as well, which it shares with no other.
     None where the log-likelihoods of a model are not at hand, or are not those that its value is the mean of.
     """
     finite = np.isfinite(values)
@@ -85,5 +90,6 @@ def paired(records: list[Record], values: np.ndarray, runs: list[Run]) -> np.nda
     if not np.allclose(bits.mean(1), values[finite], rtol=SAME, atol=SAME):
         return None
     covariance = np.zeros((len(values), len(values)))
-    covariance[np.ix_(finite, finite)] = np.atleast_2d(np.cov(bits)) / bits.shape[1]
+    between = [r.details.get("between_variance", 0.0) for r, ok in zip(records, finite, strict=True) if ok]
+    covariance[np.ix_(finite, finite)] = np.atleast_2d(np.cov(bits)) / bits.shape[1] + np.diag(between)
     return covariance

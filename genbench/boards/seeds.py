@@ -24,16 +24,12 @@ from typing import Any
 import numpy as np
 
 from genbench.boards.columns import cards, column_key
+from genbench.boards.ranks import PER_EXAMPLE
 from genbench.files import content_key
 from genbench.run.records import Record, Run, in_rows, model_key
 from genbench.space import Space
 
 Z95 = 1.959963984540054
-EXAMPLES = {
-    "nll": "log_likelihood",
-    "nll-ode": "probability_flow",
-    "nll-ais": "ais",
-}  # metrics that are means over them
 
 
 def shown_rows(runs: list[Run]) -> list[Record]:
@@ -121,12 +117,14 @@ def of_seeds(
     low, high = (bound if bound is not None else end for bound, end in zip(limits, (-math.inf, math.inf), strict=True))
     ci = (min(value, max(low, value - half)), max(value, min(high, value + half)))
     method = f"t over {len(values)} training seeds and {how} (Satterthwaite 1946)"
+    if (artifact := PER_EXAMPLE.get(first.metric["name"], "")) in first.arrays:  # what ranks are found from
+        row.details |= {"arrays": [r.arrays.get(artifact, "") for r in records], "between_variance": between}
     return replace(row, value=value, stderr=math.sqrt(variance), ci95=ci, ci_method=method)
 
 
 def of_examples(records: list[Record], runs: list[Run]) -> tuple[float, float, str]:
     """The part of the variance that is not the checkpoints' own, its degrees of freedom, and what it is, in words."""
-    artifact = EXAMPLES.get(records[0].metric["name"], "")
+    artifact = PER_EXAMPLE.get(records[0].metric["name"], "")
     kept = [next((v for run in runs if (v := run.example_values(r.arrays.get(artifact, ""))) is not None), None)
             for r in records]  # fmt: skip
     values = [v for v in kept if v is not None]

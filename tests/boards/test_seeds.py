@@ -8,6 +8,7 @@ from scipy import stats
 
 from genbench.boards.columns import boards
 from genbench.boards.publishing import publish
+from genbench.boards.ranks import rank
 from genbench.boards.seeds import of_examples, of_seeds, pooled, satterthwaite, shown_rows
 from genbench.files import content_key
 from genbench.run.records import Run, in_rows, open_run
@@ -202,6 +203,25 @@ def test_a_published_board_has_the_row_and_the_record_of_each(run, record, tmp_p
     after = only(page)
     assert (after.value, after.cell_id, after.model) == (before.value, before.cell_id, before.model)
     assert after.stderr == pytest.approx(before.stderr, rel=1e-5), "values of examples are kept in float32"
+
+
+def test_ranks_compare_a_row_of_seeds_example_by_example_and_know_its_training_noise(run, record):
+    """A shift that examples hide: pairs tell plain models apart, a row of seeds only beyond what those scatter."""
+    rng = np.random.default_rng(10)
+    hard = 200 * rng.random(300)
+    for model, shift in (("low", 0.0), ("high", 1.5)):
+        nats, key = hard + shift + 0.1 * rng.standard_normal(300), content_key([model, "arrays"])
+        run.put_arrays(key, {"values": -nats})
+        bits = BITS * nats
+        stderr = float(bits.std(ddof=1)) / math.sqrt(300)
+        run.put(record(model, value=float(bits.mean()), cell_id=model, stderr=stderr, arrays={"log_likelihood": key}))
+    put(run, record, np.stack([hard + shift for shift in (-3.0, 0.5, 4.0)]))
+    found = boards(shown_rows([run]))
+    rank(found, [run])
+    standing = found[0].columns[0].standing
+    assert standing.said == "example by example"
+    assert standing.ranks["gan"] == (1, 3)
+    assert (standing.ranks["low"], standing.ranks["high"]) == ((1, 2), (2, 3)), "apart from each other"
 
 
 # --- From the command line
