@@ -42,8 +42,8 @@ SMALL = Protocol(
 )
 # A small model that can do it, for every artifact that asks what a model can do.
 ABLE = {
-    "sample_balance": "mixture",  # pixels of an untrained floor are uniform
-    "test_balance": "mixture",
+    "sample_balance": "conditional-gated-pixelcnn",  # pixels of an untrained floor are uniform
+    "test_balance": "conditional-gated-pixelcnn",
     "class_labels": "conditional-gated-pixelcnn",
     "class_samples": "conditional-gated-pixelcnn",
     "class_features": "conditional-gated-pixelcnn",
