@@ -86,10 +86,20 @@ class Entry:
         """A baseline's: what its file says, else what the folder that it lies in says."""
         if "FAMILY" in self.constants or self.path is None:
             return self.constants.get("FAMILY", "other")
-        package = self.path.with_name("__init__.py")
-        if self.origin != "genbench" or not package.is_file():
-            return "other"
-        return literals(package).get("FAMILY", "other")
+        return self.folder.get("FAMILY", "other")
+
+    @property
+    def examples(self) -> tuple[str, ...]:
+        """The baselines that stand for the family of one that ships."""
+        return self.folder.get("EXAMPLES", ())
+
+    @property
+    def folder(self) -> dict[str, Any]:
+        """What the folder says of the baselines in it."""
+        package = self.path.with_name("__init__.py") if self.path else None
+        if self.origin != "genbench" or package is None or not package.is_file():
+            return {}
+        return literals(package)
 
     @cached_property
     def parameters(self) -> dict[str, Any]:

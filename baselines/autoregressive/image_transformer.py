@@ -206,7 +206,7 @@ class ImageTransformer(nn.Module):
 
 PRESETS = {
     "digits": Preset(
-        {"width": 60, "layers": 3, "heads": 4, "hidden": 96, "window": 24, "dropout": 0.3}, steps=2500, batch_size=64,
+        {"width": 60, "layers": 3, "heads": 4, "hidden": 96, "window": 24, "dropout": 0.3}, steps=900, batch_size=64,
         lr=3e-3, weight_decay=0.2, clip=50.0, ema=0.995, validate_every=100,
     ),
     "mnist-binary": Preset(

@@ -16,7 +16,7 @@ from genbench.errors import GenbenchError
 from genbench.reading import Seed
 from genbench.text import one_line
 
-SUMMARY = "measure models and print the leaderboard; with no argument, what ships"
+SUMMARY = "measure models and print the leaderboard; with no argument, a model of each family"
 
 
 def add_arguments(p: Parser) -> None:
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     protocol = {"n_samples": args.samples, "seed": args.seed, "k": args.k, "limit": args.limit}
     suite = suite_for(args.suite, args.dataset, metrics, args.extractor, **protocol)
     dataset = datasets.load(suite.dataset, args.data_root)
-    specs = args.models or shipped(dataset.name)
+    specs = args.models or (shipped(dataset.name) if args.suite else examples(dataset.name))
     if not specs:
         raise GenbenchError(f"no checkpoint ships for dataset '{dataset.name}'", "Name the models to measure.")
     sources = [one for spec in ["data:test", *specs] for one in parse_all(spec, dataset, args.unsafe_load)]
@@ -111,3 +111,11 @@ def run(args: argparse.Namespace) -> int:
 def shipped(dataset: str) -> list[str]:
     """The checkpoints that ship with the package for a dataset."""
     return [str(p) for p in sorted((catalog.BASELINES / "checkpoints" / dataset).glob("*.safetensors"))]
+
+
+def examples(dataset: str) -> list[str]:
+    """Of the checkpoints that ship for a dataset those of a few models, one or two of each family; else all of them."""
+    known = catalog.entries("baselines")
+    paths = shipped(dataset)
+    few = [path for path in paths if (entry := known.get(Path(path).stem)) and entry.name in entry.examples]
+    return few or paths

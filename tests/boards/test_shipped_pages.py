@@ -43,7 +43,7 @@ def test_a_board_is_packed(name):
     assert not (BOARDS / name / "cells").exists(), f"genbench publish leaderboards/{name} -o leaderboards/{name}"
 
 
-@pytest.mark.parametrize("name", ["digits", "digits-samples", "ring8"])
+@pytest.mark.parametrize("name", ["digits", "patches", "ring8"])
 def test_a_board_was_measured_on_the_data_as_they_are(name):
     data = datasets.load(name.partition("-")[0])
     assert {r.dataset["sha256"] for r in read_runs([BOARDS / name])} == {data.sha256}
@@ -63,7 +63,7 @@ def test_memorisation_flags_the_resampler_and_nothing_else(digits):
 
 
 def test_copying_metrics_tell_the_resampler_from_models():
-    found = read_runs([BOARDS / "digits-samples"])
+    found = read_runs([BOARDS / "digits"])
     for metric, sign in (("authenticity[digits-cnn]", -1), ("data-copying[digits-cnn]", -1)):
         of = {name: sign * value for name, value in values(found, metric).items()}
         assert of.pop("resampler") > max(of.values())
