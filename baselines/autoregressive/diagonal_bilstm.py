@@ -175,8 +175,8 @@ def walk(lstm: DiagonalLSTM, gates: Tensor, above: Tensor, here: Tensor, cell: T
 
 PRESETS = {
     "digits": Preset(
-        {"width": 36, "depth": 3, "first": 5, "dropout": 0.3, "one_hot": True}, steps=1000,
-        batch_size=64, lr=3e-3, weight_decay=0.1, clip=50.0, ema=0.995, validate_every=100,
+        {"width": 28, "depth": 2, "first": 7, "dropout": 0.5}, steps=800, batch_size=64, lr=4e-3, weight_decay=0.5,
+        clip=50.0, ema=0.995, validate_every=100,
     ),
     "mnist-binary": Preset(
         {"width": 24, "depth": 3}, steps=2500, batch_size=32, lr=2e-3, clip=100.0, ema=0.999, validate_every=250

@@ -213,8 +213,8 @@ class Cache:
 
 PRESETS = {
     "digits": Preset(
-        {"width": 40, "depth": 3, "first": 5, "dropout": 0.3, "one_hot": True}, steps=1200,
-        batch_size=64, lr=3e-3, weight_decay=0.1, clip=50.0, ema=0.995, validate_every=100,
+        {"width": 32, "depth": 2, "first": 7, "dropout": 0.5}, steps=1000, batch_size=64, lr=3e-3, weight_decay=0.5,
+        clip=50.0, ema=0.995, validate_every=100,
     ),
     "mnist-binary": Preset(
         {"width": 32, "depth": 4}, steps=4000, batch_size=32, lr=2e-3, clip=100.0, ema=0.999, validate_every=500

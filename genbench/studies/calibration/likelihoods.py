@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from scipy import integrate
 from scipy.special import logsumexp
+from torch import Tensor
 
 from genbench.metrics import Measure, mean, share
+from genbench.numerics.ranks import rank_sets
+from genbench.space import Space
 from genbench.studies.calibration import Case, Truth
 
 LOG_2PI = math.log(2 * math.pi)
@@ -29,6 +33,12 @@ def cases() -> list[Case]:
         proportion(500, 0.5),
         proportion(500, 0.1),
         proportion(500, 0.02),
+        balanced(100, 3),
+        balanced(500, 20),
+        ranks("6 models that tie", np.zeros(6), 0.0),
+        ranks("6 models that tie, paired", np.zeros(6), 0.8),
+        ranks("3 and 3 models that tie", np.repeat([0.0, 1e3], 3), 0.0),
+        ranks("6 models 0.7 sd apart", 0.7 * np.arange(6), 0.0),
     ]
 
 
@@ -109,3 +119,45 @@ def paired_difference(n: int) -> Case:
 def proportion(n: int, p: float) -> Case:
     """A share of independent trials."""
     return one("any share", f"independent trials of {p}", n, p, lambda rng: share(int(rng.binomial(n, p)), n))
+
+
+class Normal:
+    """x ~ N(0, 1) in d dimensions."""
+
+    def __init__(self, d: int) -> None:
+        self.space = Space((d,))
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        return -0.5 * (x.square() + LOG_2PI).sum(1)
+
+
+def balanced(n: int, d: int) -> Case:
+    """Detailed balance of a normal density's own draws: zero."""
+    from genbench.likelihood.balance import balance
+
+    model = Normal(d)
+
+    def draw(rng: np.random.Generator) -> Measure:
+        x, train = (rng.standard_normal((rows, d)).astype(np.float32) for rows in (n, 100))
+        return mean(balance(model, x, train, int(rng.integers(2**31))), least=-1.0, most=1.0)
+
+    case = one("balance", f"Gaussian, d = {d}", n, 0.0, draw)
+    return replace(case, replicates=2000)
+
+
+def ranks(what: str, truth: np.ndarray, correlation: float) -> Case:
+    """All rank sets at once, of normal estimates with standard deviation 1; who ties may have any rank of the tie.
+
+    A replicate counts as an interval that holds 0 if every set holds the true ranks of its model.
+    """
+    p = len(truth)
+    covariance = np.eye(p) * (1 - correlation) + correlation
+    root = np.linalg.cholesky(covariance)
+    low, high = ((np.less if strict else np.less_equal).outer(truth, truth).sum(0) for strict in (True, False))
+
+    def draw(rng: np.random.Generator) -> Measure:
+        found = rank_sets(truth + root @ rng.standard_normal(p), covariance, seed=int(rng.integers(2**31)))
+        missed = float(not ((found.low <= low + 1) & (high <= found.high)).all())
+        return Measure(missed, "estimate", None, (missed, missed), "rank sets of Mogstad et al., 2024")
+
+    return replace(one("ranks", what, p, 0.0, draw), replicates=2000)
