@@ -166,6 +166,10 @@ class GatedPixelCNN(nn.Module):
             hstack = layer.pixels(F.pad(hstack, (r, 0)), link, labels)
         return self.head(hstack)
 
+    def log_conditionals(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """log p of every value given those before it, in raster order, channels last: [B, C, H, W]."""
+        return -F.cross_entropy(self.logits(x, labels), x, reduction="none")
+
     def log_prob(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """log p(x | y); without labels a conditional model's log 1/K sum_y p(x | y)."""
         if labels is None and self.n_classes:

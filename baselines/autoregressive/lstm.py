@@ -39,7 +39,7 @@ class LSTM(Recurrent):
 
 PRESETS = {
     "tinyshakespeare": Preset(
-        {"width": 112, "embedding": 64}, steps=5000, batch_size=32, lr=6e-3, clip=64.0, validate_every=250
+        {"width": 112, "embedding": 64}, steps=9000, batch_size=32, lr=4e-3, clip=64.0, validate_every=500
     ),
     "digits": Preset(
         {"width": 112, "embedding": 24, "dropout": 0.4}, steps=3000, batch_size=64, lr=4e-3, weight_decay=0.1,

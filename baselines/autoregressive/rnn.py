@@ -24,6 +24,7 @@ from .._layers import sample_categorical
 VERSION = 1
 
 State = Tensor | tuple[Tensor, ...]
+PIECE = 1024  # tokens of a stream read at once
 
 
 def reading(space: Space, order: str) -> Tensor:
@@ -94,6 +95,15 @@ class Recurrent(nn.Module):
 
     def log_prob(self, x: Tensor) -> Tensor:
         return self.log_conditionals(x).flatten(1).sum(1)
+
+    @torch.no_grad()
+    def log_prob_stream(self, x: Tensor) -> Tensor:
+        """log p of every token of one long text given all before it: `[T]` -> `[T]`; the state is carried along."""
+        found, state, start = [], None, x.new_full((1,), self.start)
+        for piece, before in zip(x.split(PIECE), torch.cat([start, x[:-1]]).split(PIECE), strict=True):
+            logits, state = self.read(before[None], state)
+            found.append(-F.cross_entropy(logits[0], piece, reduction="none"))
+        return torch.cat(found)
 
     def loss(self, x: Tensor, generator: Generator) -> Tensor:
         return -self.log_prob(x).mean()

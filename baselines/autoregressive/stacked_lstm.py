@@ -33,7 +33,7 @@ class StackedLSTM(LSTM):
 
 PRESETS = {
     "tinyshakespeare": Preset(
-        {"width": 76, "embedding": 48}, steps=6000, batch_size=32, lr=8e-3, clip=64.0, validate_every=250
+        {"width": 76, "embedding": 48}, steps=9000, batch_size=32, lr=4e-3, clip=64.0, validate_every=500
     ),
 }
 

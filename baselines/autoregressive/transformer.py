@@ -116,6 +116,34 @@ class Transformer(nn.Module):
     def log_prob(self, x: Tensor) -> Tensor:
         return categorical_log_likelihood(self.logits(x[:, :-1]).transpose(1, 2), x)
 
+    @torch.no_grad()
+    def log_prob_stream(self, x: Tensor) -> Tensor:
+        """log p of every token of one long text given those before it: `[T]` -> `[T]`.
+
+        Windows of the length that it was trained on move by a quarter of it, and the last quarter of each is scored: so
+        each token but the first ones is scored once, after three quarters of a window. More it has never learnt to use.
+        """
+        length = self.space.dim
+        step = max(1, length // 4)
+        ends = [min(end, len(x)) for end in range(length + step, len(x) + step, step)]
+        begun = [length, *ends]  # what is scored of a window begins where the last one ended
+        found = [self.token_log_probs(x[None, :length], first=True)[0]]
+        for i in range(0, len(ends), 64):
+            some = ends[i : i + 64]
+            rows = self.token_log_probs(torch.stack([x[end - length : end] for end in some]), first=False)
+            found += [row[begun[i + k] - end :] for k, (row, end) in enumerate(zip(rows, some, strict=True))]
+        return torch.cat(found)
+
+    def token_log_probs(self, x: Tensor, first: bool) -> Tensor:
+        """log p of every token of windows `[B, T]`: of text that begins with them, or that has gone on before.
+
+        A window in the middle of a text is read without the start token, and its first token is not scored.
+        """
+        if first:
+            return -F.cross_entropy(self.logits(x[:, :-1]).transpose(1, 2), x, reduction="none")
+        logits = self.trunk(self.embedding(x[:, :-1]))
+        return -F.cross_entropy(logits.transpose(1, 2), x[:, 1:], reduction="none")
+
     def loss(self, x: Tensor, generator: Generator) -> Tensor:
         return -self.log_prob(x).mean()
 

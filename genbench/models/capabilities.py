@@ -74,6 +74,18 @@ class HasElbo(Protocol):
 
 
 @runtime_checkable
+class HasLogConditionals(Protocol):
+    """log p of every value given those that the model reads before it; their sum is log p(x).
+
+    A class-conditional model takes `labels` [B] as its second argument.
+    """
+
+    space: Space
+
+    def log_conditionals(self, x: Tensor) -> Tensor: ...  # [B, *shape] -> [B, *shape]
+
+
+@runtime_checkable
 class Decoder(Protocol):
     """What annealed importance sampling needs."""
 
@@ -134,6 +146,7 @@ class Completer(Protocol):
 METHODS = (
     "sample",
     "log_prob",
+    "log_conditionals",
     "log_weights",
     "elbo",
     "log_prior",

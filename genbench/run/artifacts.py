@@ -530,6 +530,33 @@ def log_likelihood(c: Context) -> LogLikelihood:
     )  # fmt: skip
 
 
+@artifact(MODEL)
+def stream(c: Context) -> np.ndarray:
+    """log p of every character of the whole test text, read as one stream, in windows of the data's `[n, T]`."""
+    text, model = c.dataset.test, c.model
+    if c.dataset.vocabulary is None or not callable(getattr(model, "log_prob_stream", None)):
+        raise Unavailable("a stream is scored by the log_prob_stream of a model of text")
+
+    def make(keep: Keep) -> Arrays:
+        from genbench.models.sampling import real, to_tensor
+
+        tokens = to_tensor(text, c.dataset.space, c.device).flatten()
+        log_p = real(model.log_prob_stream(tokens), (len(tokens),), "log_prob_stream")
+        return {"values": log_p.double().cpu().numpy().reshape(text.shape)}
+
+    return c.kept(make)["values"]
+
+
+@artifact(MODEL, "limit")
+def completion(c: Context) -> LogLikelihood:
+    """log p of the lower half of every test image given its upper half."""
+    from genbench.likelihood.completion import completion as of_halves
+
+    if isinstance(c.model, TrueData | FixedSamples):
+        raise Unavailable("completion is scored by the log_conditionals of a model of images")
+    return kept_likelihood(c, lambda x, keep, tell: of_halves(c.model, x, c.device, keep, tell))
+
+
 @artifact(MODEL, *SAMPLED)
 def sample_balance(c: Context) -> np.ndarray:
     """Detailed balance of every sample with a changed one `[n]`, under the model that drew it."""

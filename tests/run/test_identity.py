@@ -42,6 +42,7 @@ SMALL = Protocol(
 )
 # A small model that can do it, for every artifact that asks what a model can do.
 ABLE = {
+    "completion": "conditional-gated-pixelcnn",
     "sample_balance": "conditional-gated-pixelcnn",  # pixels of an untrained floor are uniform
     "test_balance": "conditional-gated-pixelcnn",
     "class_labels": "conditional-gated-pixelcnn",

@@ -1,0 +1,42 @@
+"""Negative log-likelihood of a text read as one stream, in bits per character, each scored once after all before it.
+
+In windows (`nll`) the first characters of each are scored without any context; here a recurrent network carries its
+state through the whole text, and a Transformer moves its window by steps. The interval is that of the mean over the
+windows of the data, 128 characters each, which depend on each other only near their ends.
+
+References:
+    Speech and language processing (Jurafsky, Martin, 2025), section 3.3: perplexity of a test set as one sequence.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from genbench.metrics import Measure, mean
+
+VERSION = 1
+NEEDS = ("stream",)
+OUTPUTS = {
+    "nll_stream": {
+        "unit": "bits/char",
+        "direction": "lower",
+        "range": (None, None),
+        "title": "negative log-likelihood of the text as one stream",
+        "group": "likelihood",
+        "place": 14,
+    },
+}
+REFERENCE = "Jurafsky, Martin, 2025"
+
+
+def compute(stream: np.ndarray) -> dict[str, Measure]:
+    log_p = np.asarray(stream, np.float64)
+    if log_p.ndim != 2 or not len(log_p):
+        raise ValueError(f"stream: expected windows of characters [n, T], got {list(log_p.shape)}")
+    perplexity = np.exp(-log_p.mean(0))  # by the place in a window: level, if the context reaches beyond it
+    details = {
+        "characters": int(log_p.size),
+        "perplexity": float(np.exp(-log_p.mean())),
+        "perplexity_of_first_and_last_place": [float(perplexity[0]), float(perplexity[-1])],
+    }
+    return {"nll_stream": mean(-log_p.mean(1) / np.log(2), kind="exact", details=details)}
