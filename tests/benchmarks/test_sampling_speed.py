@@ -1,4 +1,4 @@
-"""Cached against naive sampling of the shipped autoregressive models, in one run.
+"""Cached against naive sampling of autoregressive models, shipped ones and larger images, in one run.
 
 pytest tests/benchmarks --benchmark-only --benchmark-group-by=group
 """
@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from genbench.baselines.autoregressive import diagonal_bilstm, gated_pixelcnn, image_transformer, pixelcnn, row_lstm
 from genbench.cli import shipped
 from genbench.models.checkpoint import load
 from genbench.models.sampling import seeded
+from genbench.space import Space
 
 MODELS = {
     "gated-pixelcnn": ("digits", 100),
@@ -28,3 +30,27 @@ def test_sampling(benchmark, name, way):
     benchmark.extra_info["threads"] = torch.get_num_threads()
     with torch.no_grad():
         benchmark.pedantic(lambda: getattr(model, way)(n, seeded(0)), rounds=3, warmup_rounds=1)
+
+
+LARGE = Space((1, 28, 28), levels=2)
+# Untrained: how long a sample takes does not depend on what was learnt.
+BUILT = {
+    "pixelcnn": (pixelcnn, {"width": 32, "depth": 7}),
+    "gated-pixelcnn": (gated_pixelcnn, {"width": 32, "depth": 7}),
+    "row-lstm": (row_lstm, {"width": 24, "depth": 3}),
+    "diagonal-bilstm": (diagonal_bilstm, {"width": 24, "depth": 2}),
+    "image-transformer": (image_transformer, {"width": 64, "layers": 4, "window": 112}),
+    "image-transformer-2d": (image_transformer, {"width": 64, "layers": 4, "near": "2d", "rows": 3, "columns": 7}),
+}
+
+
+@pytest.mark.parametrize("way", ["sample", "sample_naive"])
+@pytest.mark.parametrize("name", BUILT)
+def test_sampling_of_28_by_28(benchmark, name, way):
+    module, options = BUILT[name]
+    torch.manual_seed(0)
+    model = module.build(LARGE, **options).eval()
+    benchmark.group = f"{name}, 16 images of 28x28"
+    benchmark.extra_info["threads"] = torch.get_num_threads()
+    with torch.no_grad():
+        benchmark.pedantic(lambda: getattr(model, way)(16, seeded(0)), rounds=1)
