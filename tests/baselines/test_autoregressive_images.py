@@ -7,7 +7,16 @@ import pytest
 import torch
 
 from draws import assert_drawn, every
-from genbench.baselines.autoregressive import diagonal_bilstm, image_transformer, lstm, made, pixelcnn, rnn, row_lstm
+from genbench.baselines.autoregressive import (
+    diagonal_bilstm,
+    image_transformer,
+    lstm,
+    made,
+    pixelcnn,
+    pixelcnn_pp,
+    rnn,
+    row_lstm,
+)
 from genbench.models.sampling import seeded
 from genbench.space import Space
 
@@ -19,6 +28,7 @@ SMALL = {
     "lstm-snake": (lstm, {"width": 12, "embedding": 5, "order": "snake"}),
     "made": (made, {"width": 40, "depth": 2, "orders": 1}),
     "pixelcnn": (pixelcnn, {"width": 12, "depth": 3, "first": 5}),
+    "pixelcnn-pp": (pixelcnn_pp, {"width": 6, "depth": 1, "components": 3}),
     "row-lstm": (row_lstm, {"width": 6, "depth": 2, "first": 5}),
     "diagonal-bilstm": (diagonal_bilstm, {"width": 6, "depth": 2, "first": 3}),
     "image-transformer": (image_transformer, {"width": 12, "layers": 2, "heads": 2, "hidden": 16, "window": 7}),
@@ -176,7 +186,8 @@ def test_log_prob_is_the_sum_of_its_conditionals_and_gradients_reach_every_param
 
 
 @pytest.mark.parametrize(
-    ("name", "bad"), [("pixelcnn", {"kernel": 2}), ("row-lstm", {"first": 1}), ("made", {"depth": 0})]
+    ("name", "bad"),
+    [("pixelcnn", {"kernel": 2}), ("pixelcnn-pp", {"depth": 0}), ("row-lstm", {"first": 1}), ("made", {"depth": 0})],
 )
 def test_options_that_make_no_model_are_refused(name, bad):
     module, options = MANY[name]
