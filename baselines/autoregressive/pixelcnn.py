@@ -203,8 +203,8 @@ class Cache:
 
 PRESETS = {
     "digits": Preset(
-        {"width": 48, "depth": 5, "first": 5, "dropout": 0.5, "one_hot": True}, steps=800, batch_size=64, lr=3e-3,
-        weight_decay=0.2, clip=50.0, ema=0.99, validate_every=100,
+        {"width": 64, "depth": 5, "first": 5, "dropout": 0.5}, steps=1200, batch_size=64, lr=3e-3, weight_decay=0.2,
+        clip=50.0, ema=0.99, validate_every=100,
     ),
     "mnist-binary": Preset(
         {"width": 64, "depth": 9}, steps=5000, batch_size=64, lr=2e-3, clip=100.0, ema=0.999, validate_every=1000
