@@ -332,7 +332,7 @@ class Cache(Whole):
 
 PRESETS = {
     "digits": Preset(
-        {"width": 17, "depth": 1, "components": 5, "dropout": 0.3}, steps=1500, batch_size=64, lr=3e-3,
+        {"width": 17, "depth": 1, "components": 5, "dropout": 0.5}, steps=2500, batch_size=64, lr=3e-3,
         weight_decay=0.2, clip=50.0, ema=0.99, validate_every=100,
     ),
     "mnist": Preset(
