@@ -12,6 +12,15 @@ from genbench import importing
 from genbench.errors import ModelError
 
 
+@pytest.fixture(autouse=True)
+def no_module_of_another_test():
+    """Also those that a test has imported as Python does, and no folder knows: each test has a `net` of its own."""
+    before = set(sys.modules)
+    yield
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
 def write(folder: Path, **files: str) -> Path:
     """Modules in a folder, `_in_` in a name for the folder it lies in: `init_in_net` is net/__init__.py."""
     for name, text in files.items():
