@@ -5,7 +5,8 @@
 The filters are cut off behind the pixel itself: the first layer does not see it (mask A), later layers see what the
 first has computed there (mask B). All conditionals come from one pass. But the rightmost pixel that a filter of 3 x 3
 sees is the one above and to the right, and a stack of them reaches no further than one column to the right for each
-row: a wedge of pixels is never seen, however many layers there are. `gated_pixelcnn.py` mends that.
+row: a wedge of pixels is never seen, however many layers there are (docs/autoregressive.md has the picture).
+`gated_pixelcnn.py` mends that.
 
 References:
     Pixel recurrent neural networks (van den Oord, Kalchbrenner, Kavukcuoglu, 2016), sections 3.3 to 3.5, table 1.
@@ -165,7 +166,10 @@ class PixelCNN(nn.Module):
 
 
 class Cache:
-    """What the filters have seen so far: a pixel costs one application of each filter, wherever it lies."""
+    """What the filters have seen so far: a pixel costs one application of each filter, wherever it lies.
+
+    At one place a filter is a matrix, so every step is a product of small matrices, masked once and not at each step.
+    """
 
     def __init__(self, net: PixelCNN, n: int) -> None:
         _, H, W = net.space.shape
@@ -173,32 +177,37 @@ class Cache:
         self.net = net
         self.e = zeros(n, net.inputs, H + s, W + 2 * s)
         self.inner = [zeros(n, len(block.filter.weight), H + r, W + 2 * r) for block in net.blocks]
+        filters = [module for module in net.modules() if isinstance(module, MaskedConv2d)]
+        self.matrix = {conv: (conv.weight * conv.mask).flatten(1) for conv in filters}
+
+    def at(self, conv: MaskedConv2d, seen: Tensor) -> Tensor:
+        """One place of a filter's output: all that it sees there, [B, in, r + 1, 2r + 1] or [B, in] -> [B, out]."""
+        return F.linear(seen.flatten(1), self.matrix[conv], conv.bias)
 
     def logits_at(self, x: Tensor, i: int, j: int, c: int) -> Tensor:
         """Logits of value (c, i, j) given those before it: x [B, C, H, W] -> [B, L]. Asked for in raster order.
 
         What is computed at the last channel of a pixel is final: no feature of a pixel sees its last channel.
         """
-        net, s, r = self.net, self.net.first, self.net.reach
-        for y, z in [(i, j), ((i, j - 1) if j else (i - 1, x.shape[-1] - 1))][: 1 + ((i, j) > (0, 0))]:
-            self.e[:, :, y + s, z + s] = net.embed(x[:, :, y : y + 1, z : z + 1])[
-                :, :, 0, 0
-            ]  # the last is complete now
-        h = net.input(self.e[:, :, i : i + s + 1, j : j + 2 * s + 1])
-        h = h + net.row[:, i : i + 1] + net.column[:, :, j : j + 1]
+        net, s, r, at = self.net, self.net.first, self.net.reach, self.at
+        last = (i, j - 1) if j else (i - 1, x.shape[-1] - 1)  # complete now
+        for y, z in [(i, j), last] if (i, j) > (0, 0) else [(i, j)]:
+            self.e[:, :, y + s, z + s] = net.embed(x[:, :, y : y + 1, z : z + 1])[:, :, 0, 0]
+        h = at(net.input, self.e[:, :, i : i + s + 1, j : j + 2 * s + 1]) + net.row[:, i, 0] + net.column[:, 0, j]
         for block, inner in zip(net.blocks, self.inner, strict=True):
-            inner[:, :, i + r, j + r] = block.inner(h)[:, :, 0, 0]
-            h = block.outer(h, inner[:, :, i : i + r + 1, j : j + 2 * r + 1])
-        return net.head(h)[:, :, c, 0, 0]
+            inner[:, :, i + r, j + r] = at(block.down, h.relu()).relu()
+            h = h + at(block.up, at(block.filter, inner[:, :, i : i + r + 1, j : j + 2 * r + 1]).relu())
+        logits = at(net.output, at(net.hidden, h.relu()).relu())
+        return logits.unflatten(1, (-1, net.levels))[:, c]
 
 
 PRESETS = {
     "digits": Preset(
-        {"width": 48, "depth": 5, "first": 5, "dropout": 0.5, "one_hot": True}, steps=800, batch_size=64, lr=3e-3,
-        weight_decay=0.2, clip=50.0, ema=0.99, validate_every=100,
+        {"width": 64, "depth": 5, "first": 5, "dropout": 0.5}, steps=1200, batch_size=64, lr=3e-3, weight_decay=0.2,
+        clip=50.0, ema=0.99, validate_every=100,
     ),
     "mnist-binary": Preset(
-        {"width": 64, "depth": 9}, steps=6000, batch_size=64, lr=2e-3, clip=100.0, ema=0.999, validate_every=500
+        {"width": 64, "depth": 9}, steps=5000, batch_size=64, lr=2e-3, clip=100.0, ema=0.999, validate_every=1000
     ),
 }  # fmt: skip
 

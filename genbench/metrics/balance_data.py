@@ -16,7 +16,6 @@ from genbench.metrics import Measure, mean
 from genbench.metrics._inputs import enough
 
 VERSION = 1
-MIN_SAMPLES = 2
 NEEDS = ("test_balance",)
 OUTPUTS = {
     "balance_data": {
@@ -35,6 +34,6 @@ def compute(test_balance: np.ndarray) -> dict[str, Measure]:
     values = np.asarray(test_balance, np.float64)
     if values.ndim != 1 or not (np.abs(values) <= 1).all():
         raise ValueError(f"test_balance: expected numbers in [-1, 1] [n], got {list(values.shape)}")
-    enough(len(values), "test_balance", MIN_SAMPLES)
+    enough(len(values), "test_balance", 2)
     details = {"n": len(values), "mean_acceptance": float(np.abs(values).mean())}
     return {"balance_data": mean(values, least=-1.0, most=1.0, details=details)}

@@ -3,13 +3,30 @@
 `test_gated_pixelcnn.py` and `test_transformer.py` test the two oldest by themselves.
 """
 
+import importlib.util
+from pathlib import Path
+
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from draws import assert_drawn, every
-from genbench.baselines.autoregressive import diagonal_bilstm, image_transformer, lstm, made, pixelcnn, rnn, row_lstm
+from genbench.baselines.autoregressive import (
+    diagonal_bilstm,
+    image_transformer,
+    lstm,
+    made,
+    pixelcnn,
+    pixelcnn_pp,
+    rnn,
+    row_lstm,
+)
 from genbench.models.sampling import seeded
 from genbench.space import Space
+
+spec = importlib.util.spec_from_file_location("fields", Path(__file__).with_name("fields.py"))
+fields = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(fields)
 
 GREY, COLOUR = Space((1, 4, 5), levels=3), Space((3, 3, 4), levels=5)
 SMALL = {
@@ -19,6 +36,7 @@ SMALL = {
     "lstm-snake": (lstm, {"width": 12, "embedding": 5, "order": "snake"}),
     "made": (made, {"width": 40, "depth": 2, "orders": 1}),
     "pixelcnn": (pixelcnn, {"width": 12, "depth": 3, "first": 5}),
+    "pixelcnn-pp": (pixelcnn_pp, {"width": 6, "depth": 1, "components": 3}),
     "row-lstm": (row_lstm, {"width": 6, "depth": 2, "first": 5}),
     "diagonal-bilstm": (diagonal_bilstm, {"width": 6, "depth": 2, "first": 3}),
     "image-transformer": (image_transformer, {"width": 12, "layers": 2, "heads": 2, "hidden": 16, "window": 7}),
@@ -92,35 +110,24 @@ def test_a_conditional_changes_with_what_stands_before_it_and_with_nothing_else(
         assert not (after & ~seen).any()  # nothing of the past is missed
 
 
-def test_the_blind_spot_of_a_pixelcnn_is_a_wedge_to_the_right_and_the_row_lstm_misses_more_than_the_diagonal_one():
-    """With enough layers: pixel (i, j) sees (a, b) in the rows above if b - j <= reach of the first filter + depth, and
-    never more than one column for each row to the right.
+@pytest.mark.parametrize("name", fields.MODELS)
+def test_what_a_conditional_has_a_gradient_of_is_its_field_with_its_blind_spot(name):
+    """Every filter is 3 x 3 or 3 long. A row up, the right edge moves by one column: by the corner of a filter, or by
+    one state of a Row LSTM. On its left a Row LSTM of one layer begins with two pixels: its filter reads one feature
+    to the left, which has read one pixel more.
     """
-    space = Space((1, 5, 9), levels=2)
-    i, j = 4, 2
-    fields = {}
-    for name, options in {
-        "pixelcnn": {"width": 12, "depth": 6, "first": 3},
-        "row-lstm": {"width": 6, "depth": 1, "first": 3},
-        "diagonal-bilstm": {"width": 6, "depth": 1, "first": 3},
-    }.items():
-        torch.manual_seed(0)
-        net = exact(MANY[name][0].build(space, **options).eval())
-        x = torch.randint(2, (16, *space.shape), generator=seeded("x"))
-        before = conditionals(net, x)[:, 0, i, j]
-        field = torch.zeros(5, 9, dtype=torch.bool)
-        for a in range(5):
-            for b in range(9):
-                other = x.clone()
-                other[:, 0, a, b] = 1 - other[:, 0, a, b]
-                field[a, b] = bool((conditionals(net, other)[:, 0, i, j] != before).any())
-        fields[name] = field
-    rows, columns = torch.arange(5)[:, None], torch.arange(9)[None]
-    past = (rows < i) | ((rows == i) & (columns <= j))
-    ends = (rows == i - 1) & (columns == 8)  # nothing to its right has read it before the row below comes to its end
-    assert torch.equal(fields["diagonal-bilstm"], past & ~ends)
-    assert torch.equal(fields["pixelcnn"], past & (columns - j <= i - rows))
-    assert fields["row-lstm"].sum() < past.sum()
+    size, (i, j) = (5, 9), (4, 4)
+    row, column = torch.arange(5)[:, None], torch.arange(9)[None]
+    past = (row < i) | ((row == i) & (column < j))
+    wedge = column - j > i - row
+    expected = {
+        "PixelCNN": past & ~wedge,
+        "Gated PixelCNN": past,
+        "Row LSTM": past & ~wedge & (j - column <= i - row + 2),
+        # The first filter of a pixel does not see the pixel, and to the right of the last one nobody else does.
+        "Diagonal BiLSTM": past & ~((row == i - 1) & (column == 8)),
+    }
+    assert torch.equal(fields.field(name, size, (i, j)), expected[name])
 
 
 @pytest.mark.parametrize("name", MANY)
@@ -138,6 +145,29 @@ def test_samples_from_the_cache_are_the_naive_ones(name, space):
     assert torch.equal(cached, naive)
     assert cached.shape == (60, *space.shape)
     assert cached.unique().numel() == space.levels
+
+
+@pytest.mark.parametrize("name", ["pixelcnn", "row-lstm", "diagonal-bilstm"])
+@torch.no_grad()
+def test_what_a_pixel_costs_does_not_grow_with_its_position(name):
+    """By the operations counted. Where a row begins, an LSTM reads the whole row above: each row costs the same."""
+    space = Space((1, 6, 7), levels=3)
+    net = network(name, space)
+    cache = pixelcnn.Cache(net, 2) if name == "pixelcnn" else net.cache(2)
+    x, cost = torch.zeros(2, *space.shape, dtype=torch.int64), torch.zeros(6, 7)
+    for i in range(6):
+        for j in range(7):
+            with FlopCounterMode(display=False) as counter:
+                cache.logits_at(x, i, j, 0)
+            cost[i, j] = counter.get_total_flops()
+    assert (cost > 0).all()
+    assert len(cost[:, 1:].unique()) == 1
+    assert len(cost[1:, 0].unique()) == 1
+    if name == "pixelcnn":
+        assert len(cost.unique()) == 1
+        with FlopCounterMode(display=False) as counter:
+            net.logits(x)
+        assert 42 * cost[0, 0] == counter.get_total_flops()  # all pixels together: one pass
 
 
 @pytest.mark.parametrize("name", MANY)
@@ -176,7 +206,8 @@ def test_log_prob_is_the_sum_of_its_conditionals_and_gradients_reach_every_param
 
 
 @pytest.mark.parametrize(
-    ("name", "bad"), [("pixelcnn", {"kernel": 2}), ("row-lstm", {"first": 1}), ("made", {"depth": 0})]
+    ("name", "bad"),
+    [("pixelcnn", {"kernel": 2}), ("pixelcnn-pp", {"depth": 0}), ("row-lstm", {"first": 1}), ("made", {"depth": 0})],
 )
 def test_options_that_make_no_model_are_refused(name, bad):
     module, options = MANY[name]
@@ -206,6 +237,21 @@ def test_masks_of_made_let_each_output_see_what_comes_before_it_in_every_order()
             ways = mask.float() @ ways
         seen = ways.unflatten(0, (6, 2)).sum(1) > 0  # [output value, input value]
         assert torch.equal(seen, step[:, None] > step[None])
+
+
+@pytest.mark.parametrize("one_hot", [False, True])
+def test_the_jacobian_of_made_is_zero_where_a_value_does_not_come_before(one_hot):
+    net = made.build(Space((6,), levels=3), width=50, depth=2, orders=4, one_hot=one_hot).eval()
+    net.embed = lambda x: x
+    x = torch.randn(64, 6 * net.each, generator=seeded("x")).requires_grad_(True)
+    for k in range(4):
+        seen = torch.zeros(6, 6)  # [output value, input value]
+        for d in range(6):
+            (gradient,) = torch.autograd.grad(net.logits(x, k)[:, :, d].square().sum(), x)
+            seen[d] = gradient.abs().sum(0).view(6, -1).sum(1)
+        before = net.steps(k)[:, None] > net.steps(k)[None]
+        assert (seen[~before] == 0).all()
+        assert (seen[before] > 0).all()
 
 
 def test_made_computes_no_hidden_unit_twice():

@@ -3,8 +3,10 @@
 pytest tests/benchmarks --benchmark-only --benchmark-group-by=group
 """
 
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -54,3 +56,27 @@ def test_sampling_of_28_by_28(benchmark, name, way):
     benchmark.extra_info["threads"] = torch.get_num_threads()
     with torch.no_grad():
         benchmark.pedantic(lambda: getattr(model, way)(16, seeded(0)), rounds=1)
+
+
+@pytest.mark.parametrize("name", ["pixelcnn", "row-lstm", "diagonal-bilstm"])
+def test_rows_from_the_cache(benchmark, name):
+    """How the seconds of a row grow with its number: `exponent`, 0 where they do not. The first has none above it."""
+    module, options = BUILT[name]
+    torch.manual_seed(0)
+    model = module.build(LARGE, **options).eval()
+    x, seconds = torch.zeros(16, *LARGE.shape, dtype=torch.int64), []
+
+    def all_rows():
+        cache = module.Cache(model, 16)
+        marks = [time.perf_counter()]
+        for i in range(28):
+            for j in range(28):
+                cache.logits_at(x, i, j, 0)
+            marks.append(time.perf_counter())
+        seconds.append(np.diff(marks)[1:])
+
+    benchmark.group = "rows of 28x28, 16 images"
+    with torch.no_grad():
+        benchmark.pedantic(all_rows, rounds=5, warmup_rounds=1)
+    slope, _ = np.polyfit(np.log(np.arange(2, 29)), np.log(np.median(seconds, 0)), 1)
+    benchmark.extra_info.update(threads=torch.get_num_threads(), exponent=float(slope))

@@ -11,6 +11,8 @@ import pytest
 import torch
 
 from genbench import catalog, datasets, evaluate, importing
+from genbench.baselines.autoregressive import rnn
+from genbench.datasets import tinyshakespeare
 from genbench.files import content_key
 from genbench.models.adapters import Source, parse
 from genbench.models.adapters.object import code_of_class, held
@@ -236,6 +238,10 @@ def test_an_artifact_reads_nothing_that_it_does_not_declare(need, digits, tmp_pa
     todo = planned(digits, source, metrics=("fd",))
     if need == "modes":
         todo = replace(todo, dataset=replace(digits, modes=(np.zeros((1, 64)), 1.0)))
+    if need == "stream":
+        text = tinyshakespeare.from_text("to be or not to be, " * 1000)
+        source = held(rnn.build(text.space, width=4, embedding=3).eval())
+        todo = planned(text, source, metrics=("nll",), extractor="pixels")
     read: set[str] = set()
     opened: list[str] = []
     monkeypatch.setattr(Context, "protocol", property(lambda c: Watched(c.artifacts.plan.protocol, read)))

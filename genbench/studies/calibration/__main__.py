@@ -8,13 +8,14 @@ from tabulate import tabulate
 from tqdm import tqdm
 
 from genbench.errors import unknown
-from genbench.studies.calibration import Case, Row, distances, likelihoods, neighbours, shares, simulate
+from genbench.studies.calibration import Case, Row, distances, likelihoods, neighbours, ranks, shares, simulate
 
 FAMILIES = {
     "Likelihoods": likelihoods.cases,
     "Distances and scores": distances.cases,
     "Neighbours": neighbours.cases,
     "Shares and means": shares.cases,
+    "Rank sets": ranks.cases,
 }
 HEADERS = ["output", "data", "n", "truth", "known by", "coverage, %"]
 

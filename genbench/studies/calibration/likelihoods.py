@@ -12,7 +12,6 @@ from scipy.special import logsumexp
 from torch import Tensor
 
 from genbench.metrics import Measure, mean, nll_stream, share
-from genbench.numerics.ranks import rank_sets
 from genbench.space import Space
 from genbench.studies.calibration import Case, Truth
 
@@ -39,10 +38,6 @@ def cases() -> list[Case]:
         proportion(500, 0.02),
         balanced(100, 3),
         balanced(500, 20),
-        ranks("6 models that tie", np.zeros(6), 0.0),
-        ranks("6 models that tie, paired", np.zeros(6), 0.8),
-        ranks("3 and 3 models that tie", np.repeat([0.0, 1e3], 3), 0.0),
-        ranks("6 models 0.7 sd apart", 0.7 * np.arange(6), 0.0),
     ]
 
 
@@ -159,21 +154,3 @@ def balanced(n: int, d: int) -> Case:
 
     case = one("balance", f"Gaussian, d = {d}", n, 0.0, draw)
     return replace(case, replicates=2000)
-
-
-def ranks(what: str, truth: np.ndarray, correlation: float) -> Case:
-    """All rank sets at once, of normal estimates with standard deviation 1; who ties may have any rank of the tie.
-
-    A replicate counts as an interval that holds 0 if every set holds the true ranks of its model.
-    """
-    p = len(truth)
-    covariance = np.eye(p) * (1 - correlation) + correlation
-    root = np.linalg.cholesky(covariance)
-    low, high = ((np.less if strict else np.less_equal).outer(truth, truth).sum(0) for strict in (True, False))
-
-    def draw(rng: np.random.Generator) -> Measure:
-        found = rank_sets(truth + root @ rng.standard_normal(p), covariance, seed=int(rng.integers(2**31)))
-        missed = float(not ((found.low <= low + 1) & (high <= found.high)).all())
-        return Measure(missed, "estimate", None, (missed, missed), "rank sets of Mogstad et al., 2024")
-
-    return replace(one("ranks", what, p, 0.0, draw), replicates=2000)
