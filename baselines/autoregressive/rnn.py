@@ -19,6 +19,7 @@ from torch import Generator, Tensor, nn
 
 from genbench import Preset, Space
 
+from .._beam import beam_search
 from .._layers import sample_categorical
 
 VERSION = 1
@@ -119,9 +120,7 @@ class Recurrent(nn.Module):
         Raises:
             ValueError: a hidden value is read before a given one; its conditional is out of reach.
         """
-        given = mask.bool().expand_as(x).flatten(1)[:, self.order]
-        if (given[:, 1:] & ~given[:, :-1]).any():
-            raise ValueError("a recurrent network completes what it has begun to read: mask must be ones, then zeros")
+        given = self.begun(x, mask)
         drawn = x.flatten(1)[:, self.order]
         token, state = x.new_full((len(x), 1), self.start), None
         for t in range(self.space.dim):
@@ -130,6 +129,29 @@ class Recurrent(nn.Module):
                 drawn[:, t] = torch.where(given[:, t], drawn[:, t], sample_categorical(logits[:, 0], generator))
             token = drawn[:, t : t + 1]
         return self.placed(drawn)
+
+    def begun(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Which values are given `[B, D]` in reading order; refused if a hidden one is read before them."""
+        given = mask.bool().expand_as(x).flatten(1)[:, self.order]
+        if (given[:, 1:] & ~given[:, :-1]).any():
+            raise ValueError("a recurrent network completes what it has begun to read: mask must be ones, then zeros")
+        return given
+
+    def most_likely(self, x: Tensor, mask: Tensor, beam: int = 8) -> Tensor:
+        """x with what is hidden set to its most likely values, as far as a beam finds them; mask as in `complete`."""
+        state: State | None = None
+
+        def advance(token: Tensor, rows: Tensor, t: int) -> Tensor:
+            nonlocal state
+            if isinstance(state, tuple):
+                state = tuple(part[:, rows] for part in state)
+            elif state is not None:
+                state = state[:, rows]
+            logits, state = self.read(token[:, None], state)
+            return logits[:, 0]
+
+        values = x.flatten(1)[:, self.order]
+        return self.placed(beam_search(advance, values, self.begun(x, mask), self.start, beam))
 
     def placed(self, values: Tensor) -> Tensor:
         """Values in reading order `[B, D]` as an observation `[B, *shape]`."""

@@ -19,6 +19,7 @@ from torch import Generator, Tensor, nn
 
 from genbench import Preset, Space
 
+from .._beam import beam_search
 from .._layers import categorical_log_likelihood, sample_categorical
 
 VERSION = 1
@@ -158,20 +159,43 @@ class Transformer(nn.Module):
         Raises:
             ValueError: a hidden value stands before a given one; its conditional is out of reach.
         """
+        given, cache = self.prefix(x, mask), self.empty(*x.shape)
+        token, drawn = x.new_full((len(x),), self.start), x.clone()
+        for t in range(x.shape[1]):
+            logits = self.step(token, cache, t)
+            if not given[:, t].all():
+                drawn[:, t] = torch.where(given[:, t], x[:, t], sample_categorical(logits, generator))
+            token = drawn[:, t]
+        return drawn
+
+    def most_likely(self, x: Tensor, mask: Tensor, beam: int = 8) -> Tensor:
+        """x with its tail set to the most likely one, as far as a beam finds it; mask as in `complete`."""
+        cache: Tensor | None = None
+
+        def advance(token: Tensor, rows: Tensor, t: int) -> Tensor:
+            nonlocal cache  # each path goes on from the past that it chose
+            cache = self.empty(len(token), x.shape[1]) if cache is None else cache[:, :, rows]
+            return self.step(token, cache, t)
+
+        return beam_search(advance, x, self.prefix(x, mask), self.start, beam)
+
+    def prefix(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Which values are given `[B, T]`; refused if a hidden one stands before them."""
         given = mask.bool().expand_as(x)
         if (given[:, 1:] & ~given[:, :-1]).any():
             raise ValueError("a Transformer completes prefixes: mask must be ones, then zeros, along each sequence")
-        B, T = x.shape
-        cache = torch.empty(len(self.blocks), 2, B, self.heads, T, 2 * self.angle.shape[1], device=x.device)
-        token, drawn = x.new_full((B,), self.start), x.clone()
-        for t in range(T):
-            h = self.embedding(token)[:, None]  # [B, 1, width]
-            for block, past in zip(self.blocks, cache, strict=True):
-                h = block(h, self.angle[t : t + 1], past, t)
-            if not given[:, t].all():
-                drawn[:, t] = torch.where(given[:, t], x[:, t], sample_categorical(self.head(h[:, 0]), generator))
-            token = drawn[:, t]
-        return drawn
+        return given
+
+    def empty(self, n: int, T: int) -> Tensor:
+        """Room for the keys and values of n sequences: `[blocks, 2, n, heads, T, d]`."""
+        return torch.empty(len(self.blocks), 2, n, self.heads, T, 2 * self.angle.shape[1], device=self.angle.device)
+
+    def step(self, token: Tensor, cache: Tensor, t: int) -> Tensor:
+        """Logits `[B, V]` of what follows tokens `[B]` at input t, whose keys and values enter the cache."""
+        h = self.embedding(token)[:, None]  # [B, 1, width]
+        for block, past in zip(self.blocks, cache, strict=True):
+            h = block(h, self.angle[t : t + 1], past, t)
+        return self.head(h[:, 0])
 
     @torch.no_grad()
     def sample_naive(self, n: int, generator: Generator) -> Tensor:

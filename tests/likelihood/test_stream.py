@@ -59,3 +59,41 @@ def test_the_metric_is_in_bits_for_each_character():
     assert found.details["perplexity"] == pytest.approx(np.exp(-log_p.mean()))
     with pytest.raises(ValueError, match="windows"):
         nll_stream.compute(log_p[0])
+
+
+def test_the_interval_is_that_of_batch_means_and_knows_that_characters_depend():
+    rng = np.random.default_rng(1)
+    scenes = np.repeat(rng.random((25, 1)), 16, 0)  # 400 windows: what is hard stays hard for 16 of them
+    bits = scenes + 0.1 * rng.random((400, T))
+    found = nll_stream.compute(-np.log(2) * bits)["nll_stream"]
+    error = bits.reshape(10, -1).mean(1).std(ddof=1) / 10**0.5
+    half = 2.262157 * error  # of t with 9 degrees of freedom
+    assert found.stderr == pytest.approx(error)
+    assert found.ci95 == pytest.approx((bits.mean() - half, bits.mean() + half))
+    assert found.details["batches"] == 10
+    orders = [nll_stream.compute(-np.log(2) * rng.permutation(bits))["nll_stream"] for _ in range(200)]
+    assert orders[0].value == pytest.approx(found.value)
+    # in random orders the windows are independent: the mean of the squared errors is the variance of a window over 400
+    squares = np.array([one.stderr**2 for one in orders])
+    expected = bits.mean(1).var(ddof=1) / 400
+    assert squares.mean() == pytest.approx(expected, abs=4 * squares.std() / 200**0.5)
+    assert found.stderr**2 > 4 * expected, "scenes of 16 windows: up to 16 times the variance"
+
+
+def test_the_details_tell_batches_that_depend():
+    steps = np.repeat(np.arange(10.0), 4)[:, None] + np.zeros((40, T))  # harder and harder
+    found = nll_stream.compute(-steps)["nll_stream"].details["correlation_of_neighbouring_batches"]
+    off = np.arange(10) - 4.5
+    assert found == pytest.approx((off[1:] * off[:-1]).sum() / (off**2).sum())
+    assert nll_stream.compute(-np.ones((40, T)))["nll_stream"].details["correlation_of_neighbouring_batches"] == 0.0
+
+
+def test_a_text_of_few_windows_or_of_impossible_characters():
+    assert nll_stream.compute(-np.ones((1, T)))["nll_stream"].ci95 is None
+    assert nll_stream.compute(-np.arange(2 * T).reshape(2, T))["nll_stream"].details["batches"] == 2
+    impossible = -np.ones((50, T))
+    impossible[7, 3] = -np.inf
+    found = nll_stream.compute(impossible)["nll_stream"]
+    assert found.value == np.inf
+    assert found.ci95 is None
+    assert found.n_nonfinite == 1

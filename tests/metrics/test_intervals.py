@@ -334,6 +334,11 @@ def of_splits(m: Measure, n: int) -> None:
     halls(m, m.details["splits"])
 
 
+def of_batches(m: Measure, n: int) -> None:
+    reach = float(t.ppf(0.975, m.details["batches"] - 1)) * m.stderr
+    assert (m.value - m.ci95[0], m.ci95[1] - m.value) == pytest.approx((reach, reach), rel=1e-9)
+
+
 def of_order(m: Measure, n: int) -> None:
     """A range has no standard error; a median's is the interval's, read as a normal one (see its own tests)."""
     if m.stderr is not None:
@@ -352,6 +357,7 @@ LAWS = {
     r"Wilson": wilsons,
     r"t over examples": halls,
     r"t over splits": of_splits,
+    r"t over the means": of_batches,
     r"order statistics": of_order,
     r"from the intervals of the classes": of_classes,
 }

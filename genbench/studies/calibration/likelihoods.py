@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-from scipy import integrate
+from scipy import integrate, signal
 from scipy.special import logsumexp
 from torch import Tensor
 
-from genbench.metrics import Measure, mean, share
+from genbench.metrics import Measure, mean, nll_stream, share
 from genbench.space import Space
 from genbench.studies.calibration import Case, Truth
 
@@ -29,6 +29,10 @@ def cases() -> list[Case]:
         importance_weighted_nll(500, 50),
         paired_difference(100),
         paired_difference(500),
+        stream(435, 0.0),
+        stream(435, 0.5),
+        stream(435, 0.8),
+        stream(435, 0.95),
         proportion(500, 0.5),
         proportion(500, 0.1),
         proportion(500, 0.02),
@@ -109,6 +113,18 @@ def paired_difference(n: int) -> Case:
         return mean(0.5 * ((x - shift) ** 2 - x**2))
 
     return one("nll", "difference of two models, paired", n, shift**2 / 2, draw)
+
+
+def stream(n: int, correlation: float) -> Case:
+    """The NLL of one text whose n windows go on from each other: a Gaussian chain of order one about 2.4 bits."""
+
+    def draw(rng: np.random.Generator) -> Measure:
+        noise = rng.standard_normal(n)
+        noise[1:] *= math.sqrt(1 - correlation**2)  # so that every window has variance 1
+        windows = signal.lfilter([1.0], [1.0, -correlation], noise)
+        return nll_stream.compute(-math.log(2) * (2.4 + 0.3 * windows[:, None]))["nll_stream"]
+
+    return one("nll_stream", f"windows correlate by {correlation}", n, 2.4, draw)
 
 
 def proportion(n: int, p: float) -> Case:
