@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from genbench import Preset, Space
 
-from .pixelcnn import MaskedConv2d, groups
+from .pixelcnn import MaskedConv2d, Window, groups
 from .row_lstm import RowLSTM
 
 VERSION = 1
@@ -114,18 +114,17 @@ class DiagonalBiLSTM(RowLSTM):
         layers = [DiagonalLayer(width, space.shape[0], dropout) for _ in range(depth)]
         self.layers: list[DiagonalLayer] = nn.ModuleList(layers)  # type: ignore[assignment]
 
-    def cache(self, n: int) -> "Cache":  # type: ignore[override]
+    def cache(self, n: int) -> Window:
         return Cache(self, n)
 
 
-class Cache:
+class Cache(Window):
     """The states around the pixel: it adds one step of the left LSTM, and the right one reads complete rows."""
 
     def __init__(self, net: DiagonalBiLSTM, n: int) -> None:
-        _, H, W = net.space.shape
-        s, zeros = net.first, net.row.new_zeros
-        self.net, self.s = net, s
-        self.e = zeros(n, net.inputs, H + s, W + 2 * s)
+        super().__init__(net, n)
+        W, zeros = net.space.shape[2], net.row.new_zeros
+        self.net = net
         self.x = [zeros(n, 2 * layer.states, 1, W) for layer in net.layers]  # inputs of the row
         # h of the row above and of this one, and c of this one, of both directions; the right one is mirrored.
         self.left, self.right = ([[zeros(n, layer.states, W) for _ in range(3)] for layer in net.layers] for _ in "lr")
@@ -144,17 +143,10 @@ class Cache:
                 states[2] = torch.zeros_like(states[2])
 
     def logits_at(self, x: Tensor, i: int, j: int, c: int) -> Tensor:
-        """Logits of value (c, i, j) given those before it: x [B, C, H, W] -> [B, L]. Asked for in raster order.
-
-        What is computed at the last channel of a pixel is final: no feature of a pixel sees its last channel.
-        """
-        net, s = self.net, self.s
-        last = (i, j - 1) if j else (i - 1, x.shape[-1] - 1)  # complete now
-        for y, z in [(i, j), last] if (i, j) > (0, 0) else [(i, j)]:
-            self.e[:, :, y + s, z + s] = net.embed(x[:, :, y : y + 1, z : z + 1])[:, :, 0, 0]
+        net = self.net
         if j == 0 and c == 0 and i > 0:
             self.enter_row()
-        f = net.input(self.e[:, :, i : i + s + 1, j : j + 2 * s + 1])
+        f = net.input(self.seen(net, x, i, j))
         f = f + net.row[:, i : i + 1] + net.column[:, :, j : j + 1]
         for k, layer in enumerate(net.layers):
             self.x[k][..., j] = f[..., 0]

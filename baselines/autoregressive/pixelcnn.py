@@ -51,6 +51,109 @@ class MaskedConv2d(nn.Conv2d):
         return F.conv2d(x, self.weight * self.mask, self.bias)
 
 
+class Raster(nn.Module):
+    """What a PixelCNN and the PixelRNNs share around their layers: first and last filters, the order, the sampler.
+
+    A subclass makes `input`, `row` and `column`, its layers, `hidden` and `output`; and `logits` and `cache` of them.
+    """
+
+    space: Space
+    levels: int
+    one_hot: bool
+    first: int
+    input: MaskedConv2d
+    row: Tensor
+    column: Tensor
+    hidden: MaskedConv2d
+    output: MaskedConv2d
+
+    @property
+    def inputs(self) -> int:
+        """Features of a pixel of x."""
+        return self.space.shape[0] * (self.levels if self.one_hot else 1)
+
+    def embed(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] int64 -> [B, inputs, H, W] float."""
+        if not self.one_hot:
+            return normalised(x, self.space)
+        return F.one_hot(x, self.levels).movedim(-1, 2).flatten(1, 2).float()
+
+    def head(self, h: Tensor) -> Tensor:
+        """[B, p, H, W] -> logits [B, L, C, H, W]."""
+        logits = self.output(self.hidden(h.relu()).relu())
+        return logits.unflatten(1, (self.space.shape[0], -1)).transpose(1, 2)
+
+    def first_features(self, x: Tensor) -> Tensor:
+        """What the first filter sees, and where a pixel lies: [B, C, H, W] -> [B, p, H, W]."""
+        s = self.first
+        return self.input(F.pad(self.embed(x), (s, s, s, 0))) + self.row + self.column
+
+    def logits(self, x: Tensor) -> Tensor:
+        """The logits of every value given all those before it: [B, C, H, W] -> [B, L, C, H, W]."""
+        raise NotImplementedError
+
+    def cache(self, n: int) -> "Window":
+        """What `complete` asks for the logits of one value after another, of n images."""
+        raise NotImplementedError
+
+    def log_conditionals(self, x: Tensor) -> Tensor:
+        """log p of every value given those before it, in raster order, channels last: [B, C, H, W]."""
+        return -F.cross_entropy(self.logits(x), x, reduction="none")
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        return self.log_conditionals(x).flatten(1).sum(1)
+
+    def loss(self, x: Tensor, generator: Generator) -> Tensor:
+        return -self.log_prob(x).mean()
+
+    def sample(self, n: int, generator: Generator) -> Tensor:
+        x = torch.zeros(n, *self.space.shape, dtype=torch.int64, device=generator.device)
+        return self.complete(x, torch.zeros_like(x), generator)
+
+    @torch.no_grad()
+    def complete(self, x: Tensor, mask: Tensor, generator: Generator, cached: bool = True) -> Tensor:
+        """x where mask is 1, draws elsewhere, in raster order.
+
+        The draws are from p(hidden | visible) where the visible values come first, such as an upper half.
+        """
+        visible = mask.expand_as(x).bool()
+        cache = self.cache(len(x)) if cached else None
+        x = x.masked_fill(~visible, 0)
+        C, H, W = self.space.shape
+        for i, j, c in itertools.product(range(H), range(W), range(C)):
+            logits = cache.logits_at(x, i, j, c) if cache else self.logits(x)[:, :, c, i, j]
+            x[:, c, i, j] = torch.where(visible[:, c, i, j], x[:, c, i, j], sample_categorical(logits, generator))
+        return x
+
+    def sample_naive(self, n: int, generator: Generator) -> Tensor:
+        """The same samples by a full pass for every value: what the cache is tested and timed against."""
+        x = torch.zeros(n, *self.space.shape, dtype=torch.int64, device=generator.device)
+        return self.complete(x, torch.zeros_like(x), generator, cached=False)
+
+
+class Window:
+    """The inputs of images that are complete up to one value, as the first filter sees them.
+
+    What is computed at the last channel of a pixel is final: no feature of a pixel sees its last channel.
+    """
+
+    def __init__(self, net: Raster, n: int) -> None:
+        _, H, W = net.space.shape
+        self.inputs = net.row.new_zeros(n, net.inputs, H + net.first, W + 2 * net.first)
+
+    def seen(self, net: Raster, x: Tensor, i: int, j: int) -> Tensor:
+        """All that the first filter sees at pixel (i, j), asked for in raster order: [B, inputs, s + 1, 2s + 1]."""
+        s = net.first
+        last = (i, j - 1) if j else (i - 1, x.shape[-1] - 1)  # complete now
+        for y, z in [(i, j), last] if (i, j) > (0, 0) else [(i, j)]:
+            self.inputs[:, :, y + s, z + s] = net.embed(x[:, :, y : y + 1, z : z + 1])[:, :, 0, 0]
+        return self.inputs[:, :, i : i + s + 1, j : j + 2 * s + 1]
+
+    def logits_at(self, x: Tensor, i: int, j: int, c: int) -> Tensor:
+        """Logits of value (c, i, j) given those before it: x [B, C, H, W] -> [B, L]. Asked for in raster order."""
+        raise NotImplementedError
+
+
 class Block(nn.Module):
     """h + a bottleneck of half the width around the only filter that sees other pixels (section 3.5, figure 5)."""
 
@@ -71,7 +174,7 @@ class Block(nn.Module):
         return h + self.up(self.dropout(self.filter(self.dropout(inner)).relu()))
 
 
-class PixelCNN(nn.Module):
+class PixelCNN(Raster):
     """log p(x) in one pass; samples value by value.
 
     Arguments:
@@ -101,7 +204,6 @@ class PixelCNN(nn.Module):
             raise ValueError(f"width must be at least {2 * C}; first and kernel odd, and at least 3")
         self.space, self.levels, self.one_hot = space, space.levels, one_hot
         self.first, self.reach = first // 2, kernel // 2
-        self.inputs = C * space.levels if one_hot else C
         g = groups(width, C)
         self.input = MaskedConv2d(groups(self.inputs, C), g, self.first, strict=True)
         self.row = nn.Parameter(torch.zeros(width, H, 1))  # where a pixel lies: digits are centred
@@ -111,71 +213,29 @@ class PixelCNN(nn.Module):
         self.hidden = MaskedConv2d(g, g, 0)
         self.output = MaskedConv2d(g, groups(C * space.levels, C), 0)
 
-    def embed(self, x: Tensor) -> Tensor:
-        """[B, C, H, W] int64 -> [B, inputs, H, W] float."""
-        if not self.one_hot:
-            return normalised(x, self.space)
-        return F.one_hot(x, self.levels).movedim(-1, 2).flatten(1, 2).float()
-
-    def head(self, h: Tensor) -> Tensor:
-        """[B, p, H, W] -> logits [B, L, C, H, W]."""
-        logits = self.output(self.hidden(h.relu()).relu())
-        return logits.unflatten(1, (self.space.shape[0], -1)).transpose(1, 2)
-
     def logits(self, x: Tensor) -> Tensor:
         """The logits of every value given all those before it: [B, C, H, W] -> [B, L, C, H, W]."""
-        s, r = self.first, self.reach
-        h = self.input(F.pad(self.embed(x), (s, s, s, 0))) + self.row + self.column
+        r = self.reach
+        h = self.first_features(x)
         for block in self.blocks:
             h = block.outer(h, F.pad(block.inner(h), (r, r, r, 0)))
         return self.head(h)
 
-    def log_conditionals(self, x: Tensor) -> Tensor:
-        """log p of every value given those before it, in raster order, channels last: [B, C, H, W]."""
-        return -F.cross_entropy(self.logits(x), x, reduction="none")
-
-    def log_prob(self, x: Tensor) -> Tensor:
-        return self.log_conditionals(x).flatten(1).sum(1)
-
-    def loss(self, x: Tensor, generator: Generator) -> Tensor:
-        return -self.log_prob(x).mean()
-
-    def sample(self, n: int, generator: Generator) -> Tensor:
-        x = torch.zeros(n, *self.space.shape, dtype=torch.int64, device=generator.device)
-        return self.complete(x, torch.zeros_like(x), generator)
-
-    @torch.no_grad()
-    def complete(self, x: Tensor, mask: Tensor, generator: Generator, cached: bool = True) -> Tensor:
-        """x where mask is 1, draws elsewhere, in raster order.
-
-        The draws are from p(hidden | visible) where the visible values come first, such as an upper half.
-        """
-        visible = mask.expand_as(x).bool()
-        cache = Cache(self, len(x)) if cached else None
-        x = x.masked_fill(~visible, 0)
-        C, H, W = self.space.shape
-        for i, j, c in itertools.product(range(H), range(W), range(C)):
-            logits = cache.logits_at(x, i, j, c) if cache else self.logits(x)[:, :, c, i, j]
-            x[:, c, i, j] = torch.where(visible[:, c, i, j], x[:, c, i, j], sample_categorical(logits, generator))
-        return x
-
-    def sample_naive(self, n: int, generator: Generator) -> Tensor:
-        """The same samples by a full pass for every value: what the cache is tested and timed against."""
-        x = torch.zeros(n, *self.space.shape, dtype=torch.int64, device=generator.device)
-        return self.complete(x, torch.zeros_like(x), generator, cached=False)
+    def cache(self, n: int) -> "Cache":
+        return Cache(self, n)
 
 
-class Cache:
+class Cache(Window):
     """What the filters have seen so far: a pixel costs one application of each filter, wherever it lies.
 
     At one place a filter is a matrix, so every step is a product of small matrices, masked once and not at each step.
     """
 
     def __init__(self, net: PixelCNN, n: int) -> None:
+        super().__init__(net, n)
         _, H, W = net.space.shape
-        s, r, zeros = net.first, net.reach, net.row.new_zeros
+        r, zeros = net.reach, net.row.new_zeros
         self.net = net
-        self.e = zeros(n, net.inputs, H + s, W + 2 * s)
         self.inner = [zeros(n, len(block.filter.weight), H + r, W + 2 * r) for block in net.blocks]
         filters = [module for module in net.modules() if isinstance(module, MaskedConv2d)]
         self.matrix = {conv: (conv.weight * conv.mask).flatten(1) for conv in filters}
@@ -185,15 +245,8 @@ class Cache:
         return F.linear(seen.flatten(1), self.matrix[conv], conv.bias)
 
     def logits_at(self, x: Tensor, i: int, j: int, c: int) -> Tensor:
-        """Logits of value (c, i, j) given those before it: x [B, C, H, W] -> [B, L]. Asked for in raster order.
-
-        What is computed at the last channel of a pixel is final: no feature of a pixel sees its last channel.
-        """
-        net, s, r, at = self.net, self.net.first, self.net.reach, self.at
-        last = (i, j - 1) if j else (i - 1, x.shape[-1] - 1)  # complete now
-        for y, z in [(i, j), last] if (i, j) > (0, 0) else [(i, j)]:
-            self.e[:, :, y + s, z + s] = net.embed(x[:, :, y : y + 1, z : z + 1])[:, :, 0, 0]
-        h = at(net.input, self.e[:, :, i : i + s + 1, j : j + 2 * s + 1]) + net.row[:, i, 0] + net.column[:, 0, j]
+        net, r, at = self.net, self.net.reach, self.at
+        h = at(net.input, self.seen(net, x, i, j)) + net.row[:, i, 0] + net.column[:, 0, j]
         for block, inner in zip(net.blocks, self.inner, strict=True):
             inner[:, :, i + r, j + r] = at(block.down, h.relu()).relu()
             h = h + at(block.up, at(block.filter, inner[:, :, i : i + r + 1, j : j + 2 * r + 1]).relu())

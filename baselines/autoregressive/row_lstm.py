@@ -12,16 +12,13 @@ References:
     equation 3, table 1.
 """
 
-import itertools
-
 import torch
 import torch.nn.functional as F
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
 from genbench import Preset, Space
 
-from .._layers import normalised, sample_categorical
-from .pixelcnn import MaskedConv2d, groups
+from .pixelcnn import MaskedConv2d, Raster, Window, groups
 
 VERSION = 1
 
@@ -74,7 +71,7 @@ class RowLayer(nn.Module):
         return x + self.up(self.dropout(torch.stack(rows, 2)))
 
 
-class RowLSTM(nn.Module):
+class RowLSTM(Raster):
     """log p(x), exactly; samples value by value.
 
     Arguments:
@@ -103,7 +100,7 @@ class RowLSTM(nn.Module):
         if width < C or first % 2 == 0 or kernel % 2 == 0 or min(first, kernel) < 3:
             raise ValueError(f"width must be at least {C}; first and kernel odd, and at least 3")
         self.space, self.levels, self.one_hot = space, space.levels, one_hot
-        self.first, self.inputs = first // 2, C * space.levels if one_hot else C
+        self.first = first // 2
         g = groups(2 * width, C)
         self.input = MaskedConv2d(groups(self.inputs, C), g, self.first, strict=True)
         self.row = nn.Parameter(torch.zeros(2 * width, H, 1))  # where a pixel lies: digits are centred
@@ -113,71 +110,23 @@ class RowLSTM(nn.Module):
         self.hidden = MaskedConv2d(g, g, 0)
         self.output = MaskedConv2d(g, groups(C * space.levels, C), 0)
 
-    def embed(self, x: Tensor) -> Tensor:
-        """[B, C, H, W] int64 -> [B, inputs, H, W] float."""
-        if not self.one_hot:
-            return normalised(x, self.space)
-        return F.one_hot(x, self.levels).movedim(-1, 2).flatten(1, 2).float()
-
-    def head(self, h: Tensor) -> Tensor:
-        """[B, 2h, H, W] -> logits [B, L, C, H, W]."""
-        logits = self.output(self.hidden(h.relu()).relu())
-        return logits.unflatten(1, (self.space.shape[0], -1)).transpose(1, 2)
-
     def logits(self, x: Tensor) -> Tensor:
-        """The logits of every value given all those before it: [B, C, H, W] -> [B, L, C, H, W]."""
-        s = self.first
-        h = self.input(F.pad(self.embed(x), (s, s, s, 0))) + self.row + self.column
+        h = self.first_features(x)
         for layer in self.layers:
             h = layer(h)
         return self.head(h)
 
-    def log_conditionals(self, x: Tensor) -> Tensor:
-        """log p of every value given those before it, in raster order, channels last: [B, C, H, W]."""
-        return -F.cross_entropy(self.logits(x), x, reduction="none")
-
-    def log_prob(self, x: Tensor) -> Tensor:
-        return self.log_conditionals(x).flatten(1).sum(1)
-
-    def loss(self, x: Tensor, generator: Generator) -> Tensor:
-        return -self.log_prob(x).mean()
-
-    def sample(self, n: int, generator: Generator) -> Tensor:
-        x = torch.zeros(n, *self.space.shape, dtype=torch.int64, device=generator.device)
-        return self.complete(x, torch.zeros_like(x), generator)
-
-    @torch.no_grad()
-    def complete(self, x: Tensor, mask: Tensor, generator: Generator, cached: bool = True) -> Tensor:
-        """x where mask is 1, draws elsewhere, in raster order.
-
-        The draws are from p(hidden | visible) where the visible values come first, such as an upper half.
-        """
-        visible = mask.expand_as(x).bool()
-        cache = self.cache(len(x)) if cached else None
-        x = x.masked_fill(~visible, 0)
-        C, H, W = self.space.shape
-        for i, j, c in itertools.product(range(H), range(W), range(C)):
-            logits = cache.logits_at(x, i, j, c) if cache else self.logits(x)[:, :, c, i, j]
-            x[:, c, i, j] = torch.where(visible[:, c, i, j], x[:, c, i, j], sample_categorical(logits, generator))
-        return x
-
-    def sample_naive(self, n: int, generator: Generator) -> Tensor:
-        """The same samples by a full pass for every value: what the cache is tested and timed against."""
-        x = torch.zeros(n, *self.space.shape, dtype=torch.int64, device=generator.device)
-        return self.complete(x, torch.zeros_like(x), generator, cached=False)
-
-    def cache(self, n: int) -> "Cache":
+    def cache(self, n: int) -> Window:
         return Cache(self, n)
 
 
-class Cache:
+class Cache(Window):
     """The states of the row above, and of the row up to the pixel: what a pixel adds is one step on one state."""
 
     def __init__(self, net: RowLSTM, n: int) -> None:
-        _, H, W = net.space.shape
-        s, zeros = net.first, net.row.new_zeros
+        super().__init__(net, n)
+        W, zeros = net.space.shape[2], net.row.new_zeros
         self.net = net
-        self.e = zeros(n, net.inputs, H + s, W + 2 * s)
         self.x = [zeros(n, 2 * layer.states, W + layer.reach) for layer in net.layers]  # of the row, padded
         self.above = [zeros(n, 4 * layer.states, W) for layer in net.layers]
         self.h, self.c, self.c_above = ([zeros(n, layer.states, W) for layer in net.layers] for _ in range(3))
@@ -189,17 +138,10 @@ class Cache:
             self.c_above[k] = self.c[k].clone()
 
     def logits_at(self, x: Tensor, i: int, j: int, c: int) -> Tensor:
-        """Logits of value (c, i, j) given those before it: x [B, C, H, W] -> [B, L]. Asked for in raster order.
-
-        What is computed at the last channel of a pixel is final: no feature of a pixel sees its last channel.
-        """
-        net, s = self.net, self.net.first
+        net = self.net
         if j == 0 and c == 0 and i > 0:
             self.enter_row()
-        last = (i, j - 1) if j else (i - 1, x.shape[-1] - 1)  # complete now
-        for y, z in [(i, j), last] if (i, j) > (0, 0) else [(i, j)]:
-            self.e[:, :, y + s, z + s] = net.embed(x[:, :, y : y + 1, z : z + 1])[:, :, 0, 0]
-        f = net.input(self.e[:, :, i : i + s + 1, j : j + 2 * s + 1])
+        f = net.input(self.seen(net, x, i, j))
         f = f + net.row[:, i : i + 1] + net.column[:, :, j : j + 1]
         at = slice(j, j + 1)
         for k, layer in enumerate(net.layers):
