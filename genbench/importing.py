@@ -146,20 +146,18 @@ def enter(folder: Path) -> Project:
     one of its own.
     """
     folder = folder.resolve()
-    if folder == next(reversed(_projects), None) and not _projects[folder].hidden:
-        on_path()
-        importlib.invalidate_caches()
-        return _projects[folder]
-    project = _projects.pop(folder, None)
+    project = _projects.get(folder)
     if project is None:
         known = Project(folder, frozenset())
         project = Project(folder, frozenset(name.partition(".")[0] for name in known.own()))
-    for other in _projects.values():
-        tops = {name.partition(".")[0] for name in other.own()}
-        other.hide({name for name in tops if project.has(name)})
-    sys.modules.update(project.hidden)
-    project.hidden.clear()
-    _projects[folder] = project
+    if folder != next(reversed(_projects), None) or project.hidden:
+        _projects.pop(folder, None)
+        for other in _projects.values():
+            tops = {name.partition(".")[0] for name in other.own()}
+            other.hide({name for name in tops if project.has(name)})
+        sys.modules.update(project.hidden)
+        project.hidden.clear()
+        _projects[folder] = project
     on_path()
     importlib.invalidate_caches()  # a file may be younger than the last look at its folder
     return project

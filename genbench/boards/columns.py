@@ -129,7 +129,12 @@ class Column:
     @property
     def heading(self) -> str:
         """Its header where the extractor is named elsewhere."""
-        return self.header(self.name.removesuffix(f"[{self.extractor}]"))
+        return self.header(self.metric)
+
+    @property
+    def metric(self) -> str:
+        """Its name without the extractor."""
+        return self.name.removesuffix(f"[{self.extractor}]")
 
     def header(self, name: str) -> str:
         unit = f" ({self.unit})" if UNITS.get(self.unit, bool(self.unit)) else ""
@@ -148,9 +153,8 @@ class Column:
     @property
     def about(self) -> str:
         """What it is and who says so, in a line."""
-        return " ".join(
-            filter(None, [self.card.get("title", ""), f"({r})" if (r := self.card.get("reference")) else ""])
-        )
+        reference = self.card.get("reference")
+        return (self.card.get("title", "") + (f" ({reference})" if reference else "")).strip()
 
     @property
     def signed(self) -> bool:

@@ -23,12 +23,12 @@ from genbench.boards.columns import apart, by_place, columns_of, matches
 from genbench.boards.tables import SIGNS, reason
 from genbench.errors import GenbenchError, unknown
 from genbench.metrics import mean
+from genbench.numerics.intervals import Z95
 from genbench.run.records import Record, Run, in_rows, open_run
 from genbench.space import Space
 from genbench.text import markdown as shown
 from genbench.text import one_line
 
-Z = 1.959963984540054
 BOTH = "<>"
 # What two numbers can say of what they stand for, by the kinds of base and new. With b and n the true values, an exact
 # value or an estimate is its true value (up to its interval), an upper bound is at least it, a lower bound at most.
@@ -234,7 +234,7 @@ def difference(name: str, run_a: Run, a: Record, run_b: Run, b: Record) -> Diffe
         paired = mean(space.bits_per_dim(1.0) * (log_p[0] - log_p[1]))
         ci, method = paired.ci95, "paired over examples" if paired.ci95 else paired.ci_method
     elif a.stderr is not None and b.stderr is not None:
-        half = Z * math.hypot(a.stderr, b.stderr)
+        half = Z95 * math.hypot(a.stderr, b.stderr)
         ci, method = (gap - half, gap + half), "normal, independent"
     elif (low_high_a := limits(a)) and (low_high_b := limits(b)):
         ci, method = of_intervals(a.value, low_high_a, b.value, low_high_b), "from both intervals, independent"
@@ -247,7 +247,7 @@ def limits(record: Record) -> tuple[float, float] | None:
         return record.ci95[0], record.ci95[1]
     if record.value is None or record.stderr is None:
         return None
-    return record.value - Z * record.stderr, record.value + Z * record.stderr
+    return record.value - Z95 * record.stderr, record.value + Z95 * record.stderr
 
 
 def of_intervals(

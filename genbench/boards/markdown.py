@@ -66,11 +66,7 @@ class Lead:
         return cls(first("likelihood"), first("fidelity"), first("diversity", "modes"), first("cost"))
 
 
-def markdown(
-    found: list[Board],
-    pictures: Path | None = None,
-    folder: Path | None = None,
-) -> str:
+def markdown(found: list[Board], pictures: Path | None = None, folder: Path | None = None) -> str:
     """The page of one or several boards.
 
     Arguments:
@@ -85,9 +81,7 @@ def markdown(
         lead = Lead.of(b)
         parts.append(f"# {shown(b.dataset)}" + (f": {shown(b.about)}" if b.about else ""))
         parts += sentences(b, lead)
-        parts.append(
-            lead_table(b, lead, notes, linked=pictures is not None and folder is not None and pictures.is_dir())
-        )
+        parts.append(lead_table(b, lead, notes, linked=pictures is not None))
         parts += plots(b, pictures, folder)
         parts += sections(b, notes)
         parts += map(shown, left_out(b, notes))
@@ -133,7 +127,7 @@ def sentences(b: Board, lead: Lead) -> list[str]:
 def may_be_best(column: Column, standing: Standing) -> str:
     """`a stands alone (FD 5.0 ±2.1).`, or which models cannot be told from the best."""
     values = {m: shown(compact(column.records[m], sign=False)) for m in standing.best}
-    name = shown(named(column))
+    name = shown(column.metric)
     if len(standing.best) == 1:
         (only,) = standing.best
         return f"{shown(only)} stands alone ({name} {values[only]})."
@@ -148,11 +142,6 @@ def listed(models: Iterable[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def named(column: Column) -> str:
-    """What a sentence calls it: without the extractor, which the page names once."""
-    return column.name.removesuffix(f"[{column.extractor}]")
-
-
 def lead_table(b: Board, lead: Lead, notes: Notes, linked: bool) -> str:
     """Two sets of ranks, the model, and one value for each of four questions."""
     ranking = [(c, c.standing) for c in (lead.likelihood, lead.fidelity) if c and c.standing]
@@ -163,7 +152,7 @@ def lead_table(b: Board, lead: Lead, notes: Notes, linked: bool) -> str:
         name = f"[{shown(model)}](#{anchor(model)})" if linked else shown(model)
         cells = [shown(drawn.cells[model]) for drawn in values]
         rows.append([*(standing.text(model) for _, standing in ranking), name, *cells])
-    headers = [*(f"by {named(c)}" for c, _ in ranking), "model", *(drawn.header for drawn in values)]
+    headers = [*(f"by {c.metric}" for c, _ in ranking), "model", *(drawn.header for drawn in values)]
     return pipes(rows, headers, len(ranking) + 1)
 
 
@@ -217,7 +206,7 @@ def sections(b: Board, notes: Notes) -> list[str]:
             some = [c for c in columns if c.extractor == extractor]
             inner += [f"In the features of `{shown(extractor)}`:"] if extractor else []
             inner += tables(b, some, notes)
-            about = dict.fromkeys(f"- {named(c)}: {c.about}" for c in some if c.about)
+            about = dict.fromkeys(f"- {c.metric}: {c.about}" for c in some if c.about)
             inner += ["\n".join(map(shown, about))] if about else []
         if inner:
             parts.append("\n\n".join([f"<details><summary>{question}</summary>", *inner, "</details>"]))

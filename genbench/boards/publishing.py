@@ -26,7 +26,7 @@ from genbench.boards.markdown import markdown
 from genbench.boards.ranks import PER_EXAMPLE, rank
 from genbench.boards.seeds import shown_rows
 from genbench.errors import GenbenchError
-from genbench.run.records import Record, Run, join_manifests, open_run
+from genbench.run.records import Record, Run, example_values, join_manifests, open_run
 from genbench.text import NEIGHBOURS, slug
 
 INDEX = "README.md"
@@ -109,8 +109,7 @@ def names_of(runs: Iterable[Run]) -> set[str]:
 def values_behind(records: Iterable[Record], runs: Iterable[Run]) -> dict[str, np.ndarray]:
     """What the runs keep of every test example `[n]`, by the content keys that the records name."""
     keys = {r.arrays[name] for r in records for name in PER_EXAMPLE.values() if name in r.arrays}
-    found = {key: next((v for run in runs if (v := run.example_values(key)) is not None), None) for key in sorted(keys)}
-    return {key: values for key, values in found.items() if values is not None}
+    return {key: values for key in sorted(keys) if (values := example_values(runs, key)) is not None}
 
 
 def packed_values(values: dict[str, np.ndarray]) -> bytes:

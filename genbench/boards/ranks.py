@@ -13,7 +13,7 @@ import numpy as np
 
 from genbench.boards.columns import Board, Column, Standing
 from genbench.numerics.ranks import rank_sets
-from genbench.run.records import Record, Run
+from genbench.run.records import Record, Run, example_values
 from genbench.space import Space
 
 PER_EXAMPLE = {"nll": "log_likelihood", "nll-ais": "ais", "nll-ode": "probability_flow"}  # metric: array of log p
@@ -28,7 +28,7 @@ def per_example(record: Record, runs: list[Run]) -> np.ndarray | None:
     is the mean over them.
     """
     keys = record.details.get("arrays", [record.arrays.get(PER_EXAMPLE.get(record.metric["name"], ""), "")])
-    found = [next((v for run in runs if (v := run.example_values(key)) is not None), None) for key in keys if key]
+    found = [example_values(runs, key) for key in keys if key]
     rows = [values.astype(np.float32) for values in found if values is not None]
     if not rows or len(rows) < len(keys) or len({len(row) for row in rows}) > 1:
         return None

@@ -26,10 +26,9 @@ import numpy as np
 from genbench.boards.columns import cards, column_key
 from genbench.boards.ranks import PER_EXAMPLE
 from genbench.files import content_key
-from genbench.run.records import Record, Run, in_rows, model_key
+from genbench.numerics.intervals import Z95
+from genbench.run.records import Record, Run, example_values, in_rows, model_key
 from genbench.space import Space
-
-Z95 = 1.959963984540054
 
 
 def shown_rows(runs: list[Run]) -> list[Record]:
@@ -125,8 +124,7 @@ def of_seeds(
 def of_examples(records: list[Record], runs: list[Run]) -> tuple[float, float, str]:
     """The part of the variance that is not the checkpoints' own, its degrees of freedom, and what it is, in words."""
     artifact = PER_EXAMPLE.get(records[0].metric["name"], "")
-    kept = [next((v for run in runs if (v := run.example_values(r.arrays.get(artifact, ""))) is not None), None)
-            for r in records]  # fmt: skip
+    kept = [example_values(runs, r.arrays.get(artifact, "")) for r in records]
     values = [v for v in kept if v is not None]
     if len(values) == len(records) and len({len(v) for v in values}) == 1 and len(values[0]) > 1:
         mean = np.mean(values, axis=0) * Space.from_dict(records[0].dataset["space"]).bits_per_dim(1.0)
@@ -140,12 +138,10 @@ def of_examples(records: list[Record], runs: list[Run]) -> tuple[float, float, s
 
 def standard_error(record: Record) -> float | None:
     """That of a value, at least what its 95 % interval amounts to: a share of 0 has a spread of 0 and an interval."""
-    half = 0.0
-    if record.value is not None and record.ci95 is not None and None not in record.ci95:
-        half = max(record.ci95[1] - record.value, record.value - record.ci95[0])
-    elif record.stderr is None:
+    half = record.half_width
+    if half is None and record.stderr is None:
         return None
-    return max(record.stderr or 0.0, half / Z95)
+    return max(record.stderr or 0.0, (half or 0.0) / Z95)
 
 
 def satterthwaite(*parts: tuple[float, float]) -> float:

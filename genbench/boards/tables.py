@@ -95,9 +95,8 @@ def compact(record: Record, sign: bool = True) -> str:
     before = f"{SIGNS[record.kind]} " if sign else ""
     if record.value is None:
         return f"{before}not finite"
-    if record.ci95 is None or None in record.ci95:
-        return f"{before}{alone(record.value)}"
-    return f"{before}{with_half(record.value, max(record.ci95[1] - record.value, record.value - record.ci95[0]))}"
+    half = record.half_width
+    return before + (alone(record.value) if half is None else with_half(record.value, half))
 
 
 class Notes:

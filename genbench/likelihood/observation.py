@@ -24,7 +24,7 @@ from torch import Generator, Tensor
 
 from genbench.likelihood.hmc import FIRST_STEP, Posterior, nudged, transition
 from genbench.models.sampling import seeded, to_tensor
-from genbench.numerics.choice import chosen
+from genbench.numerics.choice import few
 from genbench.numerics.normal import log_normal, log_normal_mass, normalised
 from genbench.space import Space
 
@@ -140,9 +140,7 @@ def fit_sigma(
         transitions, leapfrog: of Hamiltonian Monte Carlo at each sigma.
         progress: takes the number of sigmas tried so far.
     """
-    if len(validation) > examples:  # the first of a file are no sample of it
-        validation = validation[chosen(validation, examples, seed)]
-    x = to_tensor(validation, model.space, device)
+    x = to_tensor(few(validation, examples, seed), model.space, device)
     spread = float(normalised(x, model.space).double().var(0, correction=0).mean().sqrt())
     if not spread > 0:
         raise ValueError("validation data without any spread have no best sigma")

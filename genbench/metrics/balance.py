@@ -31,9 +31,14 @@ REFERENCE = "detailed balance; Metropolis et al., 1953"
 
 
 def compute(sample_balance: np.ndarray) -> dict[str, Measure]:
-    values = np.asarray(sample_balance, np.float64)
+    return {"balance": mean_of_signed(sample_balance, "sample_balance")}
+
+
+def mean_of_signed(acceptances: np.ndarray, what: str) -> Measure:
+    """The mean of sign(log r) min(1, r) `[n]`, n >= 2; `what` names it in errors."""
+    values = np.asarray(acceptances, np.float64)
     if values.ndim != 1 or not (np.abs(values) <= 1).all():
-        raise ValueError(f"sample_balance: expected numbers in [-1, 1] [n], got {list(values.shape)}")
-    enough(len(values), "sample_balance", MIN_SAMPLES)
+        raise ValueError(f"{what}: expected numbers in [-1, 1] [n], got {list(values.shape)}")
+    enough(len(values), what, MIN_SAMPLES)
     details = {"n": len(values), "mean_acceptance": float(np.abs(values).mean())}
-    return {"balance": mean(values, least=-1.0, most=1.0, details=details)}
+    return mean(values, least=-1.0, most=1.0, details=details)

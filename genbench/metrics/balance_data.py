@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from genbench.metrics import Measure, mean
-from genbench.metrics._inputs import enough
+from genbench.metrics import Measure
+from genbench.metrics.balance import mean_of_signed
 
 VERSION = 1
 NEEDS = ("test_balance",)
@@ -31,9 +31,4 @@ REFERENCE = "detailed balance; Metropolis et al., 1953"
 
 
 def compute(test_balance: np.ndarray) -> dict[str, Measure]:
-    values = np.asarray(test_balance, np.float64)
-    if values.ndim != 1 or not (np.abs(values) <= 1).all():
-        raise ValueError(f"test_balance: expected numbers in [-1, 1] [n], got {list(values.shape)}")
-    enough(len(values), "test_balance", 2)
-    details = {"n": len(values), "mean_acceptance": float(np.abs(values).mean())}
-    return {"balance_data": mean(values, least=-1.0, most=1.0, details=details)}
+    return {"balance_data": mean_of_signed(test_balance, "test_balance")}

@@ -86,6 +86,15 @@ class HasLogConditionals(Protocol):
 
 
 @runtime_checkable
+class HasLogProbStream(Protocol):
+    """log p of every token of one long text, each given as much of what stands before it as the model can use."""
+
+    space: Space
+
+    def log_prob_stream(self, x: Tensor) -> Tensor: ...  # [T] -> [T]
+
+
+@runtime_checkable
 class Decoder(Protocol):
     """What annealed importance sampling needs."""
 
@@ -147,6 +156,7 @@ METHODS = (
     "sample",
     "log_prob",
     "log_conditionals",
+    "log_prob_stream",
     "log_weights",
     "elbo",
     "log_prior",

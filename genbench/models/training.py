@@ -36,7 +36,7 @@ from genbench.models.capabilities import n_classes
 from genbench.models.checkpoint import Card, packed, unwritable
 from genbench.models.resuming import Interrupt, Resume
 from genbench.models.sampling import derive, seeded, to_tensor
-from genbench.numerics.choice import chosen
+from genbench.numerics.choice import few
 from genbench.reading import Count, Within
 
 INITIAL = 4096  # training examples that `initialise` sees
@@ -386,11 +386,8 @@ def train(
             model: Any = building.build(name, dataset.space, preset.options, building.of_machine()).to(device)
             draft.fill(packed(model, card()) + bytes(SLACK))
             if hasattr(model, "initialise"):
-                some = dataset.train
-                if len(some) > INITIAL:  # the first of a file are no sample of it
-                    some = some[chosen(some, INITIAL, seed)]
-                x = to_tensor(some, dataset.space, device)
-                model.initialise(x, seeded(seed, "initialise", device=device))
+                some = to_tensor(few(dataset.train, INITIAL, seed), dataset.space, device)
+                model.initialise(some, seeded(seed, "initialise", device=device))
             if hasattr(model, "fit"):
                 x, *labels = examples(dataset, "train", dataset.labels is not None, device)
                 model.fit(x, labels[0] if labels else None)

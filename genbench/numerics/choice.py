@@ -47,3 +47,8 @@ def chosen(x: np.ndarray, n: int, seed: int, labels: np.ndarray | None = None) -
     if labels is not None:
         keys = [key + int(label).to_bytes(8, "big", signed=True) for key, label in zip(keys, labels, strict=True)]
     return sampled(keys, n, seed)
+
+
+def few(x: np.ndarray, n: int, seed: int) -> np.ndarray:
+    """The rows themselves where there are no more than n, else n of them as `chosen` draws them."""
+    return x if len(x) <= n else x[chosen(x, n, seed)]

@@ -13,7 +13,7 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -137,7 +137,8 @@ def evaluate(
     work = work_of(todo, run, rerun)
     total = sum(len(cells) for _, cells in work)
     outcome.kept = sum(len(todo.cells(source)) for source in todo.sources) - total
-    shown = [source for source, cells in work if pictures and not cells and unseen(source, todo, run)]
+    known = run.rows().values()
+    shown = [source for source, cells in work if pictures and not cells and unseen(source, known, run)]
     if total == 0:
         run.write_rows(rows_of(todo))
         if shown:
@@ -180,9 +181,9 @@ def evaluate(
     return outcome
 
 
-def unseen(source: Source, todo: Plan, run: Run) -> bool:
+def unseen(source: Source, rows: Iterable[dict[str, Any]], run: Run) -> bool:
     """Whether the run has no picture of a row: none by its name, or one of another model that had the name."""
-    planned = {row["model"]: row["planned"] for row in run.rows().values() if row["name"] == source.name}
+    planned = {row["model"]: row["planned"] for row in rows if row["name"] == source.name}
     drawn = any(path.stem == slug(source.shown) for path in run.pictures.glob("*"))
     return not drawn or planned.get(source.key) != max(planned.values(), default="")
 
@@ -190,7 +191,7 @@ def unseen(source: Source, todo: Plan, run: Run) -> bool:
 def draw_rows(sources: list[Source], todo: Plan, bench: Bench) -> None:
     """Pictures of models of which nothing had to be measured, of the samples that the run keeps."""
     for source in sources:
-        done = [cell.job for cell in todo.cells(source) if (record := bench.run.get(cell.id)) and record.status in DONE]
+        done = [cell.job for cell in todo.cells(source) if (r := bench.run.get(cell.id)) and r.status == "ok"]
         if any(ARTIFACTS[need].asks == SAMPLES for job in done for need in job.needs):
             artifacts = Artifacts(todo, source, bench.run, bench.device, bench.batch_size, False, bench.shared)
             with suppress(Unavailable):

@@ -165,6 +165,13 @@ class Record:
         body = finite({**asdict(self), "warnings": None}, "", warnings)
         return json.dumps({**body, "warnings": warnings}, indent=1, sort_keys=True, allow_nan=False) + "\n"
 
+    @property
+    def half_width(self) -> float | None:
+        """The wider half of the 95 % interval, None where there is none."""
+        if self.value is None or self.ci95 is None or None in self.ci95:
+            return None
+        return max(self.ci95[1] - self.value, self.value - self.ci95[0])
+
     def to_line(self) -> str:
         """The same in one line of canonical JSON."""
         return canonical(json.loads(self.to_json())) + "\n"
@@ -352,6 +359,11 @@ class Run:
             return kept[key].load().astype(np.float64) if key in kept else None
         except GenbenchError:
             return None
+
+
+def example_values(runs: Iterable[Run], key: str) -> np.ndarray | None:
+    """What the first of the runs that keeps it says of every test example `[n]`."""
+    return next((values for run in runs if (values := run.example_values(key)) is not None), None)
 
 
 def read_pack(path: Path) -> tuple[dict[str, Record], list[str]]:

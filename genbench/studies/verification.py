@@ -213,7 +213,7 @@ def judge(said: Record, now: Record, env: dict[str, Any]) -> Verdict:
         return Verdict(said, now, DIFFERENT, changed or "equal bits are promised", gap, allowed)
     apart = max(abs(b - a) for a, b in zip(numbers(said), numbers(now), strict=True))
     verdict = ROUNDED if apart <= allowed else DIFFERENT
-    if verdict == DIFFERENT and DECISIONS & {*said.protocol} and apart <= half_width(said):
+    if verdict == DIFFERENT and DECISIONS & {*said.protocol} and apart <= (said.half_width or 0.0):
         verdict = LOOSE
     if verdict != ROUNDED and gap is not None and abs(gap) <= allowed:
         changed = "; ".join(filter(None, [changed, f"the value agrees, its interval moves by {apart:.2g}"]))
@@ -241,14 +241,7 @@ def promises_bits(said: Record, env: dict[str, Any]) -> bool:
 
 def rounding(said: Record) -> float:
     """How far a value may be from the record's where sums are rounded in another order."""
-    return max(ROUNDING * abs(said.value), NEAR * half_width(said)) if said.value is not None else 0.0
-
-
-def half_width(said: Record) -> float:
-    """The wider half of a record's 95 % interval, 0 without one."""
-    if said.value is None or said.ci95 is None or None in said.ci95:
-        return 0.0
-    return max(said.ci95[1] - said.value, said.value - said.ci95[0])
+    return max(ROUNDING * abs(said.value), NEAR * (said.half_width or 0.0)) if said.value is not None else 0.0
 
 
 def table(found: Iterable[Verdict]) -> str:
