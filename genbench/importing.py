@@ -13,10 +13,10 @@ import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, field
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 
@@ -49,20 +49,17 @@ def flush_compiled() -> None:
 def running(what: str) -> Iterator[None]:
     """Runs foreign code by itself: no arguments of ours, its prints on stderr, and its exit an exception.
 
-    No byte code is written: it is told apart by the second and the size of its source, and an edit may keep both.
-
     Raises:
         ModelError: the code calls `sys.exit`.
     """
-    argv, bytecode = sys.argv, sys.dont_write_bytecode
-    sys.argv, sys.dont_write_bytecode = [what], True
+    argv, sys.argv = sys.argv, [what]
     try:
         with prints_on_stderr():
             yield
     except SystemExit as stop:
         raise ModelError(f"{what} calls sys.exit({stop.code!r})") from stop
     finally:
-        sys.argv, sys.dont_write_bytecode = argv, bytecode
+        sys.argv = argv
 
 
 @dataclass
@@ -119,26 +116,44 @@ class Project:
             self.hidden = {}
 
 
-class Witness(PathFinder):
-    """The finder of Python itself, which remembers what the sources in the folders that were entered held.
+class FromSource(SourceFileLoader):
+    """Compiles what a source holds now, and remembers it.
 
-    Their age would not do: the clock of a file system is coarser than two edits are apart, and a copy keeps its age.
+    Byte code is neither read nor written: it knows its source by the second and the size, and an edit may keep both.
+    Age alone would not do either: the clock of a file system is coarser than two edits are apart, and a copy keeps it.
     """
+
+    def path_stats(self, path: str) -> Mapping[str, float]:
+        raise OSError("no byte code belongs to it")
+
+    def get_data(self, path: str) -> bytes:
+        data = super().get_data(path)
+        if path == self.path:
+            _read[Path(path)] = hashlib.sha256(data).hexdigest()
+        return data
+
+
+class InFolders(PathFinder):
+    """The finder of Python itself, which has the sources in the folders that were entered loaded `FromSource`."""
 
     @classmethod
     def find_spec(
         cls, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        spec = super().find_spec(fullname, path, target)
+        spec, top = super().find_spec(fullname, path, target), fullname.partition(".")[0]
         file = source_of(spec)
-        if file is not None and not _projects.keys().isdisjoint(file.parents):
-            _read[file] = sha256_file(file)
+        if (
+            spec is not None
+            and file is not None
+            and any(file == folder / f"{top}.py" or folder / top in file.parents for folder in _projects)
+        ):  # and not what is installed somewhere below
+            spec.loader = FromSource(fullname, str(file))
         return spec
 
 
 _projects: dict[Path, Project] = {}  # the one in use last
 _read: dict[Path, str] = {}  # sha256 of a source when it was imported
-sys.meta_path.insert(sys.meta_path.index(PathFinder), Witness)
+sys.meta_path.insert(sys.meta_path.index(PathFinder), InFolders)
 
 
 def enter(folder: Path) -> Project:
@@ -194,12 +209,11 @@ def import_file(path: Path) -> ModuleType:
         project.refresh()
         name = module_name(path)
         if name not in sys.modules:
-            spec = importlib.util.spec_from_file_location(name, path)
+            spec = importlib.util.spec_from_file_location(name, path, loader=FromSource(name, str(path)))
             assert spec is not None
             assert spec.loader is not None
             module = importlib.util.module_from_spec(spec)
             sys.modules[name] = module
-            _read[path] = sha256_file(path)
             try:
                 with running(str(path)):
                     spec.loader.exec_module(module)

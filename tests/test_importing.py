@@ -31,6 +31,7 @@ def write(folder: Path, **files: str) -> Path:
     return folder
 
 
+WRITES = {"PYTHONDONTWRITEBYTECODE": ""}
 LAZY = "import net\nmine = net.W\ndef later():\n    import net\n    return net.W\n"
 
 
@@ -81,7 +82,10 @@ def test_an_edited_file_is_imported_anew_also_within_a_second_and_of_one_size(ch
     assert sorted(importing.import_file(tmp_path / "model.py").X) == [1, 2]
 
 
-def test_a_module_that_was_imported_late_is_read_again_if_it_was_edited(tmp_path):
+@pytest.mark.parametrize("bytecode", [True, False])
+def test_a_module_that_was_imported_late_is_read_again_if_it_was_edited(bytecode, tmp_path, monkeypatch):
+    """Of one size and age, and whether or not Python may write byte code, which would be taken for that of the edit."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", not bytecode)
     write(tmp_path, model="def later():\n    import net\n    return net.W\n", net="W = 1\n")
     before = importing.import_file(tmp_path / "model.py")
     assert before.later() == 1
@@ -90,6 +94,27 @@ def test_a_module_that_was_imported_late_is_read_again_if_it_was_edited(tmp_path
     write(tmp_path, net="W = 2\n")
     os.utime(tmp_path / "net.py", ns=(age.st_atime_ns, age.st_mtime_ns))
     assert importing.import_file(tmp_path / "model.py").later() == 2
+
+
+def test_byte_code_that_is_there_is_not_believed(tmp_path):
+    """As a run of Python itself leaves it, of a source that was edited within a second and kept its size."""
+    file = write(tmp_path, model="W = 1\n") / "model.py"
+    subprocess.run([sys.executable, "-c", "import model"], cwd=tmp_path, check=True, env={**os.environ, **WRITES})
+    assert list(tmp_path.glob("__pycache__/*"))
+    age = file.stat()
+    file.write_text("W = 2\n")
+    os.utime(file, ns=(age.st_atime_ns, age.st_mtime_ns))
+    assert importing.import_file(file).W == 2
+
+
+def test_what_is_installed_below_a_folder_is_imported_as_ever(tmp_path, monkeypatch):
+    """A virtual environment in a project is large, and nobody edits it."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    write(tmp_path / ".venv", installed="W = 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path / ".venv"))
+    importing.import_file(write(tmp_path, model="import installed\nimport net\n", net="W = 1\n") / "model.py")
+    assert list(tmp_path.glob(".venv/__pycache__/installed*"))
+    assert not list(tmp_path.glob("__pycache__/*"))
 
 
 def test_a_file_knows_itself_but_not_our_arguments(tmp_path, monkeypatch, capsys):
