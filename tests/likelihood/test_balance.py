@@ -121,7 +121,9 @@ def test_a_model_without_log_prob_has_no_balance():
         balance(Sampler(), np.zeros((3, 2), np.int64), np.zeros((3, 2), np.int64), 0)
 
 
-@pytest.mark.parametrize(("metric", "name"), [(of_samples.compute, "balance"), (lambda x: of_data.compute(x, None), "balance_data")])
+@pytest.mark.parametrize(
+    ("metric", "name"), [(of_samples.compute, "balance"), (lambda x: of_data.compute(x, None), "balance_data")]
+)
 def test_the_metric_is_the_mean_with_an_interval(metric, name):
     values = np.random.default_rng(0).uniform(-1, 1, 400)
     found = metric(values)[name]
