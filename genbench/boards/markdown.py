@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -80,7 +80,8 @@ def markdown(found: list[Board], pictures: Path | None = None, folder: Path | No
         notes = Notes()
         lead = Lead.of(b)
         parts.append(f"# {shown(b.dataset)}" + (f": {shown(b.about)}" if b.about else ""))
-        parts += sentences(b, lead)
+        said = [f"**{head}** {text}" if head else text for head, text in sentences(b, lead, shown)]
+        parts += [" ".join(said)] if said else []
         parts.append(lead_table(b, lead, notes, linked=pictures is not None))
         parts += plots(b, pictures, folder)
         parts += sections(b, notes)
@@ -100,13 +101,19 @@ def relative(path: Path, folder: Path) -> str:
 # --- The first screen
 
 
-def sentences(b: Board, lead: Lead) -> list[str]:
-    """Which models may be the best, by likelihood and by samples; which of these is fast; which is flagged."""
+def sentences(b: Board, lead: Lead, shown: Callable[[str], str] = one_line) -> list[tuple[str, str]]:
+    """Which models may be the best, by likelihood and by samples; which of these is fast; which is flagged.
+
+    Each with the words that it opens with, perhaps none.
+
+    Arguments:
+        shown: how the page writes what is not our own.
+    """
     said = []
     for words, column in (("By likelihood", lead.likelihood), ("By samples", lead.fidelity)):
         standing = column.standing if column else None
         if column and standing and standing.best:
-            said.append(f"**{words}** {may_be_best(column, standing)}")
+            said.append((words, may_be_best(column, standing, shown)))
     if lead.fidelity and lead.speed and (standing := lead.fidelity.standing):
         speed = lead.speed
         better = 1 if speed.direction == "higher" else -1
@@ -114,17 +121,17 @@ def sentences(b: Board, lead: Lead) -> list[str]:
         if len(standing.best) > 1 and timed:
             fastest = max(timed, key=timed.__getitem__)
             value = f"{compact(speed.records[fastest], sign=False)} {speed.unit}"
-            said.append(f"**Good and fast:** {shown(fastest)} ({shown(value)}).")
+            said.append(("Good and fast:", f"{shown(fastest)} ({shown(value)})."))
     flags: dict[str, list[str]] = {}
     for c in b.columns:
         for model, record in c.records.items():
             if record.details.get("flagged"):
                 flags.setdefault(one_line(record.details.get("flag", "flagged")), []).append(model)
-    said += [f"⚑ {listed(dict.fromkeys(models))}: {shown(flag)}." for flag, models in flags.items()]
-    return [" ".join(said)] if said else []
+    said += [("", f"⚑ {listed(dict.fromkeys(models), shown)}: {shown(flag)}.") for flag, models in flags.items()]
+    return said
 
 
-def may_be_best(column: Column, standing: Standing) -> str:
+def may_be_best(column: Column, standing: Standing, shown: Callable[[str], str]) -> str:
     """`a stands alone (FD 5.0 ±2.1).`, or which models cannot be told from the best."""
     values = {m: shown(compact(column.records[m], sign=False)) for m in standing.best}
     name = shown(column.metric)
@@ -137,7 +144,7 @@ def may_be_best(column: Column, standing: Standing) -> str:
     return f"{len(standing.best)} models cannot be told from the best ({name}): {with_values}."
 
 
-def listed(models: Iterable[str]) -> str:
+def listed(models: Iterable[str], shown: Callable[[str], str] = shown) -> str:
     names = [shown(m) for m in models]
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
