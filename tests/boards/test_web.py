@@ -153,7 +153,7 @@ def test_the_card_of_a_model_says_how_it_was_made_and_what_it_looks_like(record,
     page = html(boards([made]), [run])
     for words in ("c0ffee", "<dt>Training seed</dt><dd>7</dd>", "<dt>Seed of samples</dt><dd>0</dd>", "some/file",
                   "genbench evaluate a.safetensors", "loose bound", "data:image/png;base64,c2FtcGxlcw==",
-                  "data:image/png;base64,bmVpZ2hib3Vycw==", ">1.25</text>", ">k = 50</text>"):  # fmt: skip
+                  "data:image/png;base64,bmVpZ2hib3Vycw==", ">1.250</text>", ">k = 50</text>"):  # fmt: skip
         assert words in page, words
     assert "curve" not in re.findall(r'class="(\w+)"', html(boards([record("a")])))
 

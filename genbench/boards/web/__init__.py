@@ -233,7 +233,7 @@ def curve(points: list[tuple[float, float]]) -> dict[str, Any]:
     return {
         "size": CURVE,
         "line": " ".join(f"{x:.1f},{y:.1f}" for x, y in at),
-        "points": [(f"{x:.1f}", f"{y:.1f}", f"{k:g}", f"{v:.4g}") for (x, y), (k, v) in zip(at, points, strict=True)],
+        "points": [(f"{x:.1f}", f"{y:.1f}", f"{k:g}", f"{v:#.4g}") for (x, y), (k, v) in zip(at, points, strict=True)],
     }
 
 
