@@ -335,13 +335,11 @@ def judge(
         return "unknown" if gap else NONE
     if not sign:
         return NONE
+    known = decides != BOTH and 0 < least < math.inf
     if direction == "none":
-        word = "changed"
-    else:
-        word = "better" if (sign == "<") == (direction == "lower") else "worse"
-    if decides == BOTH or not 0 < least < math.inf:
-        return word
-    return f"{word} by at least {down(least)}" if word == "changed" else f"at least {down(least)} {word}"
+        return f"changed by at least {down(least)}" if known else "changed"
+    word = "better" if (sign == "<") == (direction == "lower") else "worse"
+    return f"at least {down(least)} {word}" if known else word
 
 
 def why_undecided(kinds: tuple[str, str]) -> str:

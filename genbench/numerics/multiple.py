@@ -39,7 +39,7 @@ def p_value(gap: float, reach: float, freedom: float = math.inf) -> float:
 
 
 def quantile(tests: int, freedom: float = math.inf) -> float:
-    """Half the width of an interval in standard errors, so that `tests` of them hold with 95 % together (Bonferroni)."""
+    """Half the width of an interval in standard errors, with which `tests` of them hold at 95 % (Bonferroni)."""
     return float(stats.t.isf(LEVEL / (2 * tests), freedom))
 
 

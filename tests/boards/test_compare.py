@@ -448,9 +448,7 @@ def test_no_verdict_goes_beyond_what_the_kinds_allow(pair, direction, sign, gap,
         assert found == f"not decided: {why}"
 
 
-def test_an_upper_bound_below_an_exact_value_is_better_by_at_least_the_difference_and_above_it_says_nothing(
-    run, record
-):
+def test_an_upper_bound_below_an_exact_value_is_better_by_at_least_so_much_and_above_it_says_nothing(run, record):
     """With standard errors 0.03 and 0.04 the difference is known up to 0.05 times 1.96, rounded down to two digits."""
     least = 1 - SIDE * 0.05
     undecided = "not decided: a bound and an exact value"
@@ -529,7 +527,7 @@ def test_what_decides_nothing_is_no_test(run, record):
 
 
 def test_where_nothing_is_seen_it_says_what_could_have_been(run, record):
-    """A difference with a standard error of 1 is seen 4 times in 5 from 1.96 + 0.84 on; of two tests, from 2.24 + 0.84."""
+    """With a standard error of 1 that is seen 4 times in 5 from 1.96 + 0.84 on; of two tests, from 2.24 + 0.84 on."""
     (one,) = several(run, record, [1.0])
     assert one.detectable == pytest.approx(SIDE + stats.norm.ppf(0.8))
     assert "no difference (detectable: 2.8)" in table([one])
@@ -539,7 +537,7 @@ def test_where_nothing_is_seen_it_says_what_could_have_been(run, record):
 
 
 def test_at_least_is_said_of_all_differences_at_once(run, record):
-    """Of an exact value and an upper bound, with intervals at 1 - 0.05 / 2 each; where they reach 0, without a number."""
+    """An exact value and an upper bound, with intervals at 1 - 0.05 / 2 each; where they reach 0, no number."""
     gaps = [-9.0, -2.1]
     found = several(run, record, gaps, ("exact", "upper_bound"))
     least = 9 - stats.norm.isf(0.0125)
