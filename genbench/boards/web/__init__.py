@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from genbench.boards.columns import Board, Column
-from genbench.boards.markdown import QUESTIONS, RANKS, Drawn, Lead, described, in_order, sentences
+from genbench.boards.markdown import QUESTIONS, RANKS, Drawn, Lead, described, in_order, of_true_likelihoods, sentences
 from genbench.boards.pareto import LOG, OTHERS, STYLES
 from genbench.boards.tables import Notes, left_out, legend, parameters
 from genbench.run.records import Record, Run, commands_of
@@ -82,6 +82,7 @@ def of_board(b: Board, runs: list[Run], commands: dict[str, str], name: str) -> 
         "title": one_line(b.dataset),
         "about": one_line(b.about),
         "sentences": sentences(b, lead),
+        "true": of_true_likelihoods(b, lead.likelihood),
         "by": [one_line(c.metric) for c, _ in ranking],
         "columns": [
             {"header": marked(header), "title": one_line(c.title), "says": says(c)}
