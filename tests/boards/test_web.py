@@ -13,9 +13,11 @@ from genbench.boards.columns import boards
 from genbench.boards.markdown import markdown
 from genbench.boards.pages import as_csv, flat
 from genbench.boards.ranks import rank
+from genbench.boards.seeds import shown_rows
 from genbench.boards.tables import Notes, cell
 from genbench.boards.web import curve_of, embedded, html, marked
-from genbench.run.records import Run
+from genbench.catalog import HERE
+from genbench.run.records import Run, open_run
 from genbench.text import slug
 
 GROUPS = ("fd", "recall", "throughput", "memorisation", "modes", "psnr")
@@ -423,6 +425,34 @@ def test_a_copied_row_is_the_headers_that_are_seen_and_its_cells(show, record, b
     assert header[0] == "model"
     assert len(header) == len(row) == len(page.heads())
     assert row[0] == page.rows()[0]
+
+
+def test_a_row_is_copied_where_the_browser_gives_no_clipboard(show, record):
+    page = show(board_of(record, 3, 3))
+    page.run("navigator.clipboard.writeText = async () => { throw new Error('forbidden') };"
+             "document.execCommand = (name) => { window.copied = [name, document.activeElement.value]; return true };"
+             "document.querySelector('tbody button').click();")  # fmt: skip
+    said = page.browser.execute_async_script(
+        "const done = arguments[0], copy = document.querySelector('tr.unfolded .copy'); copy.click();"
+        "setTimeout(() => done([window.copied, copy.textContent, document.querySelector('textarea')]), 100)"
+    )
+    (name, text), words, left = said
+    assert (name, text.split("\n")[1].split("\t")[0], words, left) == ("copy", page.rows()[0], "Copied", None)
+
+
+@pytest.mark.parametrize("name", ["digits", "ring8"])
+def test_a_published_board_opens_every_card_without_a_complaint(show, name):
+    folder = HERE.parent / "leaderboards" / name
+    if not folder.is_dir():
+        pytest.skip("installed without the repository's leaderboards")
+    run = open_run(folder)
+    found = boards(shown_rows([run]))
+    rank(found, [run])
+    page = show(found, [run])
+    page.run("for (const button of document.querySelectorAll('tbody th button')) button.click()")
+    assert page.run("return document.querySelectorAll('tr.unfolded .card').length") == len(found[0].models)
+    assert page.run("return [...document.images].every(image => image.complete && image.naturalWidth > 0)")
+    assert page.run("return document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_forty_models_with_twenty_metrics_are_sorted_soon(show, record):
