@@ -1,10 +1,10 @@
 """Two models, or two runs, against each other: the difference of every metric with its 95 % interval.
 
-Log-likelihoods of the same test examples are compared by pairs: an example that is hard for one model
-is hard for the other, and the difficulty that they share cancels. Every other metric is compared as two
-independent estimates, new - base +- 1.96 sqrt(SE_new^2 + SE_base^2), or from both intervals where one has
-no standard error. Only values that could stand in one column of a leaderboard are compared; all that one
-side alone has is named.
+Log-likelihoods of the same test examples are compared by pairs: an example that is hard for one model is hard for the
+other, and the difficulty that they share cancels; pieces of one sequence in batches. Every other metric is compared as
+two independent estimates, new - base +- 1.96 sqrt(SE_new^2 + SE_base^2), or from both intervals where one has no
+standard error. Only values that could stand in one column of a leaderboard are compared; all that one side alone has is
+named.
 
 All verdicts of a call hold together: their p-values are adjusted by Holm's correction (1979), and what is "at least"
 so much better comes from intervals that hold together (Bonferroni). The intervals shown are those of single metrics.
@@ -21,12 +21,13 @@ from decimal import ROUND_DOWN, Context
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tabulate import tabulate
 
 from genbench.boards.columns import apart, by_place, columns_of, matches
 from genbench.boards.tables import SIGNS, reason
 from genbench.errors import GenbenchError, unknown
-from genbench.metrics import mean
+from genbench.metrics._batches import mean_of_examples
 from genbench.numerics.intervals import Z95
 from genbench.numerics.multiple import LEVEL, detectable, holm, p_value, quantile
 from genbench.run.records import Record, Run, in_rows, open_run
@@ -244,9 +245,11 @@ def difference(name: str, run_a: Run, a: Record, run_b: Run, b: Record) -> Diffe
     log_p = [r.example_values(x.arrays.get("log_likelihood", "")) for r, x in ((run_a, a), (run_b, b))]
     if a.metric["name"] == "nll" and log_p[0] is not None and log_p[1] is not None:
         space = Space.from_dict(a.dataset["space"])
-        paired = mean(space.bits_per_dim(1.0) * (log_p[0] - log_p[1]))
-        ci, method = paired.ci95, "paired over examples" if paired.ci95 else paired.ci_method
-        freedom = len(log_p[0]) - 1
+        pieces = "batches" in a.details and "batches" in b.details  # of one sequence, which depend on each other
+        order = np.arange(len(log_p[0])) if pieces else None
+        paired = mean_of_examples(space.bits_per_dim(1.0) * (log_p[0] - log_p[1]), order)
+        ci, method = paired.ci95, f"paired over {'batches of ' * pieces}examples" if paired.ci95 else paired.ci_method
+        freedom = paired.details.get("batches", len(log_p[0])) - 1
     elif a.stderr is not None and b.stderr is not None:
         half = Z95 * math.hypot(a.stderr, b.stderr)
         ci, method = (gap - half, gap + half), "normal, independent"

@@ -35,7 +35,7 @@ SPACE = Space((4,), 2)
 SIDE = stats.norm.ppf(0.975)
 
 
-def put(run: Run, model: str, nats: np.ndarray, seed: int = 0) -> None:
+def put(run: Run, model: str, nats: np.ndarray, seed: int = 0, **changes) -> None:
     """A record of an NLL whose log-likelihoods are kept, as evaluate writes it."""
     bits = SPACE.bits_per_dim(1.0) * nats
     run.put_arrays(content_key(model), {"values": -nats})
@@ -52,6 +52,7 @@ def put(run: Run, model: str, nats: np.ndarray, seed: int = 0) -> None:
             kind="exact",
             stderr=float(bits.std(ddof=1) / np.sqrt(len(bits))),
             arrays={"log_likelihood": content_key(model)},
+            **changes,
         )
     )
 
@@ -93,6 +94,18 @@ def test_the_interval_of_pairs_is_that_of_the_paired_t_test(run, gap, verdict):
     assert found.difference == pytest.approx(bits * gap, rel=1e-9, abs=1e-12)
     assert (found.base, found.new) == pytest.approx((bits * base.mean(), bits * new.mean()))
     assert (found.unit, found.verdict) == ("bits/dim", verdict)
+
+
+def test_pieces_of_one_sequence_are_compared_over_batches(run):
+    """Differences that last for scenes of 20 pieces: the interval is the t test's of ten means, not of 200 pieces."""
+    scenes = np.random.default_rng(4).standard_normal(10)
+    for model, nats in (("a", np.zeros(200)), ("b", np.repeat(scenes - scenes.mean() + 0.3, 20))):
+        put(run, model, nats, details={"batches": 10})
+    (found,) = compare(f"{run.folder}:a", f"{run.folder}:b").differences
+    test = stats.ttest_1samp(SPACE.bits_per_dim(1.0) * (scenes - scenes.mean() + 0.3), 0)
+    assert found.ci95 == pytest.approx(tuple(test.confidence_interval(0.95)))
+    assert (found.p, found.freedom) == (pytest.approx(test.pvalue), 9)
+    assert (found.method, found.verdict) == ("paired over batches of examples", "no difference")
 
 
 @pytest.mark.parametrize("lost", [["a"], ["b"], ["a", "b"]])
