@@ -131,7 +131,7 @@ def glow(
 PRESETS = {
     "digits": Preset(
         {"steps": 8, "scales": 2, "hidden": 24, "dropout": 0.2},
-        steps=2400,
+        steps=5000,
         batch_size=64,
         lr=2e-3,
         weight_decay=0.1,
