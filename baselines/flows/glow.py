@@ -140,7 +140,7 @@ PRESETS = {
         validate_every=100,
     ),
     "patches": Preset(
-        {"steps": 8, "scales": 2, "hidden": 20}, steps=3000, batch_size=64, lr=2e-3, clip=50.0, ema=0.998
+        {"steps": 7, "scales": 2, "hidden": 20}, steps=4000, batch_size=64, lr=2e-3, clip=50.0, ema=0.998
     ),
 }
 
