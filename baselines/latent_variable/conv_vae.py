@@ -99,11 +99,20 @@ class ConvVAE(VAE):
 PRESETS = {
     "digits": Preset(
         {"latent": 16, "width": 16, "halvings": 2, "dropout": 0.1, "decoder": "logistics"},
-        steps=6000,
-        batch_size=64,
+        steps=3000,
+        batch_size=128,
         lr=3e-3,
         weight_decay=0.05,
         ema=0.99,
+    ),
+    "patches": Preset(
+        {"latent": 32, "width": 16, "halvings": 2, "decoder": "logistic"},
+        steps=8000,
+        batch_size=64,
+        lr=2e-3,
+        clip=100.0,
+        ema=0.995,
+        validate_every=500,
     ),
 }
 
