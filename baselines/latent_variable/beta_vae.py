@@ -54,9 +54,8 @@ class BetaVAE(VAE):
 
     def weight(self) -> Tensor:
         """beta_t."""
-        return (
-            self.beta * (self.taken / max(1, self.warmup)).clamp(max=1) if self.warmup else self.taken * 0 + self.beta
-        )
+        climbed = (self.taken / self.warmup).clamp(max=1) if self.warmup else torch.ones(())
+        return self.beta * climbed
 
     def stages(self) -> tuple[Stage, ...]:
         return (Stage("train", (Objective("loss", self.parameters(), self.weighted),), self.loss),)

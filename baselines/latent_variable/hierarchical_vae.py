@@ -281,6 +281,15 @@ PRESETS = {
         weight_decay=0.05,
         ema=0.99,
     ),
+    "mnist-binary": Preset(
+        {"width": 32, "channels": 4, "spectral": 0.02},
+        steps=6000,
+        batch_size=128,
+        lr=2e-3,
+        clip=200.0,
+        ema=0.999,
+        validate_every=1000,
+    ),
 }
 
 build = HierarchicalVAE
