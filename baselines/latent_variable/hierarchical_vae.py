@@ -31,6 +31,7 @@ from genbench import Objective, Preset, Space, Stage
 
 from .._layers import log_normal, normalised
 from .._observations import observation_of
+from .vae import ROWS
 
 VERSION = 1
 LARGEST = 5.0  # of a log sd: what goes beyond is bent back
@@ -134,6 +135,8 @@ class HierarchicalVAE(nn.Module):
         C, H, W = space.shape
         self.space, self.spectral, self.per_scale = space, spectral, groups
         self.observation = observation_of(space, decoder)
+        if not self.observation.is_likelihood:
+            raise ValueError("a Bernoulli of grey values is a pseudo-likelihood, by which nothing here can be weighed")
         self.sizes = [(-(-H // 2**s), -(-W // 2**s)) for s in range(halvings, -1, -1)]  # from the coarsest to x
         self.shapes = [(channels, *size) for size in self.sizes[:-1] for _ in range(groups)]  # of the groups
         self.stem = Conv(C, width)
@@ -227,8 +230,13 @@ class HierarchicalVAE(nn.Module):
 
     def log_weights(self, x: Tensor, k: int, generator: Generator, q: list[Tensor] | None = None) -> Tensor:
         """log p(x, z) - log q(z | x), over all groups, for k draws: [B, *shape] -> [k, B]."""
-        features = [f.repeat(k, 1, 1, 1) for f in q or self.posterior(x)]
-        _, log_p, log_q, _, outputs = self.infer(features, generator)
+        features, most = q or self.posterior(x), max(1, ROWS // len(x))
+        parts = [min(most, k - done) for done in range(0, k, most)]
+        return torch.cat([self.weights(x, part, features, generator) for part in parts])
+
+    def weights(self, x: Tensor, k: int, features: list[Tensor], generator: Generator) -> Tensor:
+        """`log_weights` of so few draws that all maps of them are at hand at once."""
+        _, log_p, log_q, _, outputs = self.infer([f.repeat(k, 1, 1, 1) for f in features], generator)
         log_x = self.observation.log_prob(outputs.unflatten(0, (k, -1)), x)
         return log_x + (log_p - log_q).unflatten(0, (k, -1))
 
