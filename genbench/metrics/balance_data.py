@@ -16,7 +16,7 @@ from genbench.metrics import Measure
 from genbench.metrics.balance import mean_of_signed
 
 VERSION = 1
-NEEDS = ("test_balance",)
+NEEDS = ("test_balance", "test_sequence")
 OUTPUTS = {
     "balance_data": {
         "unit": "acceptance",
@@ -30,5 +30,5 @@ OUTPUTS = {
 REFERENCE = "detailed balance; Metropolis et al., 1953"
 
 
-def compute(test_balance: np.ndarray) -> dict[str, Measure]:
-    return {"balance_data": mean_of_signed(test_balance, "test_balance")}
+def compute(test_balance: np.ndarray, test_sequence: np.ndarray | None) -> dict[str, Measure]:
+    return {"balance_data": mean_of_signed(test_balance, "test_balance", test_sequence)}

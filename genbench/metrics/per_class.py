@@ -26,7 +26,7 @@ from genbench.metrics import Measure, density_coverage, fd, holding, precision_r
 from genbench.metrics._inputs import enough, labels_of, point_sets
 from genbench.numerics.points import Points
 
-VERSION = 2
+VERSION = 3
 NEEDS = ("class_features", "class_labels", "train_features", "train_labels")
 OUTPUTS = {
     "fd_per_class": {
@@ -109,4 +109,4 @@ def average(by_class: dict[int, Measure], most: float = math.inf) -> Measure:
 
 
 def _rows(x: Points, labels: np.ndarray, c: int) -> Points:
-    return Points(x.x[labels == c], x.device)
+    return x.part(np.flatnonzero(labels == c))

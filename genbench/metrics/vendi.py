@@ -39,7 +39,7 @@ from genbench.numerics.directions import directions
 from genbench.numerics.moments import variance_of_means
 from genbench.numerics.points import Points
 
-VERSION = 2
+VERSION = 3
 MIN_SAMPLES = 2
 NEEDS = ("sample_features",)
 OUTPUTS = {
