@@ -630,17 +630,21 @@ def class_log_likelihoods(c: Context) -> np.ndarray:
     return c.kept(make)["values"]
 
 
-@artifact(MODEL, "seed", "limit", "rtol")
+EXACT = 4  # dimensions up to which the trace is computed exactly, for no more backward passes than it is worth
+
+
+@artifact(MODEL, "seed", "limit", "rtol", "entry")
 def probability_flow(c: Context) -> LogLikelihood:
     """log p of every test example by the probability-flow ODE."""
-    from genbench.likelihood.probability_flow import probability_flow
+    from genbench.likelihood.probability_flow import HasVelocity, probability_flow
 
-    if not hasattr(c.model, "probability_flow"):
-        raise Unavailable("the model is no diffusion: it has no probability_flow")
+    flow = c.model.probability_flow() if hasattr(c.model, "probability_flow") else c.model
+    if not isinstance(flow, HasVelocity):
+        raise Unavailable("the model is no continuous flow: it has neither velocity and eps nor probability_flow")
     p = c.protocol
     return kept_likelihood(
         c, lambda x, keep, tell: probability_flow(
-            c.model.probability_flow(), x, p.seed, rtol=p.rtol, atol=p.rtol, entry="diffusion",
+            flow, x, p.seed, rtol=p.rtol, atol=p.rtol, entry=p.entry, probes=0 if flow.space.dim <= EXACT else 1,
             device=c.device, keep=keep, progress=tell,
         ),
     )  # fmt: skip

@@ -30,6 +30,7 @@ OTHER = dict(
     block_size=7,
     k=3,
     rtol=1e-2,
+    entry="uniform",
     temperatures=6,
     chains=3,
     leapfrog=2,
