@@ -35,6 +35,7 @@ OUTPUTS = {
         "direction": "higher",
         "range": (0, 1),
         "title": "accuracy of a linear probe",
+        "misses": "blind to classes that no linear map shows, and to everything about samples",
         "group": "representation",
         "place": 435,
     },
