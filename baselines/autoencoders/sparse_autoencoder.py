@@ -79,7 +79,7 @@ class SparseAutoencoder(CodeModel):
         return (self.g(z) - clean).square().sum(1).mean() + self.weight * self.price(z)
 
     def latent_loss(self, x: Tensor, generator: Generator) -> Tensor:
-        """Rectified units that no example activates have no variance: a little noise gives them a Gaussian all the same."""
+        """Rectified units that no example activates have no variance: a little noise gives them a Gaussian, too."""
         z = self.encode(x).detach()
         if self.penalty == "l1":
             z = z + JITTER * torch.randn(z.shape, generator=generator, device=generator.device)
