@@ -42,11 +42,15 @@ class MaskedNetwork(nn.Module):
     Arguments:
         hidden, depth, dropout: of the hidden layers.
         backwards: whether the last value comes first.
+        direct: whether the first number of each value also is a linear function of the values before it, past the
+            hidden layers (Germain et al. 2015, equation 15): where these are narrower than x, much of x is lost there.
     """
 
     order: Tensor
 
-    def __init__(self, dim: int, each: int, hidden: int, depth: int, dropout: float, backwards: bool) -> None:
+    def __init__(
+        self, dim: int, each: int, hidden: int, depth: int, dropout: float, backwards: bool, direct: bool = False
+    ) -> None:
         super().__init__()
         places = torch.arange(dim)
         place = places.flip(0) if backwards else places
@@ -60,13 +64,20 @@ class MaskedNetwork(nn.Module):
             self.register_buffer(f"mask{i}", (above[:, None] >= below).float(), persistent=False)
         last = ((place + 1)[:, None] > degrees[-1]).float().repeat(each, 1)
         self.register_buffer("mask_last", last, persistent=False)
+        self.direct = nn.Parameter(torch.zeros(dim, dim)) if direct else None
+        self.register_buffer("mask_direct", (place[:, None] > place).float(), persistent=False)
         self.register_buffer("order", place.argsort(), persistent=False)  # the value of each step
 
     def forward(self, x: Tensor) -> Tensor:
+        h = x
         for i, layer in enumerate(self.layers):
-            x = self.dropout(F.linear(x, layer.weight * self.get_buffer(f"mask{i}"), layer.bias).relu())
-        return F.linear(x, self.last.weight * self.get_buffer("mask_last"), self.last.bias).unflatten(
-            1, (self.each, -1)
+            h = self.dropout(F.linear(h, layer.weight * self.get_buffer(f"mask{i}"), layer.bias).relu())
+        out = F.linear(h, self.last.weight * self.get_buffer("mask_last"), self.last.bias)
+        out = out.unflatten(1, (self.each, -1))
+        if self.direct is None:
+            return out
+        return torch.cat(
+            [out[:, :1] + F.linear(x, self.direct * self.get_buffer("mask_direct"))[:, None], out[:, 1:]], 1
         )
 
 
@@ -100,7 +111,7 @@ class MAF(Flow):
 
     Arguments:
         maps: autoregressive maps in a row.
-        hidden, depth, dropout: of every masked network.
+        hidden, depth, dropout, direct: of every masked network; `direct` of the maps alone.
         components: C of the base's conditionals; 1 for the base N(0, I).
         levels: L where the values are dequantised integers on [0, L).
     """
@@ -114,6 +125,7 @@ class MAF(Flow):
         depth: int,
         dropout: float,
         components: int,
+        direct: bool,
         levels: int | None = None,
     ) -> None:
         super().__init__(shape)
@@ -121,7 +133,8 @@ class MAF(Flow):
         self.entry = Composition([] if levels is None else [Logit(levels)])
         layers: list[Bijection] = []
         for i in range(maps):
-            layers += [ActNorm((D,)), Autoregressive(MaskedNetwork(D, 2, hidden, depth, dropout, i % 2 == 1))]
+            net = MaskedNetwork(D, 2, hidden, depth, dropout, i % 2 == 1, direct)
+            layers += [ActNorm((D,)), Autoregressive(net)]
         self.maps = Composition(layers)
         self.components = components
         if components > 1:
@@ -189,17 +202,26 @@ PRESETS = {
         clip=10.0,
         ema=0.998,
     ),
-    "patches": Preset({"maps": 2, "hidden": 72, "depth": 1}, steps=6000, batch_size=128, lr=2e-3, clip=50.0, ema=0.998),
+    "patches": Preset(
+        {"maps": 2, "hidden": 20, "depth": 1, "direct": True}, steps=8000, batch_size=128, lr=2e-3, clip=50.0, ema=0.998
+    ),
 }
 
 
 def build(
-    space: Space, *, maps: int = 4, hidden: int = 64, depth: int = 2, dropout: float = 0.0, components: int = 1
+    space: Space,
+    *,
+    maps: int = 4,
+    hidden: int = 64,
+    depth: int = 2,
+    dropout: float = 0.0,
+    components: int = 1,
+    direct: bool = False,
 ) -> nn.Module:
     """The flow on real numbers; on integers the flow with uniform noise added to them.
 
     Arguments:
-        maps, hidden, depth, dropout, components: of the flow.
+        maps, hidden, depth, dropout, components, direct: of the flow.
     """
     flow = MAF(
         space.shape,
@@ -208,6 +230,7 @@ def build(
         depth=depth,
         dropout=dropout,
         components=components,
+        direct=direct,
         levels=space.levels,
     )
     return for_space(flow, space.levels)

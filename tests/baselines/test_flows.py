@@ -16,6 +16,7 @@ IMAGES, COLOUR, PLANE = Space((1, 4, 4), 17), Space((3, 4, 4), 256), Space((2,))
 SMALL = {
     "nice": (nice, {"couplings": 3, "hidden": 8, "depth": 1}),
     "maf": (maf, {"maps": 2, "hidden": 8, "depth": 1}),
+    "maf, direct": (maf, {"maps": 2, "hidden": 8, "depth": 1, "direct": True}),
     "maf of mixtures": (maf, {"maps": 3, "hidden": 8, "depth": 2, "components": 3}),
     "nsf": (nsf, {"depth": 2, "hidden": 8, "bins": 5}),
     "glow": (glow, {"steps": 2, "scales": 2, "hidden": 8}),
@@ -155,10 +156,12 @@ def test_the_base_of_nice_is_logistic_in_the_density_and_in_the_sampler():
     assert_frequencies(torch.bincount(torch.bucketize(drawn, edges), minlength=10), torch.full((10,), 0.1))
 
 
+@pytest.mark.parametrize("direct", [False, True])
 @pytest.mark.parametrize("backwards", [False, True])
-def test_masks_let_every_value_see_all_before_it_and_nothing_else(backwards):
-    net = maf.MaskedNetwork(5, 2, hidden=64, depth=2, dropout=0.0, backwards=backwards).double()
-    torch.nn.init.normal_(net.last.weight, generator=seeded("w"))
+def test_masks_let_every_value_see_all_before_it_and_nothing_else(backwards, direct):
+    net = maf.MaskedNetwork(5, 2, hidden=64, depth=2, dropout=0.0, backwards=backwards, direct=direct).double()
+    for weight in (net.direct,) if direct else (net.last.weight,):
+        torch.nn.init.normal_(weight, generator=seeded("w"))
     slopes = torch.zeros(5, 5, dtype=torch.bool)
     for x in torch.randn(20, 5, dtype=torch.double, generator=seeded("x")):
         found = torch.autograd.functional.jacobian(lambda v: net(v[None])[0], x)  # [each, D, D]
