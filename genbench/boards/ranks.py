@@ -1,8 +1,8 @@
 """Columns -> standings: the ranks that the data allow each model, for all models of a column at once.
 
-Likelihoods are compared example by example: their errors have the covariance of the values over the test examples,
-which a run keeps, and a published board in `replicates.npz`. Other numbers count as independent, by their standard
-errors.
+Likelihoods are compared example by example: their errors have the covariance of the values over the test examples (of
+pieces of one text, over batches of them), which a run keeps, and a published board in `replicates.npz`. Other numbers
+count as independent, by their standard errors.
 """
 
 from __future__ import annotations
@@ -10,13 +10,17 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from scipy import stats
 
 from genbench.boards.columns import Board, Column, Standing
+from genbench.numerics.batches import batch_means
+from genbench.numerics.intervals import Z95
 from genbench.numerics.ranks import rank_sets
 from genbench.run.records import Record, Run, example_values
 from genbench.space import Space
 
-PER_EXAMPLE = {"nll": "log_likelihood", "nll-ais": "ais", "nll-ode": "probability_flow"}  # metric: array of log p
+# metric: array of log p
+PER_EXAMPLE = {"nll": "log_likelihood", "nll-stream": "stream", "nll-ais": "ais", "nll-ode": "probability_flow"}
 OF_SAMPLES = ("fidelity", "diversity", "modes")  # groups in which a copy of the training data says nothing
 SAME = 1e-5  # relative: what float32 leaves of a mean
 
@@ -78,7 +82,9 @@ def standing(column: Column, ranked: dict[str, Record], runs: list[Run]) -> Stan
 def paired(records: list[Record], values: np.ndarray, runs: list[Run]) -> np.ndarray | None:
     """The covariance of mean log-likelihoods over the same examples `[p, p]`, in the unit of the values.
 
-    A row of several checkpoints has the variance between them as well, which it shares with no other.
+    Of pieces of one sequence, which depend on each other, it is that of the means of batches; the fewer batches or
+    examples, the wider, as Student's t is. A row of several checkpoints has the variance between them as well, which it
+    shares with no other.
     None where the log-likelihoods of a model are not at hand, or are not those that its value is the mean of.
     """
     finite = np.isfinite(values)
@@ -89,7 +95,11 @@ def paired(records: list[Record], values: np.ndarray, runs: list[Run]) -> np.nda
     bits = -Space.from_dict(records[0].dataset["space"]).bits_per_dim(1.0) * np.array(rows, np.float64)
     if not np.allclose(bits.mean(1), values[finite], rtol=SAME, atol=SAME):
         return None
+    if all("batches" in record.details for record in records):
+        bits = batch_means(bits)
+    n = bits.shape[1]
+    few = (stats.t.ppf(0.975, n - 1) / Z95) ** 2  # ranks take covariances for known
     covariance = np.zeros((len(values), len(values)))
     between = [r.details.get("between_variance", 0.0) for r, ok in zip(records, finite, strict=True) if ok]
-    covariance[np.ix_(finite, finite)] = np.atleast_2d(np.cov(bits)) / bits.shape[1] + np.diag(between)
+    covariance[np.ix_(finite, finite)] = few * np.atleast_2d(np.cov(bits)) / n + np.diag(between)
     return covariance

@@ -33,6 +33,7 @@ class Dataset:
         log_density: the true log-density in nats, `[n, *shape] -> [n]`, where the data are generated.
         modes: centres `[m, d]` of the modes and their standard deviation, where the data have them.
         value: what one dimension is: "dim" (bits/dim) or "char" (bits/char).
+        sequence: whether the examples of a split are pieces of one sequence, in its order, which depend on each other.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Dataset:
     modes: tuple[np.ndarray, float] | None = None
     vocabulary: str | None = None
     value: str = "dim"
+    sequence: bool = False
 
     def __post_init__(self) -> None:
         for split in SPLITS:
@@ -97,13 +99,15 @@ class Dataset:
 
     @property
     def identity(self) -> dict[str, object]:
-        """What of the data decides values: the content, the modes, and what one dimension is called."""
+        """What of the data decides values: the content, the modes, what one dimension is called, and what depends."""
         found: dict[str, object] = {"name": self.name, "sha256": self.sha256, "per": self.value}
         if self.modes is not None:
             centres, sd = self.modes
             digest = hashlib.sha256(f"{np.shape(centres)} {float(sd)!r}".encode())
             digest.update(np.ascontiguousarray(centres, np.float64).tobytes())
             found["modes"] = digest.hexdigest()
+        if self.sequence:
+            found["sequence"] = True
         return found
 
     @cached_property

@@ -53,6 +53,7 @@ def from_text(text: str) -> Dataset:
         draw=draw,
         vocabulary="".join(vocabulary),
         value="char",
+        sequence=True,
     )
 
 

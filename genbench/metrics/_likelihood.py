@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from genbench.metrics import Measure, mean
+from genbench.metrics import Measure
+from genbench.metrics._batches import mean_of_examples
 from genbench.space import Space
 
 if TYPE_CHECKING:
@@ -17,10 +18,13 @@ if TYPE_CHECKING:
 NEGATED = {"exact": "exact", "lower_bound": "upper_bound", "upper_bound": "lower_bound", "estimate": "estimate"}
 
 
-def bits_per_dim(found: LogLikelihood, space: Space, details: dict[str, Any] | None = None) -> Measure:
+def bits_per_dim(
+    found: LogLikelihood, space: Space, sequence: np.ndarray | None = None, details: dict[str, Any] | None = None
+) -> Measure:
     """-mean log p(x) / (D ln 2), of the kind that the log-likelihoods have.
 
     The spread over examples contains the Monte Carlo noise of each; the latter is also given alone.
+    `sequence` says where in one sequence the examples lie: see `mean_of_examples`.
     """
     nats = -found.values
     details = {
@@ -42,4 +46,5 @@ def bits_per_dim(found: LogLikelihood, space: Space, details: dict[str, Any] | N
         details["ess_quantiles"] = dict(zip(("0", "0.05", "0.5", "0.95", "1"), map(float, quantiles), strict=True))
     per_dim = np.array([space.bits_per_dim(1.0)]) * nats
     least = 0.0 if found.kind == "exact" and space.levels is not None else -math.inf  # a probability is at most 1
-    return mean(per_dim, NEGATED[found.kind], least, details=details, warnings=tuple(found.warnings))
+    warnings = tuple(found.warnings)
+    return mean_of_examples(per_dim, sequence, NEGATED[found.kind], least, details=details, warnings=warnings)

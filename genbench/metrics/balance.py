@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from genbench.metrics import Measure, mean
+from genbench.metrics import Measure
+from genbench.metrics._batches import mean_of_examples
 from genbench.metrics._inputs import enough
 
 VERSION = 1
@@ -23,6 +24,7 @@ OUTPUTS = {
         "direction": "none",
         "range": (-1, 1),
         "title": "detailed balance of own samples",
+        "misses": "compares a model with itself: whether it fits the data it cannot say",
         "group": "likelihood",
         "place": 64,
     },
@@ -34,11 +36,11 @@ def compute(sample_balance: np.ndarray) -> dict[str, Measure]:
     return {"balance": mean_of_signed(sample_balance, "sample_balance")}
 
 
-def mean_of_signed(acceptances: np.ndarray, what: str) -> Measure:
+def mean_of_signed(acceptances: np.ndarray, what: str, sequence: np.ndarray | None = None) -> Measure:
     """The mean of sign(log r) min(1, r) `[n]`, n >= 2; `what` names it in errors."""
     values = np.asarray(acceptances, np.float64)
     if values.ndim != 1 or not (np.abs(values) <= 1).all():
         raise ValueError(f"{what}: expected numbers in [-1, 1] [n], got {list(values.shape)}")
     enough(len(values), what, MIN_SAMPLES)
     details = {"n": len(values), "mean_acceptance": float(np.abs(values).mean())}
-    return mean(values, least=-1.0, most=1.0, details=details)
+    return mean_of_examples(values, sequence, least=-1.0, most=1.0, details=details)

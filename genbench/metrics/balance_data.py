@@ -16,13 +16,14 @@ from genbench.metrics import Measure
 from genbench.metrics.balance import mean_of_signed
 
 VERSION = 1
-NEEDS = ("test_balance",)
+NEEDS = ("test_balance", "test_sequence")
 OUTPUTS = {
     "balance_data": {
         "unit": "acceptance",
         "direction": "none",
         "range": (-1, 1),
         "title": "detailed balance of test data",
+        "misses": "looks at neighbours that differ in one value: blind to whole modes that are missing or too heavy",
         "group": "likelihood",
         "place": 66,
     },
@@ -30,5 +31,5 @@ OUTPUTS = {
 REFERENCE = "detailed balance; Metropolis et al., 1953"
 
 
-def compute(test_balance: np.ndarray) -> dict[str, Measure]:
-    return {"balance_data": mean_of_signed(test_balance, "test_balance")}
+def compute(test_balance: np.ndarray, test_sequence: np.ndarray | None) -> dict[str, Measure]:
+    return {"balance_data": mean_of_signed(test_balance, "test_balance", test_sequence)}

@@ -38,6 +38,7 @@ OUTPUTS = {
         "direction": "lower",
         "range": (0, None),
         "title": "perceptual path length",
+        "misses": "smoothness alone: a generator that draws one image for every latent is best",
         "group": "representation",
         "place": 450,
     },

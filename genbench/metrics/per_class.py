@@ -26,7 +26,7 @@ from genbench.metrics import Measure, density_coverage, fd, holding, precision_r
 from genbench.metrics._inputs import enough, labels_of, point_sets
 from genbench.numerics.points import Points
 
-VERSION = 2
+VERSION = 3
 NEEDS = ("class_features", "class_labels", "train_features", "train_labels")
 OUTPUTS = {
     "fd_per_class": {
@@ -34,6 +34,7 @@ OUTPUTS = {
         "direction": "lower",
         "range": (0, None),
         "title": "Fréchet distance, mean over classes",
+        "misses": "blind to how often each class is drawn, and to copies of training data",
         "group": "fidelity",
         "place": 360,
     },
@@ -42,6 +43,7 @@ OUTPUTS = {
         "direction": "higher",
         "range": (0, 1),
         "title": "precision, mean over classes",
+        "misses": "blind to repeated images; rewards copies of training data",
         "group": "fidelity",
         "place": 370,
     },
@@ -50,6 +52,7 @@ OUTPUTS = {
         "direction": "higher",
         "range": (0, 1),
         "title": "recall, mean over classes",
+        "misses": "blind to how often what is reached is drawn, and to copies of training data",
         "group": "diversity",
         "place": 380,
     },
@@ -58,6 +61,7 @@ OUTPUTS = {
         "direction": "higher",
         "range": (0, 1),
         "title": "coverage, mean over classes",
+        "misses": "counts a ball with one sample in it as reached; blind to how often each class is drawn",
         "group": "diversity",
         "place": 390,
     },
@@ -109,4 +113,4 @@ def average(by_class: dict[int, Measure], most: float = math.inf) -> Measure:
 
 
 def _rows(x: Points, labels: np.ndarray, c: int) -> Points:
-    return Points(x.x[labels == c], x.device)
+    return x.part(np.flatnonzero(labels == c))

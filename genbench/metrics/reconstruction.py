@@ -28,18 +28,20 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from genbench.errors import Unavailable
-from genbench.metrics import Measure, mean
+from genbench.metrics import Measure
+from genbench.metrics._batches import mean_of_examples
 from genbench.metrics._inputs import enough, finite
 from genbench.space import Space
 
 VERSION = 2
-NEEDS = ("reconstructions", "test", "space")
+NEEDS = ("reconstructions", "test", "space", "test_sequence")
 OUTPUTS = {
     "mse": {
         "unit": "squared share of the range",
         "direction": "lower",
         "range": (0, None),
         "title": "reconstruction error",
+        "misses": "rewards the mean of what is possible, which is blurred; says nothing of samples",
         "group": "representation",
         "place": 410,
     },
@@ -48,6 +50,7 @@ OUTPUTS = {
         "direction": "higher",
         "range": (None, None),
         "title": "PSNR of reconstructions",
+        "misses": "rewards the mean of what is possible, which is blurred; says nothing of samples",
         "group": "representation",
         "place": 420,
     },
@@ -56,6 +59,7 @@ OUTPUTS = {
         "direction": "higher",
         "range": (-1, 1),
         "title": "SSIM of reconstructions",
+        "misses": "compares small windows; says nothing of samples",
         "group": "representation",
         "place": 430,
     },
@@ -67,7 +71,9 @@ C1, C2 = 0.01**2, 0.03**2
 BLOCK = 2**22  # values at once
 
 
-def compute(reconstructions: np.ndarray, test: np.ndarray, space: Space) -> dict[str, Measure]:
+def compute(
+    reconstructions: np.ndarray, test: np.ndarray, space: Space, test_sequence: np.ndarray | None
+) -> dict[str, Measure]:
     if not space.is_image or space.levels is None:
         raise Unavailable("reconstructions are compared as images of whole levels, whose range is known")
     enough(len(test), "test", 1)
@@ -88,10 +94,11 @@ def compute(reconstructions: np.ndarray, test: np.ndarray, space: Space) -> dict
         psnr = -10 * np.log10(mse)
     n = {"n": len(test)}
     side = window_of(*space.shape[1:])
+    of_mean = float(-10 * np.log10(mse.mean())) if mse.any() else None
     return {
-        "mse": mean(mse, least=0.0, details=dict(n)),
-        "psnr": mean(psnr, details={**n, "of_mean_mse": float(-10 * np.log10(mse.mean())) if mse.any() else None}),
-        "ssim": mean(similarity, least=-1.0, most=1.0, details={**n, "window": side}),
+        "mse": mean_of_examples(mse, test_sequence, least=0.0, details=dict(n)),
+        "psnr": mean_of_examples(psnr, test_sequence, details={**n, "of_mean_mse": of_mean}),
+        "ssim": mean_of_examples(similarity, test_sequence, least=-1.0, most=1.0, details={**n, "window": side}),
     }
 
 

@@ -39,7 +39,7 @@ from genbench.numerics.directions import directions
 from genbench.numerics.moments import variance_of_means
 from genbench.numerics.points import Points
 
-VERSION = 2
+VERSION = 3
 MIN_SAMPLES = 2
 NEEDS = ("sample_features",)
 OUTPUTS = {
@@ -48,6 +48,7 @@ OUTPUTS = {
         "direction": "higher",
         "range": (1, None),
         "title": "Vendi score",
+        "misses": "knows no data: blind to whether samples are like it, and to copies of training data",
         "group": "diversity",
         "place": 240,
     },

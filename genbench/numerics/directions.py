@@ -28,4 +28,4 @@ def _directions(x: Points, blank: bool, block: int = 4096) -> Points:
         units[i : i + block, : x.d] = rows / np.where(zero, 1, np.linalg.norm(rows, axis=1, keepdims=True))
         if blank:
             units[i : i + block, x.d :] = zero
-    return Points(units, x.device, x.tile)
+    return Points(units, x.device, x.tile, lambda: x.keys)

@@ -316,7 +316,14 @@ def test_places(c: Context) -> np.ndarray:
     n, limit = len(c.dataset.test), c.protocol.limit
     if limit is None or limit >= n:
         return np.arange(n)
-    return chosen(c.dataset.test, limit, 0, c.dataset.labels["test"] if c.dataset.labels else None)
+    places = chosen(c.dataset.test, limit, 0, c.dataset.labels["test"] if c.dataset.labels else None)
+    return np.sort(places) if c.dataset.sequence else places
+
+
+@artifact(DATA, "limit")
+def test_sequence(c: Context) -> np.ndarray | None:
+    """Where in one sequence the test examples lie `[n]`, None where they are independent."""
+    return c.get("test_places") if c.dataset.sequence else None
 
 
 def labels(dataset: Dataset, split: str) -> np.ndarray:

@@ -349,11 +349,14 @@ class Run:
     def example_values(self, key: str) -> np.ndarray | None:
         """What the arrays under a content key say of every test example `[n]`, None where nothing is kept of it.
 
+        Of what stands for parts of an example (the characters of a window) it is the sum.
+
         Of a published board it is rounded to float32: enough to compare with, and never used to measure.
         """
         arrays = self.get_arrays(key)
         if arrays is not None:
-            return arrays.get("values")
+            values = arrays.get("values")
+            return values if values is None or values.ndim == 1 else values.reshape(len(values), -1).sum(1)
         try:
             kept = stored(self.replicates)
             return kept[key].load().astype(np.float64) if key in kept else None

@@ -62,6 +62,30 @@ def test_a_copy_under_another_name_is_never_set_apart(measured):
     assert {*standing.best} == {"a", "again"}
 
 
+def test_pieces_of_one_text_are_compared_over_batches(measured):
+    """Two models that differ in scenes of 20 windows: taken one by one, the windows would set them apart."""
+    rng = np.random.default_rng(4)
+    scenes = np.repeat(rng.standard_normal(N // 20), 20)
+    other = scenes - scenes.mean() + 0.35
+    models = {"a": np.zeros(N), "b": other}
+    run, records = measured(models)
+    assert stood(records, [run])["nll"].ranks == {"a": (2, 2), "b": (1, 1)}
+    run, records = measured(models, details={"batches": 10})
+    found = stood(records, [run])["nll"]
+    assert (found.ranks, found.said) == ({"a": (1, 2), "b": (1, 2)}, "example by example")
+
+
+def test_few_batches_set_apart_what_a_paired_t_test_does(measured):
+    """Two models, ten batches: the sets part where t with 9 degrees of freedom goes beyond 2.26, and not before."""
+    rng = np.random.default_rng(0)
+    noise = np.repeat(rng.standard_normal(10), 20)
+    for t, apart in ((2.15, False), (2.40, True)):
+        shift = t * noise[::20].std(ddof=1) / math.sqrt(10)
+        models = {"a": np.zeros(N), "b": noise - noise.mean() + shift}
+        run, records = measured(models, details={"batches": 10})
+        assert (stood(records, [run])["nll"].ranks["b"] == (1, 1)) is apart
+
+
 def test_arrays_that_are_not_what_the_value_is_the_mean_of_are_not_used(measured):
     hard = -100 * np.random.default_rng(0).random(N)
     run, records = measured({"a": hard, "b": hard - 0.5})

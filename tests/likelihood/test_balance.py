@@ -121,12 +121,14 @@ def test_a_model_without_log_prob_has_no_balance():
         balance(Sampler(), np.zeros((3, 2), np.int64), np.zeros((3, 2), np.int64), 0)
 
 
-@pytest.mark.parametrize(("metric", "name"), [(of_samples, "balance"), (of_data, "balance_data")])
+@pytest.mark.parametrize(
+    ("metric", "name"), [(of_samples.compute, "balance"), (lambda x: of_data.compute(x, None), "balance_data")]
+)
 def test_the_metric_is_the_mean_with_an_interval(metric, name):
     values = np.random.default_rng(0).uniform(-1, 1, 400)
-    found = metric.compute(values)[name]
+    found = metric(values)[name]
     assert found.value == pytest.approx(values.mean())
     assert found.stderr == pytest.approx(values.std(ddof=1) / 20)
     assert found.details["mean_acceptance"] == pytest.approx(np.abs(values).mean())
     with pytest.raises(ValueError, match="expected numbers in"):
-        metric.compute(np.array([0.0, 2.0]))
+        metric(np.array([0.0, 2.0]))

@@ -66,12 +66,12 @@ def test_the_metric_counts_the_hidden_dimensions():
     net = network("gated", space)
     x = torch.randint(2, (40, 1, 5, 2), generator=seeded()).numpy()
     found = completion(net, x)
-    measure = completion_nll.compute(found, space)["completion_nll"]
+    measure = completion_nll.compute(found, space, None)["completion_nll"]
     assert measure.details["hidden"] == 6
     assert measure.value == pytest.approx(-found.values.mean() / (6 * np.log(2)))
     assert measure.kind == "exact"
     with pytest.raises(Unavailable, match="halves"):
-        completion_nll.compute(found, Space((4,), levels=2))
+        completion_nll.compute(found, Space((4,), levels=2), None)
 
 
 def test_the_class_conditional_baseline_can_be_asked():

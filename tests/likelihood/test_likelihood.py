@@ -86,7 +86,7 @@ def test_uniform_bytes_dequantised_have_eight_bits_per_dimension():
     x = np.random.RandomState(0).randint(256, size=(20, 3, 4, 4)).astype(np.uint8)
     found = estimate(model, x, 10)
     assert found.kind == "lower_bound"
-    measure = compute(found, model.space)["nll"]
+    measure = compute(found, model.space, None)["nll"]
     assert measure.kind == "upper_bound"
     assert measure.value == pytest.approx(8, rel=1e-6)
 
@@ -217,7 +217,7 @@ def test_a_flow_reports_its_round_trip_error():
     found = estimate(flow, x, 1)
     assert found.kind == "exact"
     assert 0 <= found.details["round_trip_error"] < 1e-5
-    assert compute(found, flow.space)["nll"].details["round_trip_error"] == found.details["round_trip_error"]
+    assert compute(found, flow.space, None)["nll"].details["round_trip_error"] == found.details["round_trip_error"]
 
 
 def test_a_hundred_thousand_weights_cost_no_more_memory_than_a_hundred_groups(monkeypatch):

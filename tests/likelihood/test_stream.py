@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from genbench import datasets, evaluate
 from genbench.baselines.autoregressive import lstm, rnn, stacked_lstm, transformer
-from genbench.metrics import nll_stream
+from genbench.datasets.tinyshakespeare import from_text
+from genbench.likelihood import LogLikelihood
+from genbench.metrics import balance_data, completion_nll, nll, nll_ode, nll_stream, reconstruction
 from genbench.models.sampling import seeded
 from genbench.space import Space
 
@@ -78,6 +81,51 @@ def test_the_interval_is_that_of_batch_means_and_knows_that_characters_depend():
     expected = bits.mean(1).var(ddof=1) / 400
     assert squares.mean() == pytest.approx(expected, abs=4 * squares.std() / 200**0.5)
     assert found.stderr**2 > 4 * expected, "scenes of 16 windows: up to 16 times the variance"
+
+
+NATS = LogLikelihood(-50 * np.repeat(np.random.default_rng(2).random(25), 16), "exact", "")  # scenes of 16 windows
+IMAGES = np.rint(-NATS.values)[:, None, None, None] + np.zeros((1, 2, 2))
+BY_EXAMPLE = {
+    "nll": lambda places: nll.compute(NATS, Space((4,), 3), places),
+    "nll_ode": lambda places: nll_ode.compute(NATS, Space((4,), 3), places),
+    "completion_nll": lambda places: completion_nll.compute(NATS, Space((1, 2, 2), 3), places),
+    "balance_data": lambda places: balance_data.compute(NATS.values / 50, places),
+    "mse": lambda places: reconstruction.compute(0 * IMAGES, IMAGES, Space((1, 2, 2), 51), places),
+}
+
+
+@pytest.mark.parametrize("name", BY_EXAMPLE)
+def test_the_mean_over_pieces_of_a_sequence_knows_that_they_depend(name):
+    independent, pieces = BY_EXAMPLE[name](None)[name], BY_EXAMPLE[name](np.arange(400))[name]
+    assert pieces.value == independent.value
+    assert pieces.stderr > 2 * independent.stderr
+    assert pieces.details["batches"] == 10
+    assert "batches" not in independent.details
+    order = np.random.default_rng(0).permutation(400)  # rows that come in any order are put in that of the sequence
+    again = nll.compute(LogLikelihood(NATS.values[order], "exact", ""), Space((4,), 3), order)["nll"]
+    assert again.stderr == pytest.approx(BY_EXAMPLE["nll"](np.arange(400))["nll"].stderr, rel=1e-12)
+
+
+class ByFirst(torch.nn.Module):
+    """The later in the vocabulary its first character, the harder the window."""
+
+    def __init__(self, space: Space) -> None:
+        super().__init__()
+        self.space = space
+
+    def log_prob(self, x: torch.Tensor) -> torch.Tensor:
+        return -100.0 - x[:, 0].double()
+
+
+def test_windows_of_the_shipped_text_are_pieces_of_one_sequence_and_digits_are_not():
+    text = from_text("to be or not to be, that is the question " * 1000)
+    assert text.sequence
+    assert not datasets.load("digits").sequence
+    model = ByFirst(text.space)
+    found = evaluate(model, text, metrics=["nll"])[0]
+    assert found.details["batches"] == 10
+    limited = evaluate(model, text, metrics=["nll"], limit=2)[0]
+    assert limited.details["batches"] == 2
 
 
 def test_the_details_tell_batches_that_depend():

@@ -255,15 +255,15 @@ def test_intervals_of_the_other_metrics_stay_in_their_ranges_too():
         assert within(classes.compute(logits, np.arange(3))["classes_kl"], 0, math.inf)
     images = rng.integers(17, size=(5, 1, 8, 8))
     for back in (images + 0.0, images + 1e-3 * rng.standard_normal(images.shape), 16.0 - images):
-        found = reconstruction.compute(back, images, Space((1, 8, 8), 17))
+        found = reconstruction.compute(back, images, Space((1, 8, 8), 17), None)
         assert within(found["mse"], 0, math.inf)
         assert within(found["ssim"], -1, 1)
         assert -1 <= found["ssim"].value <= 1
     for lengths in (np.full(9, 0.1), np.r_[np.zeros(40), 1e3], rng.lognormal(size=50)):
         assert within(path_length.compute(lengths)["ppl"], 0, math.inf)
     sure = LogLikelihood(np.r_[np.zeros(30), -9.0], "exact", "by hand")
-    assert within(nll.compute(sure, Space((4,), 2))["nll"], 0, math.inf)
-    assert nll.compute(sure, Space((4,)))["nll"].ci95[0] < 0 < nll.compute(sure, Space((4,)))["nll"].value
+    assert within(nll.compute(sure, Space((4,), 2), None)["nll"], 0, math.inf)
+    assert nll.compute(sure, Space((4,)), None)["nll"].ci95[0] < 0 < nll.compute(sure, Space((4,)), None)["nll"].value
     x = rng.integers(2, size=(9, 2))
     assert within(copies.compute(x, x, x)["copies"], 0, 1)
 

@@ -52,7 +52,7 @@ def test_the_diagnostics_are_means_over_examples_in_bits():
             warnings=("careful",),
         ),
         SPACE,
-        {"note": "given"},
+        details={"note": "given"},
     )
     # The standard error of a mean of independent errors: root of the sum of squares over n, here 1.3 / 3.
     assert found.details["mc_stderr"] == pytest.approx(1.3 / 3 * BIT)
@@ -97,20 +97,20 @@ def test_annealing_gives_its_bound_its_gap_and_the_noise_it_was_given():
         lower_acceptance=zeros, upper_acceptance=zeros,
     )  # fmt: skip
     bound = LogLikelihood(VALUES, "lower_bound", "ais", mc_stderr=np.zeros(3), details={"sigma": 0.25})
-    found = nll_ais.compute(bound, both, SPACE)
+    found = nll_ais.compute(bound, both, SPACE, None)
     assert found["nll_ais"].kind == "upper_bound"
     assert found["nll_ais"].value == pytest.approx(3 * BIT)
     assert "sigma 0.25" in found["nll_ais"].details["note"]
     assert found["ais_gap"].value == pytest.approx(0.75)
     assert found["ais_gap"].details["n_simulated"] == 4
-    plain = nll_ais.compute(LogLikelihood(VALUES, "lower_bound", "ais"), both, SPACE)
+    plain = nll_ais.compute(LogLikelihood(VALUES, "lower_bound", "ais"), both, SPACE, None)
     assert "note" not in plain["nll_ais"].details
 
 
 def test_every_metric_of_likelihoods_takes_the_kind_from_them():
     estimate = LogLikelihood(VALUES, "estimate", "ode")
-    assert nll_ode.compute(estimate, SPACE)["nll_ode"].kind == "estimate"
-    assert nll.compute(estimate, SPACE)["nll"].kind == "estimate"
+    assert nll_ode.compute(estimate, SPACE, None)["nll_ode"].kind == "estimate"
+    assert nll.compute(estimate, SPACE, None)["nll"].kind == "estimate"
 
 
 def test_a_classifier_is_scored_at_the_label():

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from genbench.errors import GenbenchError, ModelError, Unavailable
-from genbench.metrics import Measure
+from genbench.metrics import Measure, per_class
+from genbench.numerics.points import Points
 from pointsets import METRICS, SETS, gaussians, measured, needs, values
 
 REFUSALS = (GenbenchError, ModelError, Unavailable, ValueError)
@@ -103,3 +104,30 @@ def test_inputs_are_left_as_they_were(name):
     measured(name, sets)
     for need, x in sets.items():
         np.testing.assert_array_equal(x, kept[need])
+
+
+class Raw:
+    """Rows that are features of something: known by that, whatever rounding does to the features."""
+
+    def __init__(self, x: np.ndarray, who: str) -> None:
+        self.x, self.keys = x, [f"{who}{i}".encode() for i in range(len(x))]
+
+    def points(self, seed: int | None) -> Points:
+        noise = 0 if seed is None else np.random.default_rng(seed).uniform(-1, 1, self.x.shape)
+        return Points(self.x * (1 + 1e-9 * noise), keys=lambda: self.keys)
+
+
+@pytest.mark.parametrize("name", [*METRICS, "per-class"])
+def test_rounding_of_features_chooses_no_other_halves_groups_or_references(name):
+    """Another processor or batch size rounds features otherwise; what is drawn must not hang on that."""
+    raw = {need: Raw(x, need) for need, x in gaussians(240, dtype=np.float64).items()}
+    found = []
+    for seed in (None, 1):
+        points = {need: one.points(seed) for need, one in raw.items()}
+        if name == "per-class":
+            labels = [np.arange(len(points[need])) % 2 for need in ("sample_features", "train_features")]
+            found.append(per_class.compute(points["sample_features"], labels[0], points["train_features"], labels[1]))
+        else:
+            found.append(measured(name, points))
+    for output, numbers in values(found[0]).items():
+        np.testing.assert_allclose(values(found[1])[output], numbers, rtol=1e-5, atol=1e-8, err_msg=output)

@@ -57,7 +57,7 @@ def test_ssim_and_psnr_are_those_of_torchmetrics():
     _torchvision.make_importable()
     peers = pytest.importorskip("torchmetrics.functional.image")
     x, y = images(6, (3, 28, 30))
-    found = reconstruction.compute(y, x, Space((3, 28, 30), levels=256))
+    found = reconstruction.compute(y, x, Space((3, 28, 30), levels=256), None)
     a, b = (torch.from_numpy(z.astype(np.float64)) for z in (y, x))
     options = {"data_range": 255.0, "reduction": None, "return_full_image": True}
     _, places = peers.structural_similarity_index_measure(a, b, **options)
@@ -85,7 +85,7 @@ def wangs_ssim(x, y, side):
 @pytest.mark.parametrize(("size", "side"), [(28, 11), (11, 11), (8, 7), (3, 3), (1, 1)])
 def test_ssim_is_wangs_by_direct_convolution_and_its_window_shrinks_to_fit(size, side):
     x, y = images(3, (1, size, size + 2), levels=17)
-    found = reconstruction.compute(y, x, Space((1, size, size + 2), levels=17))["ssim"]
+    found = reconstruction.compute(y, x, Space((1, size, size + 2), levels=17), None)["ssim"]
     expected = np.mean([wangs_ssim(a[0] / 16, b[0] / 16, side) for a, b in zip(y.astype(float), x, strict=True)])
     assert found.value == pytest.approx(expected, rel=1e-10)
     assert found.details["window"] == side
@@ -96,18 +96,18 @@ def test_reconstruction_of_constant_images_by_hand():
     # (2 0.2 0.6 + C1)/(0.2^2 + 0.6^2 + C1) = 0.2401/0.4001. A second image is given back exactly.
     x = np.stack([np.full((1, 28, 28), 51), np.full((1, 28, 28), 7)]).astype(np.uint8)
     y = np.stack([np.full((1, 28, 28), 153.0), np.full((1, 28, 28), 7.0)])
-    found = reconstruction.compute(y, x, BYTES)
+    found = reconstruction.compute(y, x, BYTES, None)
     assert found["mse"].value == pytest.approx(0.08, rel=1e-12)
     assert found["ssim"].value == pytest.approx((0.2401 / 0.4001 + 1) / 2, rel=1e-9)
     assert found["psnr"].value == math.inf
     assert found["psnr"].n_nonfinite == 1
     assert found["psnr"].details["of_mean_mse"] == pytest.approx(-10 * math.log10(0.08))
-    assert reconstruction.compute(y[:1], x[:1], BYTES)["psnr"].value == pytest.approx(-10 * math.log10(0.16))
+    assert reconstruction.compute(y[:1], x[:1], BYTES, None)["psnr"].value == pytest.approx(-10 * math.log10(0.16))
 
 
 def test_an_exact_reconstruction_is_the_best_there_is():
     x, _ = images(4)
-    found = reconstruction.compute(x.astype(np.float32), x, BYTES)
+    found = reconstruction.compute(x.astype(np.float32), x, BYTES, None)
     assert (found["mse"].value, found["psnr"].value) == (0, math.inf)
     assert found["ssim"].value == pytest.approx(1, abs=1e-12)
     assert found["psnr"].details["of_mean_mse"] is None
@@ -115,19 +115,19 @@ def test_an_exact_reconstruction_is_the_best_there_is():
 
 def test_blocks_of_images_change_nothing(monkeypatch):
     x, y = images(7)
-    whole = reconstruction.compute(y, x, BYTES)["ssim"].value
+    whole = reconstruction.compute(y, x, BYTES, None)["ssim"].value
     monkeypatch.setattr(reconstruction, "BLOCK", 2 * 784)
-    assert reconstruction.compute(y, x, BYTES)["ssim"].value == pytest.approx(whole, rel=1e-12)
+    assert reconstruction.compute(y, x, BYTES, None)["ssim"].value == pytest.approx(whole, rel=1e-12)
 
 
 def test_bad_reconstructions_are_errors():
     x, y = images(3)
     with pytest.raises(ModelError, match="1 values are NaN"):
-        reconstruction.compute(np.where(np.arange(y.size).reshape(y.shape) == 5, np.nan, y), x, BYTES)
+        reconstruction.compute(np.where(np.arange(y.size).reshape(y.shape) == 5, np.nan, y), x, BYTES, None)
     with pytest.raises(ValueError, match=r"expected numbers \[3, 1, 28, 28\]"):
-        reconstruction.compute(y[:2], x, BYTES)
+        reconstruction.compute(y[:2], x, BYTES, None)
     with pytest.raises(Unavailable, match="whole levels"):
-        reconstruction.compute(np.zeros((3, 2)), np.zeros((3, 2)), Space((2,)))
+        reconstruction.compute(np.zeros((3, 2)), np.zeros((3, 2)), Space((2,)), None)
 
 
 def pairs(n, d, rng, shrink=0.9, noise=0.2):

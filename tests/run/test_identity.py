@@ -126,6 +126,7 @@ CHANGES = {
     "what else it is made of": lambda t: replace(t, sources=[replace(SOURCE, made_of={"baseline": "version 2"})]),
     "the dataset's modes": lambda t: replace(t, dataset=replace(t.dataset, modes=(np.zeros((1, 64)), 1.0))),
     "what a dimension is called": lambda t: replace(t, dataset=replace(t.dataset, value="char")),
+    "whether examples depend": lambda t: replace(t, dataset=replace(t.dataset, sequence=True)),
     "the dataset's content": lambda t: replace(t, dataset=replace(t.dataset, test=t.dataset.test[::-1])),
     "a parameter of the metric": lambda t: replace(t, jobs=[replace(j, params={**j.params, "x": 1}) for j in t.jobs]),
     "the extractor's hash": lambda t: replace(t, extractors={"digits-cnn": "other"}),

@@ -141,7 +141,7 @@ def reconstructions(n: int) -> Case:
     def draw(rng: np.random.Generator) -> dict[str, Measure]:
         images = rng.integers(256, size=(n, *space.shape))
         strength = rng.uniform(least, most, size=(n, 1, 1, 1))
-        return reconstruction.compute(images + strength * rng.standard_normal(images.shape), images, space)
+        return reconstruction.compute(images + strength * rng.standard_normal(images.shape), images, space, None)
 
     what = "images with noise of 1 to 3 levels"
     return Case(("mse", "psnr", "ssim"), what, str(n), draw, lambda: {"mse": Truth(second / 255**2)}, 4000)
