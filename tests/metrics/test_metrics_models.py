@@ -299,6 +299,21 @@ def test_path_lengths_that_are_no_numbers_are_errors():
         path_length.compute(np.ones(1))
 
 
+def test_a_prior_that_is_a_network_is_drawn_from_in_its_own_precision():
+    """Noise is float32 as for samples; a copy of the network in float64 would refuse it."""
+    model = Linear(np.eye(3))
+    model.prior = torch.nn.Linear(3, 3)
+    seen = []
+
+    def sample_prior(n, generator):
+        seen.append(model.prior.weight.dtype)
+        return model.prior(torch.randn(n, 3, generator=generator))
+
+    model.sample_prior = sample_prior
+    assert (path_lengths(model, pixels(), 20, 0, 10) > 0).all()
+    assert set(seen) == {torch.float32}
+
+
 def test_a_generator_that_stands_still_has_no_length():
     found = path_length.compute(path_lengths(Linear(np.zeros((3, 3))), pixels(), 20, 0, 10))["ppl"]
     assert (found.value, found.stderr) == (0, 0)
