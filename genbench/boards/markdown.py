@@ -228,7 +228,9 @@ def plots(b: Board, pictures: Path | None, folder: Path | None) -> list[str]:
         return []
     paths = {pictures / f"{slug(b.dataset)}{end}.svg": words for end, words in PLOTS.items()}
     links = [f"![{words}]({relative(path, folder)})" for path, words in paths.items() if path.is_file()]
-    return [" ".join(links)] if links else []
+    page = f"{pictures.parent.name}.html"
+    more = f"[{page}]({page}), opened in a browser, is this page with a table that sorts and filters."
+    return [*([" ".join(links)] if links else []), *([more] if (folder / page).is_file() else [])]
 
 
 # --- A folded section for each question
