@@ -79,6 +79,8 @@ class FlowPosteriorVAE(VAE):
         latent, hidden, dropout, decoder: as for `vae`.
     """
 
+    gaussian_posterior = None  # type: ignore[assignment]  # the flow makes it another than Gaussian
+
     def __init__(
         self,
         space: Space,

@@ -63,6 +63,10 @@ class VAE(nn.Module):
         mean, log_sd = self.encoder(normalised(x, self.space).flatten(1)).chunk(2, dim=1)
         return mean, log_sd
 
+    def gaussian_posterior(self, x: Tensor) -> tuple[Tensor, ...]:
+        """What is measured unit by unit; a subclass whose posterior or prior is another says None."""
+        return self.posterior(x)
+
     def log_prior(self, z: Tensor) -> Tensor:
         """log N(z; 0, I): [..., latent] -> [...]."""
         zero = z.new_zeros(())

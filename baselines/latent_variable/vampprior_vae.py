@@ -35,6 +35,8 @@ class VampPriorVAE(VAE):
         latent, hidden, dropout, decoder: as for `vae`.
     """
 
+    gaussian_posterior = None  # type: ignore[assignment]  # its KL would be to another prior
+
     def __init__(
         self,
         space: Space,

@@ -57,6 +57,7 @@ UNITS = {
     "%": False,
     "classes": False,
     "modes": False,
+    "units": False,
     "effective samples": False,
     "acceptance": False,  # signed: of changes that would be accepted
     "z": False,  # standard deviations of the statistic under its null hypothesis

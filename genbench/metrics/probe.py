@@ -37,7 +37,7 @@ OUTPUTS = {
         "title": "accuracy of a linear probe",
         "misses": "blind to classes that no linear map shows, and to everything about samples",
         "group": "representation",
-        "place": 435,
+        "place": 432,
     },
 }
 REFERENCE = "Alain, Bengio, 2016"

@@ -150,6 +150,17 @@ class Encoder(Protocol):
 
 
 @runtime_checkable
+class HasGaussianPosterior(Protocol):
+    """q(z | x) = N(mean, diag sd^2) beside the prior N(0, I) of a VAE, where that is what it has."""
+
+    space: Space
+
+    def gaussian_posterior(self, x: Tensor) -> tuple[Tensor, Tensor]: ...  # mean, log sd: -> [B, d] each
+
+    def log_prior(self, z: Tensor) -> Tensor: ...  # -> [n]
+
+
+@runtime_checkable
 class Reconstructor(Protocol):
     """What an autoencoder gives back, as expected values in the raw range of the space."""
 
@@ -181,6 +192,7 @@ METHODS = (
     "observe",
     "expected",
     "encode",
+    "gaussian_posterior",
     "reconstruct",
     "complete",
     "translate",

@@ -520,6 +520,23 @@ def test_encodings(c: Context) -> np.ndarray:
     return encodings(c, "test")
 
 
+@artifact(MODEL, "limit")
+def gaussian_posteriors(c: Context) -> dict[str, np.ndarray]:
+    """Means and log standard deviations of q(z|x) of every test example `[n, d]`, of a VAE with the prior N(0, I)."""
+    if not callable(getattr(c.model, "gaussian_posterior", None)):
+        raise Unavailable("the model has no Gaussian posterior beside a standard normal prior")
+    if n_classes(c.model):
+        raise Unavailable("the posteriors of a class-conditional model are those of a given class")
+    x = c.get("test")
+
+    def make(keep: Keep) -> Arrays:
+        from genbench.models.sampling import gaussian_posteriors
+
+        return gaussian_posteriors(c.model, x, c.device, keep, c.progress("examples", len(x)))
+
+    return c.kept(make)
+
+
 def encodings(c: Context, split: str) -> np.ndarray:
     x = c.get(split)
     if isinstance(c.model, TrueData):

@@ -58,6 +58,7 @@ ABLE = {
     "reconstructions": "vae",
     "reconstruction_features": "vae",
     "train_encodings": "vae",
+    "gaussian_posteriors": "vae",
     "test_encodings": "vae",
     "log_likelihood": "vae",
     "decoder": "gan",
