@@ -74,6 +74,21 @@ class HasElbo(Protocol):
 
 
 @runtime_checkable
+class Unnormalised(Protocol):
+    """A mass p*(x) whose sum Z is unknown, and a path from a distribution whose sum is known: p*_0 to p*_1 = p*."""
+
+    space: Space
+
+    def log_unnormalised(self, x: Tensor, beta: float = 1.0) -> Tensor: ...  # log p*_beta(x): -> [B]
+
+    def log_base_partition(self) -> Tensor: ...  # log of the sum of p*_0: scalar
+
+    def sample_base(self, n: int, generator: Generator) -> Tensor: ...  # x ~ p_0: [n, *shape]
+
+    def transition(self, x: Tensor, beta: float, generator: Generator) -> Tensor: ...  # leaves p_beta as it is
+
+
+@runtime_checkable
 class HasLogConditionals(Protocol):
     """log p of every value given those that the model reads before it; their sum is log p(x).
 
@@ -159,6 +174,7 @@ METHODS = (
     "log_prob_stream",
     "log_weights",
     "elbo",
+    "log_unnormalised",
     "log_prior",
     "log_likelihood",
     "sample_prior",

@@ -12,7 +12,7 @@ import torch
 
 from genbench.blocks import Arrays, Keep, Progress, afresh, in_blocks, rows_of, silent
 from genbench.errors import ModelError
-from genbench.models.capabilities import Reconstructor, Sampler
+from genbench.models.capabilities import Encoder, Reconstructor, Sampler
 from genbench.space import Space
 
 
@@ -115,3 +115,27 @@ def reconstruct(
         return {"x": block}
 
     return in_blocks(len(x), rows_of(model.space.shape), make, keep, progress)["x"]
+
+
+@torch.no_grad()
+def encode(
+    model: Encoder,
+    x: np.ndarray,
+    device: torch.device | str = "cpu",
+    keep: Keep = afresh,
+    progress: Progress = silent,
+) -> np.ndarray:
+    """What a model makes of x `[n, *shape]`: its codes, float32 `[n, d]`.
+
+    Raises:
+        ModelError: no tensor `[n, d]` of real numbers, or one that is not finite.
+    """
+
+    def make(number: int, rows: slice) -> Arrays:
+        batch = to_tensor(x[rows], model.space, device)
+        found = dense(model.encode(batch), "encode")
+        if found.dim() != 2 or len(found) != len(batch) or not found.shape[1]:
+            raise ModelError(f"encode: expected [{len(batch)}, d], got {list(found.shape)}")
+        return {"codes": to_array(found, Space((found.shape[1],)), "encode")}
+
+    return in_blocks(len(x), rows_of(model.space.shape), make, keep, progress)["codes"]

@@ -508,6 +508,33 @@ def reconstruction_features(c: Context) -> Points:
     return c.points(c.extract(rounded)["features"], "reconstructions")
 
 
+@artifact(MODEL)
+def train_encodings(c: Context) -> np.ndarray:
+    """Codes of the training examples, by the model's `encode`; in a row of real data raw values `[n, d]`."""
+    return encodings(c, "train")
+
+
+@artifact(MODEL, "limit")
+def test_encodings(c: Context) -> np.ndarray:
+    """Codes of the test examples, by the model's `encode`; in a row of real data raw values `[n, d]`."""
+    return encodings(c, "test")
+
+
+def encodings(c: Context, split: str) -> np.ndarray:
+    x = c.get(split)
+    if isinstance(c.model, TrueData):
+        return x.reshape(len(x), -1).astype(np.float32)
+    if not hasattr(c.model, "encode"):
+        raise Unavailable("the model has no encode")
+
+    def make(keep: Keep) -> Arrays:
+        from genbench.models.sampling import encode
+
+        return {"codes": encode(c.model, x, c.device, keep, c.progress(f"{split} examples", len(x)))}
+
+    return c.kept(make)["codes"]
+
+
 def kept_likelihood(c: Context, make: Callable[[np.ndarray, Keep, Progress], LogLikelihood]) -> LogLikelihood:
     """The log-likelihoods of the test examples, from the run or by `make(examples, keep, progress)`."""
     from genbench.likelihood import LogLikelihood

@@ -57,6 +57,8 @@ ABLE = {
     "path_lengths": "vae",
     "reconstructions": "vae",
     "reconstruction_features": "vae",
+    "train_encodings": "vae",
+    "test_encodings": "vae",
     "log_likelihood": "vae",
     "decoder": "gan",
     "ais": "vae",
