@@ -106,13 +106,13 @@ PRESETS = {
         ema=0.99,
     ),
     "patches": Preset(
-        {"latent": 32, "width": 16, "halvings": 2, "decoder": "logistic"},
-        steps=8000,
+        {"latent": 64, "width": 12, "halvings": 2, "decoder": "logistic"},
+        steps=20000,
         batch_size=64,
         lr=2e-3,
         clip=100.0,
         ema=0.995,
-        validate_every=500,
+        validate_every=1000,
     ),
 }
 

@@ -67,12 +67,15 @@ class Lead:
         return cls(first("likelihood"), first("fidelity"), first("diversity", "modes"), first("cost"))
 
 
-def markdown(found: list[Board], pictures: Path | None = None, folder: Path | None = None) -> str:
+def markdown(
+    found: list[Board], pictures: Path | None = None, folder: Path | None = None, twin: str | None = None
+) -> str:
     """The page of one or several boards.
 
     Arguments:
         pictures: the run's folder of pictures, None for a page without.
         folder: the folder that the page will lie in, from which links to pictures start; without one there are none.
+        twin: name of the same page in HTML, where there is one.
     """
     if folder is None or (pictures and not pictures.is_dir()):
         pictures = None
@@ -87,6 +90,7 @@ def markdown(found: list[Board], pictures: Path | None = None, folder: Path | No
         true = of_true_likelihoods(b, lead.likelihood, shown)
         parts += [f"**True likelihoods:** {true}"] if true else []
         parts += plots(b, pictures, folder)
+        parts += [f"[{twin}]({twin}), opened in a browser, has this table to sort and to filter."] if twin else []
         parts += sections(b, notes)
         parts += map(shown, left_out(b, notes))
         parts += [RANKS] if any(c.standing for c in b.columns) else []

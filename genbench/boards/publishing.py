@@ -145,11 +145,12 @@ def pages_of(folder: Path) -> dict[Path, bytes]:
     run = open_run(folder)
     found = boards(shown_rows([run]))
     rank(found, [run])
-    text = markdown(found, run.pictures, folder.parent)
+    twin = beside(folder, ".html")
+    text = markdown(found, run.pictures, folder.parent, twin.name)
     return {
         run.pack: pack(together([run])),
         beside(folder, ".md"): text.encode(),
-        beside(folder, ".html"): html(found, [run]).encode(),
+        twin: html(found, [run]).encode(),
     }
 
 

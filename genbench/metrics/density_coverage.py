@@ -48,7 +48,7 @@ OUTPUTS = {
         "direction": "higher",
         "range": (0, 1),
         "title": "coverage",
-        "misses": "counts a ball with one sample in it as reached; blind to repeated images and copies of training data",
+        "misses": "counts a ball with one sample in it as reached; blind to repeated images and to copies",
         "group": "diversity",
         "place": 230,
     },

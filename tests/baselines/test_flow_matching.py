@@ -8,9 +8,10 @@ import torch
 from scipy.stats import norm
 
 from draws import assert_frequencies, assert_means
-from genbench import datasets
+from genbench import catalog, datasets
 from genbench.baselines.diffusion.flow_matching import FlowMatching, build
 from genbench.likelihood.probability_flow import HasVelocity, probability_flow
+from genbench.models.checkpoint import load
 from genbench.models.sampling import seeded
 from genbench.space import Space
 
@@ -137,6 +138,15 @@ def test_the_ring_of_8_has_its_known_entropy_under_the_exact_field():
     x = data.test[:100]
     found = probability_flow(model, x, 0, probes=0, rtol=1e-6, atol=1e-6, dtype=torch.float64)
     np.testing.assert_allclose(found.values, data.log_density(x), atol=2e-3)  # noise of 1e-4 beside 1e-2
+
+
+def test_the_shipped_model_of_the_ring_is_within_a_tenth_of_a_bit_of_its_entropy():
+    data = datasets.load("ring8")
+    model = load(catalog.BASELINES / "checkpoints" / "ring8" / "flow-matching.safetensors")
+    x = data.test[:500]
+    excess = data.log_density(x) - probability_flow(model, x, 0, probes=0, rtol=1e-4, atol=1e-4).values
+    stderr = float(excess.std() / math.sqrt(len(x)))  # of the KL divergence, which is paired
+    assert -4 * stderr < excess.mean() < 0.1 * 2 * math.log(2)
 
 
 def test_integers_are_rounded_to_the_nearest_level():

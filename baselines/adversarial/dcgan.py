@@ -1,0 +1,59 @@
+"""DCGAN: convolutions that learn their own up- and downsampling, batch normalisation, and no fully connected layers.
+
+    generator   z -> [2w, H/4, W/4] -> transposed convolution, stride 2 -> [w, H/2, W/2] -> again -> tanh
+    critic      convolution, stride 2 -> [w, H/2, W/2] -> again -> [2w, H/4, W/4] -> one score
+
+The guidelines of the paper: strides in place of pooling; batch normalisation in both networks, but not in the
+generator's last layer nor in the critic's first; ReLU in the generator, leaky ReLU (0.2) in the critic;
+Adam with a first beta of 0.5. (The paper's first weights, from N(0, 0.02^2), fit layers of a thousand channels; these
+narrow ones begin as PyTorch has them.) The game is `nonsaturating-gan`. The critic sees data and samples in
+batches of their own: in a shared one its statistics would tell each about the other. In sampling the running statistics
+are used, so that no sample hangs on those drawn with it.
+
+References:
+    Unsupervised Representation Learning with Deep Convolutional Generative Adversarial Networks (Radford, Metz and
+    Chintala, 2016), section 3; batch normalisation: Ioffe and Szegedy, 2015, algorithm 1.
+"""
+
+from torch import nn
+
+from genbench import Preset, Space
+
+from ._skeleton import Adversarial
+from .nonsaturating_gan import NonsaturatingGAN
+
+VERSION = 1
+
+
+class DCGAN(NonsaturatingGAN):
+    """Arguments:
+    latent: dimensions of z.
+    width, critic_width: channels of the widest image of the generator and of the critic; half as wide has twice.
+    repeats: critic steps for each generator step.
+    """
+
+    def __init__(
+        self, space: Space, *, latent: int = 16, width: int = 32, critic_width: int = 24, repeats: int = 1
+    ) -> None:
+        if not space.is_image or space.levels is None or space.shape[1] % 4 or space.shape[2] % 4:
+            raise ValueError("it needs images of integer values whose sides are multiples of 4")
+        channels, height, breadth = space.shape
+        quarter, w, c = (height // 4, breadth // 4), width, critic_width
+        generator = nn.Sequential(
+            nn.Unflatten(1, (latent, 1, 1)),
+            nn.ConvTranspose2d(latent, 2 * w, quarter, bias=False), nn.BatchNorm2d(2 * w), nn.ReLU(),
+            nn.ConvTranspose2d(2 * w, w, 4, stride=2, padding=1, bias=False), nn.BatchNorm2d(w), nn.ReLU(),
+            nn.ConvTranspose2d(w, channels, 4, stride=2, padding=1), nn.Tanh(),
+        )  # fmt: skip
+        critic = nn.Sequential(
+            nn.Conv2d(channels, c, 4, stride=2, padding=1), nn.LeakyReLU(0.2),
+            nn.Conv2d(c, 2 * c, 4, stride=2, padding=1, bias=False), nn.BatchNorm2d(2 * c), nn.LeakyReLU(0.2),
+            nn.Conv2d(2 * c, 1, quarter), nn.Flatten(),
+        )  # fmt: skip
+        Adversarial.__init__(self, space, generator, critic, latent=latent, repeats=repeats)
+
+
+PRESETS = {
+    "digits": Preset({}, steps=4_000, batch_size=64, lr=1e-3, betas=(0.5, 0.9), ema=0.99, validate_every=400),
+}
+build = DCGAN

@@ -1,0 +1,30 @@
+"""Non-saturating GAN: the same game and the same fixed point, but the generator learns most where it is worst.
+
+    generator   min_G  -E log D(G(z))
+
+in place of E log(1 - D(G(z))). Through a score s its gradient is -(1 - sigmoid(s)) in place of -sigmoid(s): exp(-s)
+times as much, so it does not vanish where the critic is sure of a sample (s << 0). It is no longer a zero-sum game.
+Everything else is `minimax-gan`.
+
+References:
+    Generative Adversarial Nets (Goodfellow et al., 2014), section 3, last paragraph.
+    Towards Principled Methods for Training Generative Adversarial Networks (Arjovsky and Bottou, 2017), theorem 2.4:
+    the minimax gradient vanishes; theorems 2.5 and 2.6: what this one has instead.
+"""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from .minimax_gan import PRESETS as PRESETS
+from .minimax_gan import MinimaxGAN
+
+VERSION = 1
+
+
+class NonsaturatingGAN(MinimaxGAN):
+    def generator_loss(self, fake: Tensor) -> Tensor:
+        """-E log D(G(z))."""
+        return F.softplus(-self.critic(fake)).mean()
+
+
+build = NonsaturatingGAN
