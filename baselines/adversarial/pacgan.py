@@ -54,5 +54,8 @@ class PacGAN(NonsaturatingGAN):
 
 PRESETS = {
     "ring8": Preset({"m": 2}, steps=6_000, batch_size=256, lr=3e-3, betas=(0.5, 0.9), ema=0.995, validate_every=250),
+    "grid25": Preset(
+        {"m": 2, "width": 96}, steps=8_000, batch_size=256, lr=3e-3, betas=(0.5, 0.9), ema=0.995, validate_every=250
+    ),
 }
 build = PacGAN
