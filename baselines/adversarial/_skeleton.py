@@ -99,15 +99,14 @@ class FullyConnected(Adversarial):
         width, critic_width: hidden units of the generator and of the critic.
         repeats: critic steps for each generator step.
         pack: observations that the critic is shown at once.
-        classes: of which both networks are told one, 0 where there are none.
     """
 
     def __init__(
-        self, space: Space, *, latent: int, width: int, critic_width: int, repeats: int, pack: int = 1, classes: int = 0
+        self, space: Space, *, latent: int, width: int, critic_width: int, repeats: int, pack: int = 1
     ) -> None:
         refuse_sequences(space)
-        inputs = pack * space.dim + classes
-        generator = mlp([latent + classes, width, width, width, space.dim], nn.ReLU)
+        inputs = pack * space.dim
+        generator = mlp([latent, width, width, width, space.dim], nn.ReLU)
         critic = mlp([inputs, critic_width, critic_width, critic_width, 1], nn.LeakyReLU)
         if space.is_image:
             generator.extend([nn.Tanh(), nn.Unflatten(1, space.shape)])

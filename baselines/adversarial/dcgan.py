@@ -25,6 +25,34 @@ from .nonsaturating_gan import NonsaturatingGAN
 VERSION = 1
 
 
+def generator_of(space: Space, inputs: int, width: int) -> nn.Sequential:
+    """`[n, inputs]` -> images on [-1, 1].
+
+    Raises:
+        ValueError: no images of integers, or sides that are no multiples of 4.
+    """
+    if not space.is_image or space.levels is None or space.shape[1] % 4 or space.shape[2] % 4:
+        raise ValueError("it needs images of integer values whose sides are multiples of 4")
+    channels, height, breadth = space.shape
+    return nn.Sequential(
+        nn.Unflatten(1, (inputs, 1, 1)),
+        nn.ConvTranspose2d(inputs, 2 * width, (height // 4, breadth // 4), bias=False),
+        nn.BatchNorm2d(2 * width), nn.ReLU(),
+        nn.ConvTranspose2d(2 * width, width, 4, stride=2, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU(),
+        nn.ConvTranspose2d(width, channels, 4, stride=2, padding=1), nn.Tanh(),
+    )  # fmt: skip
+
+
+def critic_of(space: Space, channels: int, width: int) -> nn.Sequential:
+    """Images of so many channels -> [n, 1]."""
+    _, height, breadth = space.shape
+    return nn.Sequential(
+        nn.Conv2d(channels, width, 4, stride=2, padding=1), nn.LeakyReLU(0.2),
+        nn.Conv2d(width, 2 * width, 4, stride=2, padding=1, bias=False), nn.BatchNorm2d(2 * width), nn.LeakyReLU(0.2),
+        nn.Conv2d(2 * width, 1, (height // 4, breadth // 4)), nn.Flatten(),
+    )  # fmt: skip
+
+
 class DCGAN(NonsaturatingGAN):
     """Arguments:
     latent: dimensions of z.
@@ -35,21 +63,8 @@ class DCGAN(NonsaturatingGAN):
     def __init__(
         self, space: Space, *, latent: int = 16, width: int = 32, critic_width: int = 24, repeats: int = 1
     ) -> None:
-        if not space.is_image or space.levels is None or space.shape[1] % 4 or space.shape[2] % 4:
-            raise ValueError("it needs images of integer values whose sides are multiples of 4")
-        channels, height, breadth = space.shape
-        quarter, w, c = (height // 4, breadth // 4), width, critic_width
-        generator = nn.Sequential(
-            nn.Unflatten(1, (latent, 1, 1)),
-            nn.ConvTranspose2d(latent, 2 * w, quarter, bias=False), nn.BatchNorm2d(2 * w), nn.ReLU(),
-            nn.ConvTranspose2d(2 * w, w, 4, stride=2, padding=1, bias=False), nn.BatchNorm2d(w), nn.ReLU(),
-            nn.ConvTranspose2d(w, channels, 4, stride=2, padding=1), nn.Tanh(),
-        )  # fmt: skip
-        critic = nn.Sequential(
-            nn.Conv2d(channels, c, 4, stride=2, padding=1), nn.LeakyReLU(0.2),
-            nn.Conv2d(c, 2 * c, 4, stride=2, padding=1, bias=False), nn.BatchNorm2d(2 * c), nn.LeakyReLU(0.2),
-            nn.Conv2d(2 * c, 1, quarter), nn.Flatten(),
-        )  # fmt: skip
+        generator = generator_of(space, latent, width)
+        critic = critic_of(space, space.shape[0], critic_width)
         Adversarial.__init__(self, space, generator, critic, latent=latent, repeats=repeats)
 
 

@@ -7,7 +7,7 @@ its gradient says nothing. With noise, the densities p * N(0, s^2) and q * N(0, 
 and smooth, and the divergence between them still is zero only where p = q.
 
 References:
-    Amortised MAP Inference for Image Super-resolution (Sonderby et al., 2017), section 3.5 and appendix C.
+    Amortised MAP Inference for Image Super-resolution (Sonderby et al., 2017), on instance noise.
     Towards Principled Methods for Training Generative Adversarial Networks (Arjovsky and Bottou, 2017), section 3.
 """
 
@@ -39,7 +39,7 @@ class InstanceNoiseGAN(NonsaturatingGAN):
         critic_width: int = 64,
         repeats: int = 1,
         noise: float = 0.3,
-        fade: int = 4500,
+        fade: int = 3000,
     ) -> None:
         super().__init__(space, latent=latent, width=width, critic_width=critic_width, repeats=repeats)
         self.noise, self.fade = noise, fade

@@ -15,7 +15,8 @@ References:
 import torch.nn.functional as F
 from torch import Tensor
 
-from .minimax_gan import PRESETS as PRESETS
+from genbench import Preset
+
 from .minimax_gan import MinimaxGAN
 
 VERSION = 1
@@ -27,4 +28,7 @@ class NonsaturatingGAN(MinimaxGAN):
         return F.softplus(-self.critic(fake)).mean()
 
 
+PRESETS = {
+    "ring8": Preset({}, steps=4_000, batch_size=256, lr=2e-3, betas=(0.0, 0.9), ema=0.995, validate_every=500),
+}
 build = NonsaturatingGAN

@@ -5,10 +5,10 @@
 
 The game is then between the products p^m and q^m. A q that misses a mode looks almost like p one sample at a time; m at
 once it lacks more and more, and its total variation from p^m grows faster than that of a q of the same distance which
-misses none (theorem 3). Only the critic's first layer changes: m times the inputs.
+misses none. Only the critic's first layer changes: m times the inputs.
 
 References:
-    PacGAN: The power of two samples in generative adversarial networks (Lin et al., 2018), section 3, algorithm 1.
+    PacGAN: The power of two samples in generative adversarial networks (Lin et al., 2018), sections 2 and 3.
 """
 
 from torch import Generator, Tensor

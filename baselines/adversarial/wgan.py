@@ -6,8 +6,8 @@
     generator   min_G  -E f(G(z))
 
 Clipped weights make f K-Lipschitz for some K, so the critic estimates K W. Unlike the Jensen-Shannon divergence, W has
-a useful gradient also where p and q do not overlap, and the critic can be trained to the end. The price: K hangs on the
-depth and on c, and a clipped critic tends to the simplest functions ("clearly terrible", as the authors say).
+a useful gradient also where p and q do not overlap, and the critic can be trained to the end. Clipping is "a clearly
+terrible way" to it, as the authors say: K hangs on the depth and on c. `wgan-gp` has another.
 
 References:
     Wasserstein GAN (Arjovsky, Chintala and Bottou, 2017), equations 2 and 3, algorithm 1 (RMSProp, which is Adam

@@ -79,3 +79,11 @@ def test_losses_take_labels_and_move_their_own_weights(model):
         assert all(p.grad is not None for p in own.parameters())
         if objective.name == "critic":
             assert all(p.grad is None for p in model.generator.parameters())
+
+
+def test_the_critic_sees_the_class_as_planes():
+    x, y = torch.randn(2, 1, 8, 8), torch.eye(10)[[3, 0]]
+    seen = conditional_gan.Planes(IMAGES, 10)(torch.cat([x.flatten(1), y], 1))
+    assert seen.shape == (2, 11, 8, 8)
+    assert torch.equal(seen[:, :1], x)
+    assert torch.equal(seen[:, 1:], y[:, :, None, None].expand(2, 10, 8, 8))
