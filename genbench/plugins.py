@@ -75,6 +75,8 @@ def check_card(constants: dict[str, Any]) -> None:
         for field in ("unit", "direction", "title"):
             if not isinstance(card.get(field), str):
                 raise Broken(f"the card of output '{name}' has no {field}")
+        if not isinstance(card.get("misses", ""), str):
+            raise Broken(f"misses of output '{name}' is {card['misses']!r}, no text")
         for field, words in (("direction", "DIRECTIONS"), ("group", "GROUPS")):
             if field in card and card[field] not in (known := metric_words(words)):
                 raise Broken(f"the {field} of output '{name}' is {card[field]!r}, none of {', '.join(known)}")

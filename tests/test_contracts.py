@@ -46,7 +46,8 @@ def test_metric_has_a_card_that_can_be_read_without_importing_it(name):
         assert output["direction"] in DIRECTIONS
         assert output["unit"] in UNITS
         assert output["group"] in GROUPS
-        assert set(output) == {"unit", "direction", "range", "title", "group", "place"}
+        assert set(output) == {"unit", "direction", "range", "title", "misses", "group", "place"}
+        assert output["misses"].strip(" .") == output["misses"] != ""
 
 
 def test_outputs_of_metrics_have_names_of_their_own():

@@ -14,7 +14,7 @@ from genbench.cli import shipped
 from genbench.models.checkpoint import read_card
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-SHIPPED = (".py", ".toml", ".safetensors")
+SHIPPED = (".py", ".toml", ".safetensors", ".html", ".css", ".js")
 CHECKPOINTS = [Path(p) for dataset in ("digits", "patches", "ring8", "tinyshakespeare") for p in shipped(dataset)]
 
 

@@ -259,6 +259,32 @@ def test_the_contract_catches_probabilities_that_do_not_sum_to_one(cli, tmp_path
     assert "probabilities sum to one: they sum to 1.105171" in out
 
 
+SCORE = """
+    def log_prob(self, x):
+        levels = torch.arange(self.space.levels)
+        return (-POWER * levels).log_softmax(0)[x].flatten(1).sum(1)
+
+    def sample(self, n, generator):
+        p = (-1.0 * torch.arange(self.space.levels)).softmax(0)
+        drawn = torch.multinomial(p, n * self.space.dim, replacement=True, generator=generator)
+        return drawn.view(n, *self.space.shape)
+"""
+
+
+@pytest.mark.parametrize(("power", "why"), [("1.0", None), ("0.5", "sharper than log_prob"), ("2.0", "flatter than")])
+def test_the_contract_catches_a_sampler_that_does_not_draw_from_what_is_scored(power, why, cli, tmp_path):
+    """A model that is right, and one that draws at another temperature: both have probabilities that sum to one."""
+    body = textwrap.dedent(COIN).replace("    def sample", SCORE.replace("POWER", power) + "\n    def uniform")
+    (tmp_path / "tempered.py").write_text(body)
+    code, out, _ = cli("check", "tempered.py")
+    if why is None:
+        assert code == 0
+        return
+    assert code == 1
+    assert f"samples are drawn from what log_prob scores: samples are {why}" in out
+    assert out.count("FAIL") == out.count(why)
+
+
 def test_a_file_that_is_no_plugin_is_refused(tmp_path):
     path = tmp_path / "other.py"
     path.write_text("x = 1\n")

@@ -51,6 +51,7 @@ class Recurrent(nn.Module):
         layers: states above each other, each reading the one below.
         dropout: between states and before the output, in training.
         order: of the values of an observation, see `reading`.
+        temperature: by which every logit is divided, for the likelihood as for samples: below 1 the model is sharper.
     """
 
     order: Tensor
@@ -64,11 +65,14 @@ class Recurrent(nn.Module):
         layers: int = 1,
         dropout: float = 0.0,
         order: str = "raster",
+        temperature: float = 1.0,
     ) -> None:
         super().__init__()
         if space.levels is None:
             raise ValueError("it models sequences of integers")
-        self.space, self.start = space, space.levels
+        if not temperature > 0:
+            raise ValueError(f"a temperature is above 0, not {temperature}")
+        self.space, self.start, self.temperature = space, space.levels, temperature
         self.embedding = nn.Embedding(space.levels + 1, embedding)  # the last row is the start token
         self.states = self.network(embedding, width, layers, dropout if layers > 1 else 0.0)
         self.dropout = nn.Dropout(dropout)
@@ -82,7 +86,7 @@ class Recurrent(nn.Module):
     def read(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Logits `[B, T, L]` of what follows each of `tokens` `[B, T]`, and the state after the last."""
         h, state = self.states(self.embedding(tokens), state)
-        return self.head(self.dropout(h)), state
+        return self.head(self.dropout(h)) / self.temperature, state
 
     def logits(self, x: Tensor) -> Tensor:
         """Of every value in reading order `[B, D, L]`, for values in that order `[B, D]`."""

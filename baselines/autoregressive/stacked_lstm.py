@@ -27,8 +27,17 @@ class StackedLSTM(LSTM):
         layers: int = 2,
         dropout: float = 0.0,
         order: str = "raster",
+        temperature: float = 1.0,
     ) -> None:
-        super().__init__(space, width=width, embedding=embedding, layers=layers, dropout=dropout, order=order)
+        super().__init__(
+            space,
+            width=width,
+            embedding=embedding,
+            layers=layers,
+            dropout=dropout,
+            order=order,
+            temperature=temperature,
+        )
 
 
 PRESETS = {

@@ -77,17 +77,29 @@ class Transformer(nn.Module):
         width: of the residual stream, in equal parts for each of the heads.
         layers, heads: the number of blocks, and of heads in each.
         hidden: width of the perceptrons.
+        temperature: by which every logit is divided, for the likelihood as for samples: below 1 the model is sharper.
     """
 
     angle: Tensor
 
-    def __init__(self, space: Space, *, width: int = 64, layers: int = 2, heads: int = 4, hidden: int = 256) -> None:
+    def __init__(
+        self,
+        space: Space,
+        *,
+        width: int = 64,
+        layers: int = 2,
+        heads: int = 4,
+        hidden: int = 256,
+        temperature: float = 1.0,
+    ) -> None:
         super().__init__()
         if space.levels is None or len(space.shape) != 1:
             raise ValueError("it models sequences of integers, [T]")
         if width % (2 * heads):
             raise ValueError(f"width {width} is not a multiple of 2 x {heads} heads")
-        self.space, self.heads, self.start = space, heads, space.levels
+        if not temperature > 0:
+            raise ValueError(f"a temperature is above 0, not {temperature}")
+        self.space, self.heads, self.start, self.temperature = space, heads, space.levels, temperature
         T, V, d = space.dim, space.levels, width // heads
         self.embedding = nn.Embedding(V + 1, width)  # the last row is the start token
         self.blocks = nn.ModuleList(Block(width, heads, hidden) for _ in range(layers))
@@ -101,7 +113,7 @@ class Transformer(nn.Module):
 
     def head(self, h: Tensor) -> Tensor:
         """Logits `[..., V]`; the start token is never predicted."""
-        return F.linear(self.norm(h), self.embedding.weight[:-1])
+        return F.linear(self.norm(h), self.embedding.weight[:-1]) / self.temperature
 
     def trunk(self, h: Tensor) -> Tensor:
         """Embedded inputs `[B, T, width]` -> logits `[B, T, V]`; those at t depend on inputs <= t."""

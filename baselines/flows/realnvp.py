@@ -19,62 +19,28 @@ References:
     Glow (Kingma and Dhariwal, 2018), for the affine map in place of batch normalisation.
 """
 
-import math
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
-from genbench import Dataset, Preset, Space
+from genbench import Preset, Space
 from genbench.likelihood.dequantised import Dequantised, LogitNormal, VariationallyDequantised
-from genbench.models.sampling import to_tensor
 
-from .._layers import log_normal
+from ._bijections import (
+    Affine,
+    Bijection,
+    Composition,
+    Logit,
+    MultiScale,
+    Shape,
+    Squeeze,
+    channelwise,
+    checkerboard,
+)
 
 VERSION = 1
-Shape = tuple[int, ...]
-
-
-class Bijection(nn.Module, ABC):
-    """`forward(x) -> (y, log |det dy/dx| [B])` and `inverse(y) -> x`."""
-
-    @abstractmethod
-    def inverse(self, y: Tensor) -> Tensor: ...
-
-
-class Logit(Bijection):
-    """x on [0, L) -> logit(alpha + (1 - 2 alpha) x / L), section 4.1; alpha keeps the logit finite at the ends."""
-
-    def __init__(self, levels: int, alpha: float = 0.05) -> None:
-        super().__init__()
-        self.levels, self.alpha = levels, alpha
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        y = torch.logit(self.alpha + (1 - 2 * self.alpha) / self.levels * x)
-        slope = math.log((1 - 2 * self.alpha) / self.levels) + F.softplus(y) + F.softplus(-y)
-        return y, slope.flatten(1).sum(1)
-
-    def inverse(self, y: Tensor) -> Tensor:
-        return (torch.sigmoid(y) - self.alpha) * self.levels / (1 - 2 * self.alpha)
-
-
-class Affine(Bijection):
-    """y = x * exp(a) + b with one a and b for every value."""
-
-    def __init__(self, shape: Shape) -> None:
-        super().__init__()
-        self.log_scale = nn.Parameter(torch.zeros(shape))
-        self.shift = nn.Parameter(torch.zeros(shape))
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return x * self.log_scale.exp() + self.shift, self.log_scale.sum().expand(len(x))
-
-    def inverse(self, y: Tensor) -> Tensor:
-        return (y - self.shift) * (-self.log_scale).exp()
 
 
 class Coupling(Bijection):
@@ -106,50 +72,6 @@ class Coupling(Bijection):
     def inverse(self, y: Tensor) -> Tensor:
         s, t = self.scale_and_shift(self.mask * y)
         return (y - t) * (-s).exp()
-
-
-class Squeeze(Bijection):
-    """2x2 pixels -> four channels, section 3.6: [B, C, H, W] -> [B, 4 C, H/2, W/2]."""
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return F.pixel_unshuffle(x, 2), x.new_zeros(len(x))
-
-    def inverse(self, y: Tensor) -> Tensor:
-        return F.pixel_shuffle(y, 2)
-
-
-class Composition(Bijection):
-    """One bijection after another."""
-
-    def __init__(self, layers: Sequence[Bijection]) -> None:
-        super().__init__()
-        self.layers: Sequence[Bijection] = nn.ModuleList(layers)  # type: ignore[assignment]
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        logdet = x.new_zeros(len(x))
-        for layer in self.layers:
-            x, change = layer(x)
-            logdet = logdet + change
-        return x, logdet
-
-    def inverse(self, y: Tensor) -> Tensor:
-        for layer in reversed(self.layers):
-            y = layer.inverse(y)
-        return y
-
-
-def checkerboard(shape: Shape, parity: int) -> Tensor:
-    """1 where the sum of the last coordinates (two of an image, one of a vector) has the parity."""
-    total = torch.arange(shape[-1])
-    if len(shape) > 1:
-        total = total + torch.arange(shape[-2]).unsqueeze(1)
-    return ((total + parity) % 2).float().expand(shape).clone()
-
-
-def channelwise(shape: Shape, parity: int) -> Tensor:
-    """1 in the second half of the channels; with odd parity in the first."""
-    second = torch.arange(shape[0]) >= shape[0] // 2
-    return (second ^ bool(parity)).float().view(-1, 1, 1).expand(shape).clone()
 
 
 def couplings(masks: Sequence[Tensor], hidden: int, dropout: float) -> list[Bijection]:
@@ -190,8 +112,8 @@ def learned_noise(shape: Shape, levels: int, hidden: int, depth: int = 2) -> Log
     return LogitNormal(shape[0], entry, levels, steps)
 
 
-class RealNVP(nn.Module):
-    """The flow on real numbers; `scales[i]` maps what scale i - 1 has not finished.
+class RealNVP(MultiScale):
+    """The flow on real numbers, of as many scales as the sides of an image can be halved.
 
     Arguments:
         depth: couplings in a row, at every scale and with either kind of mask.
@@ -201,11 +123,10 @@ class RealNVP(nn.Module):
     """
 
     def __init__(self, shape: Shape, *, depth: int, hidden: int, dropout: float, levels: int | None = None) -> None:
-        super().__init__()
-        self.space = Space(shape)
+        whole = shape
+        shapes: list[Shape] = []  # of what every scale finishes
         entry: list[Bijection] = [] if levels is None else [Logit(levels)]
         scales = []
-        self.shapes: list[Shape] = []  # of what every scale finishes
         while len(shape) == 3 and min(shape[1:]) >= 8 and shape[1] % 2 == shape[2] % 2 == 0:
             c, h, w = shape
             fine = couplings([checkerboard(shape, i % 2) for i in range(depth)], hidden, dropout)
@@ -213,55 +134,12 @@ class RealNVP(nn.Module):
             coarse = couplings([channelwise(shape, i % 2) for i in range(depth)], hidden, dropout)
             scales.append(Composition([*entry, *fine, Squeeze(), *coarse]))
             shape = (2 * c, h // 2, w // 2)
-            self.shapes.append(shape)
+            shapes.append(shape)
             entry = []
         rest = couplings([checkerboard(shape, i % 2) for i in range(depth)], hidden, dropout)
         scales.append(Composition([*entry, *rest]))
-        self.shapes.append(shape)
-        self.scales: Sequence[Bijection] = nn.ModuleList(scales)  # type: ignore[assignment]
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """z = f(x) `[B, D]`, what is finished first comes first; log |det df/dx| `[B]`."""
-        finished, logdet = [], x.new_zeros(len(x))
-        for i, scale in enumerate(self.scales):
-            x, change = scale(x)
-            logdet = logdet + change
-            if i < len(self.scales) - 1:
-                done, x = x.chunk(2, dim=1)
-                finished.append(done.flatten(1))
-        return torch.cat([*finished, x.flatten(1)], 1), logdet
-
-    def inverse(self, z: Tensor) -> Tensor:
-        """x with forward(x) = z: [B, D] -> [B, *shape]."""
-        *finished, last = z.split([math.prod(shape) for shape in self.shapes], dim=1)
-        x = last.view(len(z), *self.shapes[-1])
-        for i in reversed(range(len(self.scales))):
-            if i < len(finished):
-                x = torch.cat([finished[i].view(len(z), *self.shapes[i]), x], 1)
-            x = self.scales[i].inverse(x)
-        return x
-
-    def log_prob(self, x: Tensor) -> Tensor:
-        z, logdet = self(x)
-        zero = z.new_zeros(())
-        return log_normal(z, zero, zero).sum(1) + logdet
-
-    def loss(self, x: Tensor, generator: Generator) -> Tensor:
-        return -self.log_prob(x).mean()
-
-    def sample(self, n: int, generator: Generator) -> Tensor:
-        return self.inverse(torch.randn(n, self.space.dim, generator=generator, device=generator.device))
-
-    @torch.no_grad()
-    def round_trip_error(self, x: Tensor) -> Tensor:
-        """Largest |f^-1(f(x)) - x| of every example, `[B]`: how far from the exact density rounding can have led."""
-        return (self.inverse(self(x)[0]) - x).abs().flatten(1).amax(1)
-
-    def report(self, dataset: Dataset) -> dict[str, Any]:
-        """What the checkpoint's card says of the trained flow: the largest error of inverting it on validation data."""
-        device = next(self.parameters()).device
-        x = to_tensor(dataset.validation, dataset.space, device)
-        return {"round_trip_error": float(self.round_trip_error(x).max())}
+        shapes.append(shape)
+        super().__init__(whole, scales, shapes)
 
 
 PRESETS = {
@@ -274,6 +152,9 @@ PRESETS = {
         clip=50.0,
         ema=0.99,
         validate_every=100,
+    ),
+    "patches": Preset(
+        {"depth": 4, "hidden": 20}, steps=4000, batch_size=64, lr=2e-3, clip=50.0, ema=0.998, validate_every=200
     ),
     "ring8": Preset({"depth": 20, "hidden": 48}, steps=8000, batch_size=512, lr=3e-3, clip=10.0, ema=0.99),
 }

@@ -3,7 +3,7 @@
     log p(x) >= E_q log p(x | z) - KL(q(z | x) || p(z))        (Kingma and Welling 2014, equation 3)
 
 q(z | x) = N(mean(x), diag sd(x)^2), so that the KL has a closed form and z = mean + sd * noise carries the
-gradient. On integers p(x | z) is a categorical over all L levels of every pixel (a Bernoulli where there
+gradient. On integers p(x | z) is by default a categorical over all L levels of every pixel (a Bernoulli where there
 are two), not a Bernoulli of grey values, so the bound is a bound on the probability of the data; on real
 numbers it is a Gaussian about the decoder's output. Samples are drawn from p(x | z), the
 distribution that is scored; its mean would be a picture, not a sample.
@@ -18,6 +18,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from genbench import Preset, Space
+from genbench.errors import Unavailable
 
 from .._layers import log_normal, normalised
 from .._observations import observation_of
@@ -45,22 +46,26 @@ class VAE(nn.Module):
         latent: dimensions of z.
         hidden: width of the two hidden layers on either side.
         dropout: in the hidden layers, while training.
-        sd: of real numbers given z: one, learned ("shared"), or one for each value ("predicted").
+        decoder: the family of p(x | z), see `observation_of`.
     """
 
     def __init__(
-        self, space: Space, *, latent: int = 16, hidden: int = 64, dropout: float = 0.0, sd: str = "shared"
+        self, space: Space, *, latent: int = 16, hidden: int = 64, dropout: float = 0.0, decoder: str = "natural"
     ) -> None:
         super().__init__()
         self.space, self.latent = space, latent
-        self.observation = observation_of(space, sd)
-        self.encoder = perceptron(space.dim, hidden, 2 * latent, dropout)
-        self.decoder = perceptron(latent, hidden, space.dim * self.observation.per_value, dropout)
+        self.observation = observation_of(space, decoder)
+        self.encoder: nn.Module = perceptron(space.dim, hidden, 2 * latent, dropout)
+        self.decoder: nn.Module = perceptron(latent, hidden, space.dim * self.observation.per_value, dropout)
 
-    def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def posterior(self, x: Tensor) -> tuple[Tensor, ...]:
         """Mean and log sd of q(z | x): [B, *shape] -> [B, latent] each."""
         mean, log_sd = self.encoder(normalised(x, self.space).flatten(1)).chunk(2, dim=1)
         return mean, log_sd
+
+    def gaussian_posterior(self, x: Tensor) -> tuple[Tensor, ...]:
+        """What is measured unit by unit; a subclass whose posterior or prior is another says None."""
+        return self.posterior(x)
 
     def log_prior(self, z: Tensor) -> Tensor:
         """log N(z; 0, I): [..., latent] -> [...]."""
@@ -68,22 +73,37 @@ class VAE(nn.Module):
         return log_normal(z, zero, zero).sum(-1)
 
     def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
-        """log p(x | z): [B, *shape], [..., B, latent] -> [..., B]."""
+        """log p(x | z): [B, *shape], [..., B, latent] -> [..., B].
+
+        Raises:
+            Unavailable: the decoder is a Bernoulli of grey values, by which nothing but training is possible.
+        """
+        if not self.observation.is_likelihood:
+            raise Unavailable("a Bernoulli of grey values is a pseudo-likelihood: it is no probability of the levels")
         return self.observation.log_prob(self.decoder(z), x)
 
-    def loss(self, x: Tensor, generator: Generator) -> Tensor:
-        """The negative bound, with the KL of appendix B; one draw of z."""
+    def terms(self, x: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+        """log p(x | z) at one draw of z, and the KL, in closed form (appendix B): [B, *shape] -> [B] each."""
         mean, log_sd = self.posterior(x)
         noise = torch.randn(mean.shape, generator=generator, device=generator.device)
-        kl = 0.5 * (mean**2 + (2 * log_sd).exp() - 1 - 2 * log_sd).sum(1)  # [B]
-        return (kl - self.log_likelihood(x, mean + log_sd.exp() * noise)).mean()
+        kl = 0.5 * (mean**2 + (2 * log_sd).exp() - 1 - 2 * log_sd).sum(1)
+        return self.observation.log_prob(self.decoder(mean + log_sd.exp() * noise), x), kl
 
-    def log_weights(self, x: Tensor, k: int, generator: Generator, q: tuple[Tensor, Tensor] | None = None) -> Tensor:
-        """log p(x, z) - log q(z | x) for k draws of z from q, which is the posterior of x: [B, *shape] -> [k, B]."""
-        mean, log_sd = q or self.posterior(x)
+    def loss(self, x: Tensor, generator: Generator) -> Tensor:
+        """The negative bound."""
+        log_p, kl = self.terms(x, generator)
+        return (kl - log_p).mean()
+
+    def draw(self, q: tuple[Tensor, ...], k: int, generator: Generator) -> tuple[Tensor, Tensor]:
+        """k draws of z from q, which is a `posterior`, and their log q(z | x) -> [k, B, latent], [k, B]."""
+        mean, log_sd = q
         noise = torch.randn(k, *mean.shape, generator=generator, device=generator.device)
-        z = mean + log_sd.exp() * noise  # [k, B, latent]
-        log_q = self.log_prior(noise) - log_sd.sum(-1)  # [k, B]
+        zero = mean.new_zeros(())
+        return mean + log_sd.exp() * noise, log_normal(noise, zero, zero).sum(-1) - log_sd.sum(-1)
+
+    def log_weights(self, x: Tensor, k: int, generator: Generator, q: tuple[Tensor, ...] | None = None) -> Tensor:
+        """log p(x, z) - log q(z | x) for k draws of z from q, which is the posterior of x: [B, *shape] -> [k, B]."""
+        z, log_q = self.draw(q or self.posterior(x), k, generator)
         slices = z.split(max(1, ROWS // len(x)))
         return torch.cat([self.log_likelihood(x, part) for part in slices]) + self.log_prior(z) - log_q
 

@@ -267,12 +267,12 @@ def matches(name: str, wanted: str) -> bool:
 
 
 def cards() -> dict[str, dict[str, Any]]:
-    """The card of every output of every metric, with its reference.
+    """The card of every output of every metric, with its reference and the sentence that opens its file.
 
     The sources of all metrics are read for it, so ask for it once, not once for each name.
     """
     return {
-        output.replace("_", "-"): {**card, "reference": entry.constants.get("REFERENCE", "")}
+        output.replace("_", "-"): {**card, "reference": entry.constants.get("REFERENCE", ""), "summary": entry.summary}
         for entry in catalog.entries("metrics").values()
         for output, card in entry.constants["OUTPUTS"].items()
     }

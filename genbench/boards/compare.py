@@ -1,10 +1,13 @@
 """Two models, or two runs, against each other: the difference of every metric with its 95 % interval.
 
-Log-likelihoods of the same test examples are compared by pairs: an example that is hard for one model
-is hard for the other, and the difficulty that they share cancels. Every other metric is compared as two
-independent estimates, new - base +- 1.96 sqrt(SE_new^2 + SE_base^2), or from both intervals where one has
-no standard error. Only values that could stand in one column of a leaderboard are compared; all that one
-side alone has is named.
+Log-likelihoods of the same test examples are compared by pairs: an example that is hard for one model is hard for the
+other, and the difficulty that they share cancels; pieces of one sequence in batches. Every other metric is compared as
+two independent estimates, new - base +- 1.96 sqrt(SE_new^2 + SE_base^2), or from both intervals where one has no
+standard error. Only values that could stand in one column of a leaderboard are compared; all that one side alone has is
+named.
+
+All verdicts of a call hold together: their p-values are adjusted by Holm's correction (1979), and what is "at least"
+so much better comes from intervals that hold together (Bonferroni). The intervals shown are those of single metrics.
 """
 
 from __future__ import annotations
@@ -13,17 +16,20 @@ import math
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from decimal import ROUND_DOWN, Context
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tabulate import tabulate
 
 from genbench.boards.columns import apart, by_place, columns_of, matches
 from genbench.boards.tables import SIGNS, reason
 from genbench.errors import GenbenchError, unknown
-from genbench.metrics import mean
+from genbench.metrics._batches import mean_of_examples
 from genbench.numerics.intervals import Z95
+from genbench.numerics.multiple import LEVEL, detectable, holm, p_value, quantile
 from genbench.run.records import Record, Run, in_rows, open_run
 from genbench.space import Space
 from genbench.text import markdown as shown
@@ -33,15 +39,14 @@ BOTH = "<>"
 # What two numbers can say of what they stand for, by the kinds of base and new. With b and n the true values, an exact
 # value or an estimate is its true value (up to its interval), an upper bound is at least it, a lower bound at most.
 # "<": that n < b, if the number of new is below that of base; ">": that n > b, if it is above. Two bounds of one kind
-# are compared as the bounds that they are, and the verdict is about them. How far an estimate and a bound are from one
-# true value is unknown on both sides.
+# decide nothing. How far an estimate and a bound are from one true value is unknown on both sides.
 DECIDES = {
     ("exact", "exact"): BOTH,
     ("exact", "estimate"): BOTH,
     ("estimate", "exact"): BOTH,
     ("estimate", "estimate"): BOTH,
-    ("upper_bound", "upper_bound"): BOTH,
-    ("lower_bound", "lower_bound"): BOTH,
+    ("upper_bound", "upper_bound"): "",
+    ("lower_bound", "lower_bound"): "",
     ("exact", "upper_bound"): "<",  # n <= its bound < b
     ("lower_bound", "exact"): "<",
     ("lower_bound", "upper_bound"): "<",
@@ -66,6 +71,10 @@ class Difference:
         ci95: the interval of the difference, None where there is none.
         method: how the interval was made; where there is none, why.
         verdict: what `judge` says.
+        freedom: the degrees of freedom of a t interval, None for a normal one.
+        p: two-sided, of this difference alone; None where nothing is tested.
+        p_holm: adjusted for all that the call tests.
+        detectable: the difference that would have been noticed 4 times in 5, of one that was not.
     """
 
     model: str
@@ -79,17 +88,21 @@ class Difference:
     ci95: tuple[float, float] | None
     method: str
     verdict: str
+    freedom: int | None = None
+    p: float | None = None
+    p_holm: float | None = None
+    detectable: float | None = None
 
     @property
-    def comparable(self) -> bool:
-        """Whether the kinds allow a verdict."""
-        return not self.verdict.startswith(INCOMPARABLE)
+    def decided(self) -> bool:
+        """Whether the kinds of the two values allow a verdict."""
+        return not self.verdict.startswith(UNDECIDED)
 
     @property
     def said(self) -> str:
         """In a line."""
         what = one_line(f"{self.model}, {self.metric}: {value(self.base)} -> {value(self.new)}")
-        return what if self.comparable else f"{what}, {self.verdict}"
+        return what if self.decided else f"{what}, {self.verdict}"
 
 
 @dataclass(frozen=True)
@@ -193,7 +206,7 @@ def compare(base: str, new: str) -> Comparison:
                 found.missing.append(Missing(name, metric, "new", f"measured differently, {how}"))
             elif ra or metric not in alike:
                 found.missing.append(missing(name, metric, (base, ra), (new, rb)))
-    return found
+    return replace(found, differences=together(found.differences))
 
 
 def missing(name: str, metric: str, base: tuple[str, Record | None], new: tuple[str, Record | None]) -> Missing:
@@ -228,17 +241,50 @@ def difference(name: str, run_a: Run, a: Record, run_b: Run, b: Record) -> Diffe
             verdict = judge(gap, (gap, gap), direction, kinds)
         return Difference(*card, None, None, "none: a value is not finite", verdict)
     gap, ci, method = b.value - a.value, None, "none: one of the two has neither a standard error nor an interval"
+    freedom = None
     log_p = [r.example_values(x.arrays.get("log_likelihood", "")) for r, x in ((run_a, a), (run_b, b))]
     if a.metric["name"] == "nll" and log_p[0] is not None and log_p[1] is not None:
         space = Space.from_dict(a.dataset["space"])
-        paired = mean(space.bits_per_dim(1.0) * (log_p[0] - log_p[1]))
-        ci, method = paired.ci95, "paired over examples" if paired.ci95 else paired.ci_method
+        pieces = "batches" in a.details and "batches" in b.details  # of one sequence, which depend on each other
+        order = np.arange(len(log_p[0])) if pieces else None
+        paired = mean_of_examples(space.bits_per_dim(1.0) * (log_p[0] - log_p[1]), order)
+        ci, method = paired.ci95, f"paired over {'batches of ' * pieces}examples" if paired.ci95 else paired.ci_method
+        freedom = paired.details.get("batches", len(log_p[0])) - 1
     elif a.stderr is not None and b.stderr is not None:
         half = Z95 * math.hypot(a.stderr, b.stderr)
         ci, method = (gap - half, gap + half), "normal, independent"
     elif (low_high_a := limits(a)) and (low_high_b := limits(b)):
         ci, method = of_intervals(a.value, low_high_a, b.value, low_high_b), "from both intervals, independent"
-    return Difference(*card, gap, ci, method, judge(gap, ci, direction, kinds))
+    p = None
+    if ci is not None and DECIDES[kinds]:
+        p = p_value(gap, towards_zero(gap, ci), freedom or math.inf)
+    return Difference(*card, gap, ci, method, judge(gap, ci, direction, kinds), freedom, p)
+
+
+def towards_zero(gap: float, ci: tuple[float, float]) -> float:
+    """How far an interval reaches from the estimate on the side of 0."""
+    return gap - ci[0] if gap > 0 else ci[1] - gap
+
+
+def together(differences: list[Difference]) -> list[Difference]:
+    """The differences with verdicts that hold for all of them at once (Holm), and what could have been noticed."""
+    tested = [d for d in differences if d.p is not None]
+    adjusted = iter(holm([d.p for d in tested if d.p is not None]))
+    found = []
+    for d in differences:
+        if d.p is None or d.ci95 is None or d.difference is None:
+            found.append(d)
+            continue
+        p, freedom = next(adjusted), d.freedom or math.inf
+        wider = quantile(len(tested), freedom) / quantile(1, freedom)
+        least = abs(d.difference) - wider * towards_zero(d.difference, d.ci95)
+        verdict = judge(d.difference, d.ci95, d.direction, d.kinds, p, least)
+        seen = None
+        if verdict == NONE:
+            half = max(d.ci95[1] - d.difference, d.difference - d.ci95[0])
+            seen = detectable(half / quantile(1, freedom), len(tested), freedom)
+        found.append(replace(d, verdict=verdict, p_holm=p, detectable=seen))
+    return found
 
 
 def limits(record: Record) -> tuple[float, float] | None:
@@ -262,30 +308,60 @@ def of_intervals(
     return b - a - math.hypot(b - low_b, high_a - a), b - a + math.hypot(high_b - b, a - low_a)
 
 
-INCOMPARABLE = "not comparable"
+UNDECIDED = "not decided"
+NONE = "no difference"
 
 
-def judge(gap: float, ci: tuple[float, float] | None, direction: str, kinds: tuple[str, str]) -> str:
+def judge(
+    gap: float,
+    ci: tuple[float, float] | None,
+    direction: str,
+    kinds: tuple[str, str],
+    p: float = 0.0,
+    least: float = 0.0,
+) -> str:
     """better or worse; "no difference" where the interval holds 0; "unknown" where there is a gap but no interval.
 
     Of a metric without a better side (direction "none") it is "changed" where the interval does not hold 0. Where
-    `DECIDES` says that two kinds decide nothing, or only the other side, they are "not comparable: = and ≤".
+    `DECIDES` says that two kinds decide nothing, or only the other side, they are "not decided: two bounds"; where a
+    bound decides, the true values differ by more than the numbers do: "at least 0.02 better".
+
+    Arguments:
+        p: adjusted for all that is tested with it; from `LEVEL` on there is no difference either.
+        least: what the two numbers differ by at least, 0 or less where that is not known.
     """
-    sign = "" if ci is None or ci[0] <= 0 <= ci[1] else "<" if ci[1] < 0 else ">"
+    sign = "" if ci is None or ci[0] <= 0 <= ci[1] or p >= LEVEL else "<" if ci[1] < 0 else ">"
     decides = DECIDES[kinds]
     if decides != BOTH and (not sign or sign not in decides):
-        return f"{INCOMPARABLE}: {SIGNS[kinds[0]]} and {SIGNS[kinds[1]]}"
+        return f"{UNDECIDED}: {why_undecided(kinds)}"
     if ci is None:
-        return "unknown" if gap else "no difference"
+        return "unknown" if gap else NONE
     if not sign:
-        return "no difference"
+        return NONE
+    known = decides != BOTH and 0 < least < math.inf
     if direction == "none":
-        return "changed"
-    return "better" if (sign == "<") == (direction == "lower") else "worse"
+        return f"changed by at least {down(least)}" if known else "changed"
+    word = "better" if (sign == "<") == (direction == "lower") else "worse"
+    return f"at least {down(least)} {word}" if known else word
+
+
+def why_undecided(kinds: tuple[str, str]) -> str:
+    bounds = sum(kind.endswith("_bound") for kind in kinds)
+    return "two bounds" if bounds == 2 else f"a bound and an {'estimate' if 'estimate' in kinds else 'exact value'}"
+
+
+def down(x: float) -> str:
+    """A number above 0 with two digits, never more than it is.
+
+    Example:
+        >>> down(0.02999), down(1234.0)
+        ('0.029', '1200')
+    """
+    return f"{float(Context(prec=2, rounding=ROUND_DOWN).create_decimal(x)):g}"
 
 
 def table(differences: list[Difference]) -> str:
-    """Aligned markdown: a row for each difference."""
+    """Aligned markdown: a row for each difference; the header of the verdicts names what they are adjusted for."""
     rows = [
         [
             d.model,
@@ -293,14 +369,20 @@ def table(differences: list[Difference]) -> str:
             *(f"{SIGNS[kind]} {value(x)}" for kind, x in zip(d.kinds, (d.base, d.new), strict=True)),
             interval(d),
             d.method,
-            d.verdict,
+            d.verdict if d.detectable is None else f"{d.verdict} (detectable: {d.detectable:.2g})",
         ]
         for d in differences
     ]
     rows = [[shown(one) for one in row] for row in rows]
-    headers = ["model", "metric", "base", "new", "difference (95 %)", "method", "verdict"]
+    headers = ["model", "metric", "base", "new", "difference (95 %)", "method", adjusted_for(differences)]
     align = ("left", "left", "right", "right", "right", "left", "left")
     return tabulate(rows, headers, tablefmt="pipe", colalign=align, disable_numparse=True) + "\n"
+
+
+def adjusted_for(differences: list[Difference]) -> str:
+    """`verdict (Holm, 12 tests)`, or `verdict` where one difference alone is tested."""
+    tests = sum(d.p is not None for d in differences)
+    return f"verdict (Holm, {tests} tests)" if tests > 1 else "verdict"
 
 
 def value(x: float | None) -> str:
@@ -352,18 +434,24 @@ class Gate:
         )
 
     def forbids(self, d: Difference) -> bool:
-        """Whether a difference is beyond the gate, or cannot be known to be within it.
+        """Whether a difference is beyond the gate for certain, or is not there to be judged.
 
         Percent are of the size of the base value. A change is forbidden if its interval lies wholly on that side of 0,
-        or if it has no interval; so is a new value that is not finite, and one that the kinds do not let compare.
+        also by Holm's correction, or if it has no interval; so is a new value that is not finite. What the kinds leave
+        undecided is not forbidden: `undecided` names it.
         """
-        if d.new is None or not d.comparable:
+        if d.new is None:
             return True
-        if d.base is None or d.difference is None:
+        if d.base is None or d.difference is None or not d.decided:
             return False
         limit = self.amount * (abs(d.base) / 100 if self.percent else 1)
         sure = d.ci95 is None or min(self.sign * bound for bound in d.ci95) > 0
-        return self.sign * d.difference > limit and sure
+        chance = d.p_holm is not None and d.p_holm >= LEVEL
+        return self.sign * d.difference > limit and sure and not chance
+
+    def undecided(self, differences: Iterable[Difference]) -> list[Difference]:
+        """Those of its metric that it cannot judge, since the kinds of their values decide nothing."""
+        return [d for d in differences if matches(d.metric, self.metric) and not d.decided and d.new is not None]
 
     def forbids_better(self, differences: Iterable[Difference]) -> bool:
         """Whether it forbids that a metric becomes better, which is seldom meant."""

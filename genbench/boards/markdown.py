@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -15,7 +15,7 @@ from urllib.parse import quote
 from tabulate import tabulate
 
 from genbench.boards.columns import Board, Column, Standing
-from genbench.boards.tables import Notes, cell, compact, left_out, legend, parameters
+from genbench.boards.tables import SIGNS, Notes, cell, compact, left_out, legend, parameters
 from genbench.text import NEIGHBOURS, fenced, one_line, slug
 from genbench.text import markdown as shown
 
@@ -37,6 +37,7 @@ RANKS = (
     "compared example by example, other numbers as if they were independent. Real data, and models that copy them, "
     "have no rank by samples."
 )
+GAP = "ais-gap"  # how far a bound lies from what it bounds, on data that the model itself drew
 PLOTS = {  # what ends the name of a plot, and what it shows
     "-likelihood-fidelity": "likelihood against the quality of samples",
     "-fidelity-speed": "quality of samples against speed",
@@ -66,12 +67,15 @@ class Lead:
         return cls(first("likelihood"), first("fidelity"), first("diversity", "modes"), first("cost"))
 
 
-def markdown(found: list[Board], pictures: Path | None = None, folder: Path | None = None) -> str:
+def markdown(
+    found: list[Board], pictures: Path | None = None, folder: Path | None = None, twin: str | None = None
+) -> str:
     """The page of one or several boards.
 
     Arguments:
         pictures: the run's folder of pictures, None for a page without.
         folder: the folder that the page will lie in, from which links to pictures start; without one there are none.
+        twin: name of the same page in HTML, where there is one.
     """
     if folder is None or (pictures and not pictures.is_dir()):
         pictures = None
@@ -80,9 +84,13 @@ def markdown(found: list[Board], pictures: Path | None = None, folder: Path | No
         notes = Notes()
         lead = Lead.of(b)
         parts.append(f"# {shown(b.dataset)}" + (f": {shown(b.about)}" if b.about else ""))
-        parts += sentences(b, lead)
+        said = [f"**{head}** {text}" if head else text for head, text in sentences(b, lead, shown)]
+        parts += [" ".join(said)] if said else []
         parts.append(lead_table(b, lead, notes, linked=pictures is not None))
+        true = of_true_likelihoods(b, lead.likelihood, shown)
+        parts += [f"**True likelihoods:** {true}"] if true else []
         parts += plots(b, pictures, folder)
+        parts += [f"[{twin}]({twin}), opened in a browser, has this table to sort and to filter."] if twin else []
         parts += sections(b, notes)
         parts += map(shown, left_out(b, notes))
         parts += [RANKS] if any(c.standing for c in b.columns) else []
@@ -100,13 +108,19 @@ def relative(path: Path, folder: Path) -> str:
 # --- The first screen
 
 
-def sentences(b: Board, lead: Lead) -> list[str]:
-    """Which models may be the best, by likelihood and by samples; which of these is fast; which is flagged."""
+def sentences(b: Board, lead: Lead, shown: Callable[[str], str] = one_line) -> list[tuple[str, str]]:
+    """Which models may be the best, by likelihood and by samples; which of these is fast; which is flagged.
+
+    Each with the words that it opens with, perhaps none.
+
+    Arguments:
+        shown: how the page writes what is not our own.
+    """
     said = []
     for words, column in (("By likelihood", lead.likelihood), ("By samples", lead.fidelity)):
         standing = column.standing if column else None
         if column and standing and standing.best:
-            said.append(f"**{words}** {may_be_best(column, standing)}")
+            said.append((words, may_be_best(column, standing, shown)))
     if lead.fidelity and lead.speed and (standing := lead.fidelity.standing):
         speed = lead.speed
         better = 1 if speed.direction == "higher" else -1
@@ -114,17 +128,17 @@ def sentences(b: Board, lead: Lead) -> list[str]:
         if len(standing.best) > 1 and timed:
             fastest = max(timed, key=timed.__getitem__)
             value = f"{compact(speed.records[fastest], sign=False)} {speed.unit}"
-            said.append(f"**Good and fast:** {shown(fastest)} ({shown(value)}).")
+            said.append(("Good and fast:", f"{shown(fastest)} ({shown(value)})."))
     flags: dict[str, list[str]] = {}
     for c in b.columns:
         for model, record in c.records.items():
             if record.details.get("flagged"):
                 flags.setdefault(one_line(record.details.get("flag", "flagged")), []).append(model)
-    said += [f"⚑ {listed(dict.fromkeys(models))}: {shown(flag)}." for flag, models in flags.items()]
-    return [" ".join(said)] if said else []
+    said += [("", f"⚑ {listed(dict.fromkeys(models), shown)}: {shown(flag)}.") for flag, models in flags.items()]
+    return said
 
 
-def may_be_best(column: Column, standing: Standing) -> str:
+def may_be_best(column: Column, standing: Standing, shown: Callable[[str], str]) -> str:
     """`a stands alone (FD 5.0 ±2.1).`, or which models cannot be told from the best."""
     values = {m: shown(compact(column.records[m], sign=False)) for m in standing.best}
     name = shown(column.metric)
@@ -137,7 +151,36 @@ def may_be_best(column: Column, standing: Standing) -> str:
     return f"{len(standing.best)} models cannot be told from the best ({name}): {with_values}."
 
 
-def listed(models: Iterable[str]) -> str:
+def of_true_likelihoods(b: Board, column: Column | None, shown: Callable[[str], str] = one_line) -> str:
+    """What follows for them where values are bounds; empty where none is.
+
+    A model is better than another for certain only if its bound lies on the better side of the other's exact value,
+    beyond chance: if no rank of its set is one of the other's, or worse.
+    """
+    if column is None or column.standing is None:
+        return ""
+    ranks, limit = column.standing.ranks, "lower_bound" if column.direction == "higher" else "upper_bound"
+    bounds = sorted((m for m in ranks if column.records[m].kind == limit), key=lambda m: (ranks[m], m))
+    exact = [m for m in ranks if column.records[m].kind == "exact"]
+    if not bounds:
+        return ""
+    rule = f"a bound ({SIGNS[limit]}) says that a model is at least so good, and two bounds decide nothing"
+    if exact:
+        wins = {m: sum(ranks[m][1] < ranks[e][0] for e in exact) for m in bounds}
+        each = [f"{shown(m)} {n or 'none'}" for m, n in wins.items()]
+        side = "above" if limit == "upper_bound" else "below"
+        rule += (
+            f". It is better for certain than a model whose exact value lies {side} the bound beyond chance, "
+            f"as so many of {len(exact)} do: {', '.join(each)}"
+        )
+    gaps = [c for c in b.columns if c.metric == GAP]
+    found = [f"{shown(m)} {shown(compact(r, sign=False))} {shown(c.unit)}" for c in gaps for m, r in c.records.items()
+             if r.status == "ok"]  # fmt: skip
+    loose = "The bounds of annealed importance sampling are loose, by BDMC on simulated data, by"
+    return f"{rule}." + (f" {loose}: {', '.join(found)}." if found else "")
+
+
+def listed(models: Iterable[str], shown: Callable[[str], str] = shown) -> str:
     names = [shown(m) for m in models]
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 

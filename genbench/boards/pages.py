@@ -1,17 +1,13 @@
-"""Boards -> files for other tools: CSV, JSON and HTML."""
+"""Boards -> files for other tools: CSV and JSON."""
 
 from __future__ import annotations
 
 import csv
-import html
 import io
 import json
 
-from tabulate import tabulate
-
 from genbench.boards.columns import Board
-from genbench.boards.tables import Notes, left_out, legend, table
-from genbench.text import csv_cell, one_line
+from genbench.text import csv_cell
 
 
 def flat(found: list[Board]) -> list[dict]:
@@ -55,24 +51,4 @@ def as_json(found: list[Board]) -> str:
     return json.dumps(flat(found), indent=1) + "\n"
 
 
-def as_html(found: list[Board]) -> str:
-    """A page of its own, without scripts and without pictures."""
-    parts = ["<!doctype html><meta charset='utf-8'><title>genbench</title>", STYLE]
-    for b in found:
-        notes = Notes()
-        parts.append(f"<h1>{html.escape(one_line(b.dataset))}</h1>")
-        for part in b.parts():
-            headers, rows = table(part, notes)
-            parts.append(tabulate(rows, headers, tablefmt="html", disable_numparse=True))
-        parts += [f"<p>{html.escape(line)}</p>" for line in (*left_out(b, notes), *legend(b))]
-        parts += [f"<p>[{i}] {html.escape(text)}</p>" for i, text in enumerate(notes.texts, 1)]
-    return "\n".join(parts) + "\n"
-
-
-STYLE = """<style>
-body { font: 14px/1.5 system-ui, sans-serif; margin: 2em; color: #1b1b1b; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .3em .8em; border-bottom: 1px solid #ddd; text-align: right; white-space: nowrap; }
-th:first-child, td:first-child, th:nth-child(2), td:nth-child(2) { text-align: left; }
-</style>"""
-FORMATS = {"csv": as_csv, "json": as_json, "html": as_html}
+FORMATS = {"csv": as_csv, "json": as_json}

@@ -1,6 +1,7 @@
 """Runs -> a published board: one file of records, what comparing needs of the arrays, pictures, and the pages of them.
 
-leaderboards/PAGE.md                the page
+leaderboards/PAGE.md                the page as GitHub shows it
+leaderboards/PAGE.html              the page for a browser, in one file
 leaderboards/PAGE/records.jsonl     every record, a line of canonical JSON each, by cell id
 leaderboards/PAGE/manifest.json     the rows, the cells planned for them, and the commands
 leaderboards/PAGE/replicates.npz    values of every test example, in float32, where a run has kept them
@@ -25,6 +26,7 @@ from genbench.boards.index import HEADING, index
 from genbench.boards.markdown import markdown
 from genbench.boards.ranks import PER_EXAMPLE, rank
 from genbench.boards.seeds import shown_rows
+from genbench.boards.web import html
 from genbench.errors import GenbenchError
 from genbench.run.records import Record, Run, example_values, join_manifests, open_run
 from genbench.text import NEIGHBOURS, slug
@@ -143,8 +145,13 @@ def pages_of(folder: Path) -> dict[Path, bytes]:
     run = open_run(folder)
     found = boards(shown_rows([run]))
     rank(found, [run])
-    text = markdown(found, run.pictures, folder.parent)
-    return {run.pack: pack(together([run])), beside(folder, ".md"): text.encode()}
+    twin = beside(folder, ".html")
+    text = markdown(found, run.pictures, folder.parent, twin.name)
+    return {
+        run.pack: pack(together([run])),
+        beside(folder, ".md"): text.encode(),
+        twin: html(found, [run]).encode(),
+    }
 
 
 def beside(folder: Path, suffix: str) -> Path:

@@ -37,6 +37,8 @@ def run(args: argparse.Namespace) -> int:
     for gate in gates:
         if gate.forbids_better(found.differences):
             print(f"warning: gate {gate.text} forbids that {gate.metric} becomes better", file=sys.stderr)
+        for one in gate.undecided(found.differences):
+            print(f"warning: gate {gate.text} cannot judge {one.said}", file=sys.stderr)
     failed = [d for gate in gates for d in tripped(found, gate)]
     for d in failed:
         print(f"gate: {d.said}", file=sys.stderr)

@@ -34,6 +34,7 @@ def run(args: argparse.Namespace) -> int:
     from genbench.boards.pareto import draw_all
     from genbench.boards.ranks import rank
     from genbench.boards.seeds import shown_rows
+    from genbench.boards.web import html
     from genbench.files import write_atomically
     from genbench.run.records import commands_of, open_run
 
@@ -62,6 +63,8 @@ def run(args: argparse.Namespace) -> int:
         if pictures and folder and not args.check:
             draw_all(found, pictures)
         text = markdown(found, pictures, folder)
+    elif args.format == "html":
+        text = html(found, runs)
     elif args.format == "latex":
         text = latex(found)
     elif args.format in ("hub", "model-index"):

@@ -19,7 +19,7 @@ def add_arguments(p: Parser) -> None:
         type=Path,
         metavar="leaderboards/PAGE",
         required=True,
-        help="the board; PAGE.md lies beside it",
+        help="the board; PAGE.md and PAGE.html lie beside it",
     )
 
 

@@ -1,8 +1,8 @@
 """Log-likelihoods of data under a model, each labelled exact, bound or estimate.
 
 `log_likelihood` takes the strongest statement that a model can make: its log-probability, else a sum over all of its
-few codes, else an importance-weighted bound, else its variational bound. `ais` and `probability_flow` are methods
-that are asked for by name. All give a `LogLikelihood`, which says what it is.
+few codes, else an importance-weighted bound, else its variational bound, else its mass over an estimated sum. `ais` and
+`probability_flow` are methods that are asked for by name. All give a `LogLikelihood`, which says what it is.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from genbench.likelihood.elbo import elbo
 from genbench.likelihood.enumerated import can_enumerate, enumerated
 from genbench.likelihood.exact import exact, round_trip
 from genbench.likelihood.iwae import iwae
+from genbench.likelihood.partition import estimated
 from genbench.likelihood.result import LogLikelihood
-from genbench.models.capabilities import HasElbo, HasLogProb, HasLogWeights, refusal
+from genbench.models.capabilities import HasElbo, HasLogProb, HasLogWeights, Unnormalised, refusal
 
 
 def log_likelihood(
@@ -40,7 +41,7 @@ def log_likelihood(
         keep: how finished blocks are remembered, see `genbench.blocks`.
 
     Raises:
-        Unavailable: the model has none of log_prob, log_weights, elbo.
+        Unavailable: the model has none of log_prob, log_weights, elbo, log_unnormalised.
         ModelError: a log-likelihood has the wrong shape.
     """
     if isinstance(model, HasLogProb):
@@ -51,6 +52,8 @@ def log_likelihood(
         found = iwae(model, x, k, seed, block_size, device, keep, progress)
     elif isinstance(model, HasElbo):
         found = elbo(model, x, seed, block_size, device, keep, progress)
+    elif isinstance(model, Unnormalised):
+        found = estimated(model, x, seed, device, keep, progress)
     else:
         raise refusal("metric 'nll' needs log_prob, log_weights or elbo", model)
     return replace(found, details={**found.details, **round_trip(model, x[:ROWS], device)})

@@ -51,6 +51,11 @@ class Dequantisation(nn.Module, ABC):
     def log_weights(self, x: Tensor, k: int, generator: Generator) -> Tensor:
         """log q(x + u_k) - log r(u_k|x): `[B, *shape]` int64 -> `[k, B]`."""
 
+    def initialise(self, x: Tensor, generator: Generator) -> None:
+        """Shows some data, with uniform noise, to a density that asks for them before its training."""
+        if hasattr(self.density, "initialise"):
+            self.density.initialise(x.float() + torch.rand(x.shape, generator=generator, device=x.device), generator)
+
     def loss(self, x: Tensor, generator: Generator) -> Tensor:
         """The bound with one draw, in nats."""
         return -self.log_weights(x, 1, generator).mean()

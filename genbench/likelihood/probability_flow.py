@@ -7,10 +7,15 @@ What it gives is an *estimate* of log p, no bound: the solver errs within its to
 short of the data, integers are dequantised by one draw, and a divergence may be a random one. Hutchinson's is
 the mean of e' (dv/dx) e over probes e of random signs, fixed along the path.
 
-There are two ways from integers x, normalised to x_0 on [-1, 1], to y = x(eps):
+Where the flow begins the model knows data with a little noise, alpha x_0 + sigma e. There are three ways from
+integers x, normalised to x_0 on [-1, 1], to y = x(eps), with delta = 2/(L-1) from one level to the next:
 
-    "uniform"    y = x_0 + (u - 1/2) delta, u uniform on [0,1)^D, delta = 2/(L-1);  log P(x) ~ log p(y) + D log delta.
+    "uniform"    y = x_0 + (u - 1/2) delta, u uniform on [0,1)^D;  log P(x) ~ log p(y) + D log delta.
                  The noise that y should hold at t = eps is neglected.
+    "truncated"  y = alpha x_0 + sigma e with e from N(0, I) cut off where y would leave the cell of x, which is
+                 alpha delta wide: |e| < tau = alpha delta / (2 sigma). P(x) is the mass of p in that cell, so that
+                 log P(x) >= E [log p(y) - log q(y|x)],  log q(y|x) = log N(e; 0, I) - D log(sigma (2 Phi(tau) - 1)),
+                 tight where p is in the cell what the cut-off noise is. With sigma << delta nothing is cut off.
     "diffusion"  y = alpha x_0 + sigma e, as the forward process goes, with the model's own last step p(x_0|y):
                  log P(x) ~ log p(y) + log p(x_0|y) - log q(y|x_0). It accounts for the truncation, and is in
                  expectation a lower bound for flow and last step together, up to the errors of the solver.
@@ -20,6 +25,8 @@ References:
     Neural ordinary differential equations (Chen et al., 2018), equation 8.
     FFJORD (Grathwohl et al., 2019), equations 7 and 8: Hutchinson's trace with one noise along the path.
     Maximum likelihood training of score-based diffusion models (Song, Durkan, Murray, Ermon, 2021), section 4.2.
+    Improved techniques for maximum likelihood estimation for diffusion ODEs (Zheng, Lu, Chen, Zhu, 2023), section 4.3:
+    truncated-normal dequantisation.
 """
 
 from __future__ import annotations
@@ -41,7 +48,7 @@ from genbench.models.sampling import seeded, to_tensor
 from genbench.numerics.ode import Slope, root_mean_square, solve
 from genbench.space import Space
 
-ENTRIES = ("uniform", "diffusion")
+ENTRIES = ("own", "uniform", "truncated", "diffusion")
 LOG_2PI = math.log(2 * math.pi)
 
 
@@ -50,7 +57,8 @@ class HasVelocity(Protocol):
     """A flow from the data at t = `eps` to N(0, I) at t = 1; integers run normalised to [-1, 1].
 
     `velocity` must treat every example by itself. A model may also have
-    `enter(x0, noise) -> (y, log p(x0|y) - log q(y|x0))`, which "diffusion" needs.
+    `enter(x0, noise) -> (y, log p(x0|y) - log q(y|x0))`, which "diffusion" needs, and
+    `noise_at_start`, the (alpha, sigma) of x(eps) = alpha x_0 + sigma e, which "truncated" needs.
     """
 
     space: Space
@@ -87,6 +95,10 @@ class NoisePrediction:
     def eps(self) -> float:
         return 1 / len(self.log_snr)
 
+    @property
+    def noise_at_start(self) -> tuple[float, float]:
+        return float(self.log_snr[0].double().sigmoid().sqrt()), float((-self.log_snr[0].double()).sigmoid().sqrt())
+
     def index(self, log_snr: Tensor) -> Tensor:
         """The fractional index of the step with this lambda: `[B]` -> `[B]`."""
         table = self.log_snr.to(log_snr)
@@ -119,7 +131,7 @@ def probability_flow(
     probes: int = 1,
     rtol: float = 1e-5,
     atol: float = 1e-5,
-    entry: str = "uniform",
+    entry: str = "own",
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
     keep: Keep = afresh,
@@ -134,16 +146,19 @@ def probability_flow(
     Arguments:
         first: the number of the first example: example i has the noise of (seed, first + i).
         probes: of Hutchinson's trace; 0 for the exact trace, which costs D backward passes for every evaluation.
-        entry: "uniform" or "diffusion", see above; real numbers go straight into the flow with "uniform".
+        entry: see above; "own" is the first of "diffusion", "truncated" and "uniform" that the model has what it takes
+            for. Real numbers go straight into the flow, but with "diffusion".
         dtype: in which the velocity is evaluated; the state is float64.
         keep: how finished blocks are remembered, see `genbench.blocks`.
 
     Raises:
-        Unavailable: entry "diffusion" for a model without it.
+        Unavailable: an entry that the model has not what it takes for.
         ModelError: the velocity has the wrong shape.
     """
     if entry not in ENTRIES or probes < 0 or min(rtol, atol) <= 0:
         raise ValueError(f"cannot integrate with entry={entry!r}, probes={probes}, rtol={rtol}, atol={atol}")
+
+    entry = own_entry(model) if entry == "own" else entry
 
     def make(number: int, rows: slice) -> Arrays:
         batch = to_tensor(x[rows], model.space, device)
@@ -183,6 +198,13 @@ def rademacher(n: int, dim: int, generator: Generator) -> Tensor:
     return 2.0 * torch.randint(2, (n, dim), generator=generator, device=generator.device) - 1.0
 
 
+def own_entry(model: HasVelocity) -> str:
+    """The entry that leaves least to chance: a model's last step, else the noise that it was trained with."""
+    if hasattr(model, "enter") and getattr(model, "decoder", True) is not None:
+        return "diffusion"
+    return "truncated" if hasattr(model, "noise_at_start") and model.noise_at_start[1] > 0 else "uniform"
+
+
 def entered(
     model: HasVelocity, x: Tensor, generators: list[Generator], entry: str, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor]:
@@ -203,7 +225,25 @@ def entered(
     if levels is None:
         return x0, nothing
     delta = 2 / (levels - 1)
+    if entry == "truncated":
+        if not hasattr(model, "noise_at_start"):
+            raise Unavailable("entry 'truncated' needs a model with `noise_at_start`")
+        return cut_off(x0, noise, delta, *model.noise_at_start)
     return x0 + (noise - 0.5) * delta, nothing + model.space.dim * math.log(delta)
+
+
+def cut_off(x0: Tensor, u: Tensor, delta: float, alpha: float, sigma: float) -> tuple[Tensor, Tensor]:
+    """y = alpha x_0 + sigma e, e a normal cut off at the ends of the cell, and -log q(y | x_0) `[B]` float64.
+
+    Arguments:
+        u: uniform on [0, 1), the place of e in the truncated distribution: `[B, *shape]`.
+    """
+    tau = alpha * delta / (2 * sigma)
+    inside = math.erf(tau / math.sqrt(2))  # 2 Phi(tau) - 1
+    # u = 0 is the lower end itself. Where tau is large, that would be infinite.
+    e = math.sqrt(2) * torch.erfinv(((2 * u.double() - 1) * inside).clamp(-1 + 1e-15, 1 - 1e-15))
+    log_q = -0.5 * e**2 - 0.5 * LOG_2PI - math.log(sigma * inside)
+    return (alpha * x0.double() + sigma * e).to(x0), -log_q.flatten(1).sum(1)
 
 
 def log_density(model: HasVelocity, y: Tensor, probes: Tensor, rtol: float, atol: float) -> tuple[Tensor, Tensor]:

@@ -21,6 +21,7 @@ class LogLikelihood:
         kind: "exact", "lower_bound", "upper_bound" or "estimate": how the values stand to log p.
         method: how, in words.
         mc_stderr: `[N]` Monte Carlo standard error of each value, where there is one.
+        shared_stderr: `[]` Monte Carlo standard error that all values have in common, where there is one.
         ess: `[N]` effective sample size of the weights, where there are any.
         bias: `[N]` estimated bias of the bound, at most 0.
         jackknife: `[N]` estimates of log p with less bias, which are no bounds.
@@ -34,6 +35,7 @@ class LogLikelihood:
     kind: str
     method: str
     mc_stderr: np.ndarray | None = None
+    shared_stderr: np.ndarray | None = None
     ess: np.ndarray | None = None
     bias: np.ndarray | None = None
     jackknife: np.ndarray | None = None

@@ -7,8 +7,9 @@ Every file here defines
                 what it holds (`genbench list artifacts` prints them)
     OUTPUTS     {name: card}, a card being {"unit": one of UNITS, "direction": one of DIRECTIONS, "range": the least
                 and the most that the value and its interval can be, None for no limit, "title": ...,
-                "group": one of GROUPS, "place": a number}. Columns of a leaderboard stand in the order of the places
-                of all metrics: take one between those of its neighbours
+                "misses": what it does not see, as docs/audit.md found where that has it, "group": one of GROUPS,
+                "place": a number}. Columns of a leaderboard stand in the order of the places of all metrics: take one
+                between those of its neighbours
     REFERENCE   authors, year
     DOMAINS     {parameter: the values that it can have, in the words of `genbench/domains.py`}, where there are any
     MIN_SAMPLES the fewest samples it can do with, where that is more than one
@@ -56,6 +57,7 @@ UNITS = {
     "%": False,
     "classes": False,
     "modes": False,
+    "units": False,
     "effective samples": False,
     "acceptance": False,  # signed: of changes that would be accepted
     "z": False,  # standard deviations of the statistic under its null hypothesis

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from genbench.metrics import Measure
 from genbench.metrics._batches import mean_of_examples
+from genbench.numerics.intervals import Z95
 from genbench.space import Space
 
 if TYPE_CHECKING:
@@ -23,7 +25,8 @@ def bits_per_dim(
 ) -> Measure:
     """-mean log p(x) / (D ln 2), of the kind that the log-likelihoods have.
 
-    The spread over examples contains the Monte Carlo noise of each; the latter is also given alone.
+    The spread over examples contains the Monte Carlo noise of each; the latter is also given alone. What all of them
+    share it does not contain, and the interval is widened by it.
     `sequence` says where in one sequence the examples lie: see `mean_of_examples`.
     """
     nats = -found.values
@@ -47,4 +50,16 @@ def bits_per_dim(
     per_dim = np.array([space.bits_per_dim(1.0)]) * nats
     least = 0.0 if found.kind == "exact" and space.levels is not None else -math.inf  # a probability is at most 1
     warnings = tuple(found.warnings)
-    return mean_of_examples(per_dim, sequence, NEGATED[found.kind], least, details=details, warnings=warnings)
+    measure = mean_of_examples(per_dim, sequence, NEGATED[found.kind], least, details=details, warnings=warnings)
+    return measure if found.shared_stderr is None else widened(measure, space.bits_per_dim(float(found.shared_stderr)))
+
+
+def widened(measure: Measure, stderr: float) -> Measure:
+    """Its interval with an independent normal error added that the spread over examples does not show."""
+    method = f"{measure.ci_method}, and the error of log Z"
+    if measure.stderr is None or measure.ci95 is None or not math.isfinite(stderr):
+        why = measure.ci_method if math.isfinite(stderr) else "none: one chain does not show the error of log Z"
+        return replace(measure, stderr=None, ci95=None, ci_method=why)
+    value, (low, high) = measure.value, measure.ci95
+    ends = value - math.hypot(value - low, Z95 * stderr), value + math.hypot(high - value, Z95 * stderr)
+    return replace(measure, stderr=math.hypot(measure.stderr, stderr), ci95=ends, ci_method=method)

@@ -29,6 +29,7 @@ OUTPUTS = {
         "direction": "higher",
         "range": (0, 100),
         "title": "authentic samples",
+        "misses": "rewards blur and noise, which are far from training data too; blind to missing classes",
         "group": "copying",
         "place": 310,
     },

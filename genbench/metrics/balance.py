@@ -24,6 +24,7 @@ OUTPUTS = {
         "direction": "none",
         "range": (-1, 1),
         "title": "detailed balance of own samples",
+        "misses": "compares a model with itself: whether it fits the data it cannot say",
         "group": "likelihood",
         "place": 64,
     },

@@ -23,6 +23,7 @@ OUTPUTS = {
         "direction": "none",
         "range": (-1, 1),
         "title": "detailed balance of test data",
+        "misses": "looks at neighbours that differ in one value: blind to whole modes that are missing or too heavy",
         "group": "likelihood",
         "place": 66,
     },

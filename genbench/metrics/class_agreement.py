@@ -23,6 +23,7 @@ OUTPUTS = {
         "direction": "higher",
         "range": (0, 1),
         "title": "samples of the class asked for",
+        "misses": "one perfect image of each class would do; errors of the classifier count as the model's",
         "group": "fidelity",
         "place": 400,
     },

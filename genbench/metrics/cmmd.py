@@ -36,6 +36,7 @@ OUTPUTS = {
         "direction": "lower",
         "range": (0, None),
         "title": "CMMD",
+        "misses": "blind to copies of training data",
         "group": "fidelity",
         "place": 130,
     },

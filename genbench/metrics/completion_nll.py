@@ -29,6 +29,7 @@ OUTPUTS = {
         "direction": "lower",
         "range": (None, None),
         "title": "NLL of the lower half given the upper, in bits per hidden dimension",
+        "misses": "says nothing of the upper half, and nothing of samples",
         "group": "likelihood",
         "place": 56,
     },

@@ -25,6 +25,7 @@ OUTPUTS = {
         "direction": "lower",
         "range": (0, 1),
         "title": "exact copies of training data",
+        "misses": "the least noise on a copy hides it",
         "group": "copying",
         "place": 330,
     },

@@ -44,6 +44,7 @@ OUTPUTS = {
         "direction": "none",
         "range": (None, None),
         "title": "data copying C_T",
+        "misses": "moves with blur and noise as well, away from copying, which can hide it; blind to missing classes",
         "group": "copying",
         "place": 320,
     },

@@ -38,6 +38,8 @@ OUTPUTS = {
         "direction": "lower",
         "range": (0, None),
         "title": "Fréchet distance",
+        "misses": "blind to copies of training data; compares means and covariances alone, and has a bias that grows "
+        "as samples get fewer",
         "group": "fidelity",
         "place": 100,
     },

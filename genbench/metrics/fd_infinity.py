@@ -45,6 +45,7 @@ OUTPUTS = {
         "direction": "lower",
         "range": (None, None),
         "title": "FD of infinitely many samples",
+        "misses": "blind to copies of training data; compares means and covariances alone",
         "group": "fidelity",
         "place": 110,
     },

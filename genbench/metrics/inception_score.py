@@ -33,6 +33,7 @@ OUTPUTS = {
         "direction": "higher",
         "range": (1, None),
         "title": "inception score",
+        "misses": "knows no data: blind to copies and to anything that the classifier does not see",
         "group": "fidelity",
         "place": 190,
     },

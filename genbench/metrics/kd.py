@@ -37,6 +37,7 @@ OUTPUTS = {
         "direction": "lower",
         "range": (None, None),
         "title": "kernel distance",
+        "misses": "blind to copies of training data",
         "group": "fidelity",
         "place": 120,
     },

@@ -53,6 +53,7 @@ OUTPUTS = {
         "direction": "lower",
         "range": (None, 1),
         "title": "memorisation",
+        "misses": "blind to quality: noise and missing classes change nothing; strong blur misleads it",
         "group": "copying",
         "place": 300,
     },

@@ -44,6 +44,7 @@ OUTPUTS = {
         "direction": "lower",
         "range": (0, None),
         "title": "MiFID",
+        "misses": "noise looks better than real data, since it stays far from training data",
         "group": "fidelity",
         "place": 160,
     },

@@ -21,6 +21,7 @@ OUTPUTS = {
         "direction": "lower",
         "range": (None, None),
         "title": "negative log-likelihood",
+        "misses": "says little of how samples look: both can be good without the other (Theis et al., 2016)",
         "group": "likelihood",
         "place": 10,
     },

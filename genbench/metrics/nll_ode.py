@@ -21,6 +21,8 @@ OUTPUTS = {
         "direction": "lower",
         "range": (None, None),
         "title": "NLL by the probability-flow ODE",
+        "misses": "no bound: errors of the solver and of the trace can make it too good; says little of how samples "
+        "look",
         "group": "likelihood",
         "place": 40,
     },

@@ -25,6 +25,7 @@ OUTPUTS = {
         "direction": "lower",
         "range": (None, None),
         "title": "negative log-likelihood of the text as one stream",
+        "misses": "one long text: its parts are no independent examples; says little of how samples read",
         "group": "likelihood",
         "place": 14,
     },

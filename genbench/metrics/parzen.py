@@ -19,6 +19,7 @@ OUTPUTS = {
         "direction": "none",
         "range": (None, None),
         "title": "Parzen window log-density (legacy)",
+        "misses": "depends on the width of the window more than on the model; blind to copies of training data",
         "group": "likelihood",
         "place": 480,
     },

@@ -29,7 +29,7 @@ from genbench.domains import check
 from genbench.metrics import Measure, holding, mean
 from genbench.metrics._inputs import enough, finite
 
-VERSION = 2
+VERSION = 3
 MIN_SAMPLES = 2
 NEEDS = ("path_lengths",)
 OUTPUTS = {
@@ -38,6 +38,7 @@ OUTPUTS = {
         "direction": "lower",
         "range": (0, None),
         "title": "perceptual path length",
+        "misses": "smoothness alone: a generator that draws one image for every latent is best",
         "group": "representation",
         "place": 450,
     },

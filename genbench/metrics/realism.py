@@ -44,6 +44,7 @@ OUTPUTS = {
         "direction": "higher",
         "range": (0, None),
         "title": "median realism score",
+        "misses": "blind to missing classes, repeated images and copies; half of the samples do not count",
         "group": "fidelity",
         "place": 290,
     },

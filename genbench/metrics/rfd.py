@@ -33,6 +33,7 @@ OUTPUTS = {
         "direction": "lower",
         "range": (0, None),
         "title": "Fréchet distance of reconstructions",
+        "misses": "the images need not be those that were given; says nothing of samples",
         "group": "representation",
         "place": 440,
     },

@@ -48,6 +48,7 @@ OUTPUTS = {
         "direction": "higher",
         "range": (1, None),
         "title": "Vendi score",
+        "misses": "knows no data: blind to whether samples are like it, and to copies of training data",
         "group": "diversity",
         "place": 240,
     },

@@ -74,6 +74,21 @@ class HasElbo(Protocol):
 
 
 @runtime_checkable
+class Unnormalised(Protocol):
+    """A mass p*(x) whose sum Z is unknown, and a path from a distribution whose sum is known: p*_0 to p*_1 = p*."""
+
+    space: Space
+
+    def log_unnormalised(self, x: Tensor, beta: float = 1.0) -> Tensor: ...  # log p*_beta(x): -> [B]
+
+    def log_base_partition(self) -> Tensor: ...  # log of the sum of p*_0: scalar
+
+    def sample_base(self, n: int, generator: Generator) -> Tensor: ...  # x ~ p_0: [n, *shape]
+
+    def transition(self, x: Tensor, beta: float, generator: Generator) -> Tensor: ...  # leaves p_beta as it is
+
+
+@runtime_checkable
 class HasLogConditionals(Protocol):
     """log p of every value given those that the model reads before it; their sum is log p(x).
 
@@ -135,6 +150,17 @@ class Encoder(Protocol):
 
 
 @runtime_checkable
+class HasGaussianPosterior(Protocol):
+    """q(z | x) = N(mean, diag sd^2) beside the prior N(0, I) of a VAE, where that is what it has."""
+
+    space: Space
+
+    def gaussian_posterior(self, x: Tensor) -> tuple[Tensor, Tensor]: ...  # mean, log sd: -> [B, d] each
+
+    def log_prior(self, z: Tensor) -> Tensor: ...  # -> [n]
+
+
+@runtime_checkable
 class Reconstructor(Protocol):
     """What an autoencoder gives back, as expected values in the raw range of the space."""
 
@@ -159,12 +185,14 @@ METHODS = (
     "log_prob_stream",
     "log_weights",
     "elbo",
+    "log_unnormalised",
     "log_prior",
     "log_likelihood",
     "sample_prior",
     "observe",
     "expected",
     "encode",
+    "gaussian_posterior",
     "reconstruct",
     "complete",
     "translate",

@@ -37,6 +37,7 @@ SPACES = {
 }
 ENUMERABLE = 2**12
 N = 24
+DRAWN = 400  # to see a tenth of a change accepted too often
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,7 @@ def likelihood_checks(model: Any, data: Dataset, statement: Callable[..., Check]
             yield statement("probabilities sum to one", lambda: sums_to_one(model))
         if data.space == SPACES["plane"]:
             yield statement("density integrates to one", lambda: integrates_to_one(model))
+        yield statement("samples are drawn from what log_prob scores", lambda: balanced(model, data))
     if isinstance(model, HasLogWeights):
         yield statement("log_weights is [k, B] and finite", lambda: weights_fit(model, x))
     if isinstance(model, HasElbo):
@@ -191,6 +193,18 @@ def integrates_to_one(model: Any, reach: float = 12.0, cells: int = 800) -> str 
     points = torch.cartesian_prod(line, line)
     total = sum(float(model.log_prob(part).double().exp().sum()) for part in points.split(1 << 16)) * step**2
     return None if math.isclose(total, 1, abs_tol=0.02) else f"it integrates to {total:.4f}"
+
+
+def balanced(model: Any, data: Dataset) -> str | None:
+    """Detailed balance of own samples has mean 0 (see `likelihood/balance.py`), within four standard errors."""
+    from genbench.likelihood.balance import balance
+
+    values = balance(model, draw(model, DRAWN, 0, DRAWN), data.train, 0)
+    mean, stderr = float(values.mean()), float(values.std(ddof=1)) / math.sqrt(DRAWN)
+    if abs(mean) <= 4 * stderr:
+        return None
+    how = "sharper" if mean < 0 else "flatter"
+    return f"samples are {how} than log_prob: detailed balance {mean:.3f} +-{stderr:.3f} in place of 0"
 
 
 @torch.no_grad()

@@ -59,7 +59,8 @@ def path_lengths(
     if extractor.between is None:
         raise Unavailable(f"extractor '{extractor.name}' sees whole levels only: a small step changes none of them")
     between = extractor.between
-    model = copy.deepcopy(model).double() if isinstance(model, torch.nn.Module) else model
+    # Latents are those that samples are made of; the pictures between them need more digits.
+    exact = copy.deepcopy(model).double() if isinstance(model, torch.nn.Module) else model
 
     def make(number: int, rows: slice) -> Arrays:
         generator = seeded("path", seed, number, device=device)
@@ -68,7 +69,7 @@ def path_lengths(
             raise Unavailable("the latents are whole numbers: there is no path between two of them")
         t = torch.rand(block_size, generator=generator, device=device, dtype=torch.float64)
         ends = [PATHS[path](z0.double(), z1.double(), at) for at in (t, t + step)]
-        before, after = (between(pictures(model, z)) for z in ends)
+        before, after = (between(pictures(exact, z)) for z in ends)
         speeds = ((after - before) / step).square().sum(1).cpu().numpy()
         return {"lengths": speeds[: rows.stop - rows.start]}
 

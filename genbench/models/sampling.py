@@ -6,13 +6,14 @@ So a sample depends neither on how many samples were asked for, nor on how the w
 from __future__ import annotations
 
 import hashlib
+import math
 
 import numpy as np
 import torch
 
 from genbench.blocks import Arrays, Keep, Progress, afresh, in_blocks, rows_of, silent
 from genbench.errors import ModelError
-from genbench.models.capabilities import Reconstructor, Sampler
+from genbench.models.capabilities import Encoder, HasGaussianPosterior, Reconstructor, Sampler
 from genbench.space import Space
 
 
@@ -115,3 +116,55 @@ def reconstruct(
         return {"x": block}
 
     return in_blocks(len(x), rows_of(model.space.shape), make, keep, progress)["x"]
+
+
+@torch.no_grad()
+def encode(
+    model: Encoder,
+    x: np.ndarray,
+    device: torch.device | str = "cpu",
+    keep: Keep = afresh,
+    progress: Progress = silent,
+) -> np.ndarray:
+    """What a model makes of x `[n, *shape]`: its codes, float32 `[n, d]`.
+
+    Raises:
+        ModelError: no tensor `[n, d]` of real numbers, or one that is not finite.
+    """
+
+    def make(number: int, rows: slice) -> Arrays:
+        batch = to_tensor(x[rows], model.space, device)
+        found = dense(model.encode(batch), "encode")
+        if found.dim() != 2 or len(found) != len(batch) or not found.shape[1]:
+            raise ModelError(f"encode: expected [{len(batch)}, d], got {list(found.shape)}")
+        return {"codes": to_array(found, Space((found.shape[1],)), "encode")}
+
+    return in_blocks(len(x), rows_of(model.space.shape), make, keep, progress)["codes"]
+
+
+@torch.no_grad()
+def gaussian_posteriors(
+    model: HasGaussianPosterior,
+    x: np.ndarray,
+    device: torch.device | str = "cpu",
+    keep: Keep = afresh,
+    progress: Progress = silent,
+) -> Arrays:
+    """`mean` and `log_sd` of q(z | x) of x `[n, *shape]`, float32 `[n, d]` each.
+
+    Raises:
+        ModelError: the wrong shapes, values that are not finite, or a prior that is not N(0, I).
+    """
+
+    def make(number: int, rows: slice) -> Arrays:
+        batch = to_tensor(x[rows], model.space, device)
+        mean, log_sd = (dense(part, "gaussian_posterior") for part in model.gaussian_posterior(batch))
+        if mean.dim() != 2 or len(mean) != len(batch) or mean.shape != log_sd.shape:
+            raise ModelError(f"gaussian_posterior: expected [{len(batch)}, d] twice, got {list(mean.shape)}")
+        normal = -0.5 * (mean.square() + math.log(2 * math.pi)).sum(1)
+        if not torch.allclose(model.log_prior(mean).to(normal), normal, rtol=1e-3, atol=1e-3):
+            raise ModelError("gaussian_posterior: log_prior is not that of N(0, I), to which the KL is taken")
+        space = Space((mean.shape[1],))
+        return {name: to_array(part, space, name) for name, part in (("mean", mean), ("log_sd", log_sd))}
+
+    return in_blocks(len(x), rows_of(model.space.shape), make, keep, progress)

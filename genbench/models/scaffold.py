@@ -106,6 +106,7 @@ OUTPUTS = {
         "unit": "share",
         "direction": "none",  # "lower" or "higher" is better, or "none"
         "title": "values that are not zero, above test data",
+        "misses": "which values they are",
         "group": "fidelity",
         "place": 1000,  # among the columns of a table
     },

@@ -508,6 +508,50 @@ def reconstruction_features(c: Context) -> Points:
     return c.points(c.extract(rounded)["features"], "reconstructions")
 
 
+@artifact(MODEL)
+def train_encodings(c: Context) -> np.ndarray:
+    """Codes of the training examples, by the model's `encode`; in a row of real data raw values `[n, d]`."""
+    return encodings(c, "train")
+
+
+@artifact(MODEL, "limit")
+def test_encodings(c: Context) -> np.ndarray:
+    """Codes of the test examples, by the model's `encode`; in a row of real data raw values `[n, d]`."""
+    return encodings(c, "test")
+
+
+@artifact(MODEL, "limit")
+def gaussian_posteriors(c: Context) -> dict[str, np.ndarray]:
+    """Means and log standard deviations of q(z|x) of every test example `[n, d]`, of a VAE with the prior N(0, I)."""
+    if not callable(getattr(c.model, "gaussian_posterior", None)):
+        raise Unavailable("the model has no Gaussian posterior beside a standard normal prior")
+    if n_classes(c.model):
+        raise Unavailable("the posteriors of a class-conditional model are those of a given class")
+    x = c.get("test")
+
+    def make(keep: Keep) -> Arrays:
+        from genbench.models.sampling import gaussian_posteriors
+
+        return gaussian_posteriors(c.model, x, c.device, keep, c.progress("examples", len(x)))
+
+    return c.kept(make)
+
+
+def encodings(c: Context, split: str) -> np.ndarray:
+    x = c.get(split)
+    if isinstance(c.model, TrueData):
+        return x.reshape(len(x), -1).astype(np.float32)
+    if not hasattr(c.model, "encode"):
+        raise Unavailable("the model has no encode")
+
+    def make(keep: Keep) -> Arrays:
+        from genbench.models.sampling import encode
+
+        return {"codes": encode(c.model, x, c.device, keep, c.progress(f"{split} examples", len(x)))}
+
+    return c.kept(make)["codes"]
+
+
 def kept_likelihood(c: Context, make: Callable[[np.ndarray, Keep, Progress], LogLikelihood]) -> LogLikelihood:
     """The log-likelihoods of the test examples, from the run or by `make(examples, keep, progress)`."""
     from genbench.likelihood import LogLikelihood
@@ -603,17 +647,21 @@ def class_log_likelihoods(c: Context) -> np.ndarray:
     return c.kept(make)["values"]
 
 
-@artifact(MODEL, "seed", "limit", "rtol")
+EXACT = 4  # dimensions up to which the trace is computed exactly, for no more backward passes than it is worth
+
+
+@artifact(MODEL, "seed", "limit", "rtol", "entry")
 def probability_flow(c: Context) -> LogLikelihood:
     """log p of every test example by the probability-flow ODE."""
-    from genbench.likelihood.probability_flow import probability_flow
+    from genbench.likelihood.probability_flow import HasVelocity, probability_flow
 
-    if not hasattr(c.model, "probability_flow"):
-        raise Unavailable("the model is no diffusion: it has no probability_flow")
+    flow = c.model.probability_flow() if hasattr(c.model, "probability_flow") else c.model
+    if not isinstance(flow, HasVelocity):
+        raise Unavailable("the model is no continuous flow: it has neither velocity and eps nor probability_flow")
     p = c.protocol
     return kept_likelihood(
         c, lambda x, keep, tell: probability_flow(
-            c.model.probability_flow(), x, p.seed, rtol=p.rtol, atol=p.rtol, entry="diffusion",
+            flow, x, p.seed, rtol=p.rtol, atol=p.rtol, entry=p.entry, probes=0 if flow.space.dim <= EXACT else 1,
             device=c.device, keep=keep, progress=tell,
         ),
     )  # fmt: skip

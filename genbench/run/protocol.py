@@ -31,6 +31,8 @@ class Protocol:
         block_size: samples and noise come in blocks of this size, block i seeded by (seed, i).
         k: importance samples or dequantisation draws for each example.
         rtol: relative and absolute tolerance of ODE solvers.
+        entry: how integers enter a probability-flow ODE: "own", as the model asks, "uniform" or "truncated" (normal)
+            dequantisation, or "diffusion", by the model's own last step; see `likelihood/probability_flow.py`.
         temperatures, chains, leapfrog, schedule: of annealed importance sampling, the schedule "sigmoid" or
             "linear"; `simulated` examples for its gap.
         step, path: between two latents, the length of a step as a share of the whole path, and the path: "slerp", a
@@ -43,6 +45,7 @@ class Protocol:
     block_size: Count = 100
     k: Count = 50
     rtol: Annotated[float, Within(above=0, below=1)] = 1e-4
+    entry: Annotated[str, As(Literal["own", "uniform", "truncated", "diffusion"])] = "own"
     temperatures: Count = 1000
     chains: Count = 4
     leapfrog: Count = 10

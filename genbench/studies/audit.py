@@ -28,7 +28,6 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from scipy import stats
 from tabulate import tabulate
 
@@ -38,6 +37,7 @@ from genbench.datasets import Dataset
 from genbench.errors import GenbenchError, Unavailable, unknown
 from genbench.models.adapters import Source
 from genbench.models.adapters.memory import made
+from genbench.numerics.multiple import holm
 from genbench.run.artifacts import ARTIFACTS, MODEL, SAMPLES
 from genbench.run.plan import Plan, plan
 from genbench.run.protocol import Protocol, Suite
@@ -272,15 +272,6 @@ def findings(audit: Audit, run: Run) -> tuple[list[Finding], dict[str, str]]:
             found.append(Finding(*metric, fault, real, values, tuple(s for s in strengths if s not in values)))
     adjusted = holm([f.correlation[1] for f in found])
     return [replace(f, trend=p) for f, p in zip(found, adjusted, strict=True)], missing
-
-
-def holm(p: list[float]) -> list[float]:
-    """p-values of which those below a level are false with at most that probability, all together (Holm, 1979)."""
-    order = np.argsort(p, kind="stable")
-    stepped = np.asarray(p)[order] * (len(p) - np.arange(len(p)))
-    adjusted = np.empty(len(p))
-    adjusted[order] = np.minimum(np.maximum.accumulate(stepped), 1.0)
-    return adjusted.tolist()
 
 
 def numbers(records: list[Record | None]) -> tuple[float, ...] | None:

@@ -56,6 +56,8 @@ def key(path: Path) -> str:
 
 if __name__ == "__main__":
     asked = sys.argv[1:] or [key(path) for path in SHIPPED]
+    if unknown := set(asked) - {key(path) for path in SHIPPED}:
+        sys.exit(f"no checkpoint {min(unknown)}: give DATASET/NAME")
     known = json.loads(FILE.read_text(encoding="utf-8"))
     found = {
         name: known[name] if name in known and name not in asked else behaviour(path)

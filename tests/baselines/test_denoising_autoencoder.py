@@ -6,6 +6,7 @@ from torch.distributions import MultivariateNormal
 
 from draws import assert_moments, assert_standard_normal
 from genbench.baselines.autoencoders import denoising_autoencoder
+from genbench.baselines.autoencoders._codes import LatentGaussian
 from genbench.models.capabilities import capabilities
 from genbench.models.sampling import seeded
 from genbench.space import Space
@@ -58,7 +59,7 @@ def test_without_corruption_the_loss_is_the_reconstruction_error():
 
 @torch.no_grad()
 def test_latent_density_is_the_gaussian_its_samples_have():
-    codes = denoising_autoencoder.LatentGaussian(3).double()
+    codes = LatentGaussian(3).double()
     for p in codes.parameters():
         p.data = 0.5 * torch.randn(p.shape, dtype=torch.double, generator=seeded("W", p.shape))
     W = codes.W.detach()

@@ -13,6 +13,7 @@ from draws import assert_drawn, assert_moments, assert_standard_normal, every
 from genbench import datasets
 from genbench.baselines.latent_variable import vae
 from genbench.cli import shipped
+from genbench.errors import Unavailable
 from genbench.models.checkpoint import load
 from genbench.models.sampling import seeded
 from genbench.space import Space
@@ -21,7 +22,7 @@ from genbench.space import Space
 def small(space: Space, **options) -> vae.VAE:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return vae.build(space, **{"latent": 2, "hidden": 16, "sd": "predicted", **options}).eval()
+        return vae.build(space, **{"latent": 2, "hidden": 16, "decoder": "gaussian-predicted", **options}).eval()
 
 
 def telling(model: vae.VAE) -> vae.VAE:
@@ -52,7 +53,7 @@ def linear(weight: list[float], bias: list[float]) -> nn.Linear:
 
 def linear_gaussian() -> vae.VAE:
     """z ~ N(0, 1), x | z ~ N(z, 1), hence x ~ N(0, 2) and z | x ~ N(x/2, 1/2), which is the encoder."""
-    model = vae.build(Space((1,)), latent=1, sd="predicted")
+    model = vae.build(Space((1,)), latent=1, decoder="gaussian-predicted")
     model.decoder = linear([1.0, 0.0], [0.0, 0.0])
     model.encoder = linear([0.5, 0.0], [0.0, 0.5 * math.log(0.5)])
     return model.requires_grad_(False)
@@ -119,7 +120,7 @@ def test_samples_come_from_the_distribution_that_is_scored(space):
 
 @pytest.mark.parametrize("sd", ["shared", "predicted"])
 def test_samples_of_real_numbers_have_the_moments_of_the_integral_over_z(sd):
-    model = telling(small(Space((3,)), latent=1, sd=sd))
+    model = telling(small(Space((3,)), latent=1, decoder=f"gaussian-{sd}"))
     z, w = prior_grid()
     h = model.decoder(z).double()
     if sd == "shared":
@@ -141,6 +142,17 @@ def test_reconstruction_is_the_expected_value_at_the_posterior_mean():
         for other in range(5)
     )
     assert float(model.reconstruct(x)[0, 0, 0, 0]) == pytest.approx(first, abs=1e-5)
+
+
+def test_a_bernoulli_of_grey_values_trains_and_has_no_likelihood():
+    """Its pseudo-likelihood would pass for a bound: it is at most one, as those of levels are."""
+    model = small(Space((1, 2, 2), levels=5), decoder="bernoulli")
+    x = torch.randint(5, (8, 1, 2, 2), generator=seeded("x"))
+    model.loss(x, seeded("z")).backward()
+    assert all(p.grad.abs().sum() > 0 for p in model.decoder.parameters())
+    for refused in (lambda: model.log_weights(x, 3, seeded("z")), lambda: model.log_likelihood(x, torch.zeros(8, 2))):
+        with pytest.raises(Unavailable, match="pseudo"):
+            refused()
 
 
 def test_prior_is_the_standard_normal():

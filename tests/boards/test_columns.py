@@ -10,8 +10,9 @@ import pytest
 from genbench import catalog
 from genbench.boards.columns import MOST, UNITS, Board, Column, apart, boards, by_place, column_key, split
 from genbench.boards.markdown import markdown
-from genbench.boards.pages import FORMATS, as_html
+from genbench.boards.pages import FORMATS
 from genbench.boards.tables import Notes, left_out, table
+from genbench.boards.web import html
 from genbench.errors import GenbenchError
 from genbench.run.plan import Protocol
 from genbench.run.records import Record, Run, read_runs
@@ -490,7 +491,7 @@ def test_a_metric_that_applies_to_no_model_is_named_with_its_reasons(record, mis
     assert [c.name for part in board.parts() for c in part.columns] == ["nll"]
     assert left_out(board, notes) == ["No model has ppl (bits/dim) ↓: [1] [2]"]
     assert notes.texts == ["no path", "no latents"]
-    for page in (markdown([board]), as_html([board])):
+    for page in (markdown([board]), html([board])):
         assert page.count("No model has ppl") == 1
         for why in ("no path", "no latents"):
             assert page.count(why) == 1
@@ -504,7 +505,7 @@ def test_where_no_metric_applies_the_table_says_so_cell_by_cell(missing):
     assert notes.texts == ["a lacks nll", "a lacks ppl", "b lacks nll", "b lacks ppl"]
 
 
-@pytest.mark.parametrize("make", [markdown, *FORMATS.values()])
+@pytest.mark.parametrize("make", [markdown, html, *FORMATS.values()])
 def test_a_model_with_nothing_but_special_columns_has_its_row_in_every_format(record, make):
     """Its family and parameters are its own, whichever columns a table shows."""
     records = [record(m, value=1.0) for m in "abcd"] + [record("e", "nll-given-label", family="conditional")]

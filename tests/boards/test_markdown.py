@@ -6,8 +6,9 @@ import pytest
 from markdown_it import MarkdownIt
 
 from genbench.boards.columns import Standing, boards
-from genbench.boards.markdown import MOST, RANKS, WIDTH, Lead, gallery, in_order, markdown
+from genbench.boards.markdown import MOST, RANKS, WIDTH, Lead, gallery, in_order, markdown, of_true_likelihoods
 from genbench.boards.pareto import draw_all, outliers, pareto
+from genbench.boards.ranks import rank
 from genbench.metrics import GROUPS
 from genbench.text import slug
 
@@ -25,6 +26,10 @@ PAGE = """\
 | 1 | 1-2 | b | = 1.000 ±0.020 | 13.0 ±3.0 |
 | 2 | 1-2 | a | ≤ 2.000 ±0.020 ⚑ [2] | 12.0 ±3.0 [4] |
 | | | c | n/a [3] | n/a [5] |
+
+**True likelihoods:** a bound (≤) says that a model is at least so good, and two bounds decide nothing. \
+It is better for certain than a model whose exact value lies above the bound beyond chance, as so many of 1 do: \
+a none.
 
 <details><summary>Likelihood: how probable are unseen data under the model?</summary>
 
@@ -272,3 +277,38 @@ def test_plots_are_drawn_where_the_columns_are_and_old_ones_go(record, tmp_path)
     assert "![likelihood against the quality of samples](digits-likelihood-fidelity.svg)" in page
     draw_all(boards([record(m) for m in "ab"]), tmp_path)
     assert [*tmp_path.iterdir()] == []
+
+
+def true(found):
+    return of_true_likelihoods(found[0], Lead.of(found[0]).likelihood)
+
+
+def test_a_bound_is_better_for_certain_than_exact_values_whose_ranks_lie_behind_its_own(record):
+    """By counting: standard errors of 0.01 tell values apart that differ by 1, and not by 0.001."""
+    values = {"bound": (2.0, "upper_bound"), "other": (1.0, "upper_bound"), "a": (0.5, "exact"), "b": (2.001, "exact"),
+              "c": (3.0, "exact"), "d": (4.0, "exact"), "e": (5.0, "estimate")}  # fmt: skip
+    found = boards([record(m, value=v, kind=kind, stderr=0.01) for m, (v, kind) in values.items()])
+    rank(found, [])
+    assert "two bounds decide nothing" in true(found)
+    assert true(found).endswith("as so many of 4 do: other 3, bound 2.")
+    assert f"**True likelihoods:** {true(found)}" in markdown(found)
+
+
+def test_where_no_value_is_a_bound_or_none_is_exact_it_says_what_that_leaves(record, missing):
+    def said(*kinds):
+        found = boards(
+            [record(m, value=float(i), kind=k, stderr=0.01) for i, (m, k) in enumerate(zip("ab", kinds, strict=True))]
+        )
+        rank(found, [])
+        return true(found)
+
+    assert said("exact", "exact") == said("exact", "estimate") == ""
+    assert said("upper_bound", "upper_bound").endswith("two bounds decide nothing.")
+    assert true(boards([missing("a")])) == ""
+
+
+def test_a_bound_by_annealing_is_named_with_its_gap(record):
+    found = boards([record("a", value=1.0, kind="upper_bound", stderr=0.01), record("b", value=2.0, stderr=0.01),
+                    record("a", "ais-gap", 0.5, 0.25, "estimate", {"unit": "nats"})])  # fmt: skip
+    rank(found, [])
+    assert true(found).endswith("loose, by BDMC on simulated data, by: a 0.50 ±0.25 nats.")

@@ -168,17 +168,18 @@ def test_check_sees_a_changed_page_a_changed_record_and_a_missing_index(cli, run
     assert cli("leaderboard", "--all", "--check")[0] == 0
     pack = root / "page" / "records.jsonl"
     for path, change, wrong in (
-        (root / "page.md", lambda text: text + b" ", "page.md"),
-        (root / "README.md", lambda text: text + b" ", "README.md"),
-        (pack, lambda text: text.replace(b'"value":1.0', b'"value":1.1'), "page.md"),
-        (pack, lambda text: b"\n".join(text.splitlines()[::-1]), "page/records.jsonl"),
+        (root / "page.md", lambda text: text + b" ", ["page.md"]),
+        (root / "page.html", lambda text: text + b" ", ["page.html"]),
+        (root / "README.md", lambda text: text + b" ", ["README.md"]),
+        (pack, lambda text: text.replace(b'"value":1.0', b'"value":1.1'), ["page.md", "page.html"]),
+        (pack, lambda text: b"\n".join(text.splitlines()[::-1]), ["page/records.jsonl"]),
     ):
         before = path.read_bytes()
         path.write_bytes(change(before))
         code, _, err = cli("leaderboard", "--all", "--check")
         assert code == 3
         assert [line for line in err.splitlines() if line.endswith("is not what its records say")] == [
-            f"genbench: leaderboards/{wrong} is not what its records say"
+            f"genbench: leaderboards/{name} is not what its records say" for name in wrong
         ]
         path.write_bytes(before)
     (root / "README.md").unlink()

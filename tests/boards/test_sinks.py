@@ -14,8 +14,9 @@ from genbench.boards.columns import boards
 from genbench.boards.compare import Difference
 from genbench.boards.compare import table as comparison
 from genbench.boards.markdown import gallery, markdown
-from genbench.boards.pages import as_csv, as_html, as_json
+from genbench.boards.pages import as_csv, as_json
 from genbench.boards.terminal import terminal
+from genbench.boards.web import html as as_html
 from genbench.text import one_line, slug
 
 NASTY = [
@@ -130,7 +131,7 @@ def test_names_go_through_all_commands(cli, tmp_path):
     assert code == 0, err
     assert len(list((tmp_path / "run" / "pictures").glob("*.png"))) == 2 * (len(names) + 1)
     assert all(line.isprintable() for line in (out + err).splitlines())
-    for form, count in (("md", r"^\| (?!model|:)"), ("html", "<tr><td"), ("csv", "^digits,")):
+    for form, count in (("md", r"^\| (?!model|:)"), ("html", '<tr><th scope="row"'), ("csv", "^digits,")):
         code, page, err = cli("leaderboard", "run", "--format", form)
         assert code == 0, err
         first = page.partition("<details>")[0] if form == "md" else page

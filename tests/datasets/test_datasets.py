@@ -13,6 +13,7 @@ from genbench import datasets
 from genbench.datasets import _idx, mnist, mnist_binary, patches, tinyshakespeare
 from genbench.datasets._download import Remote, fetch
 from genbench.errors import GenbenchError
+from genbench.space import Space
 
 # ---- generated densities
 
@@ -292,6 +293,15 @@ def test_binarised_splits_are_fixed_and_training_batches_fresh(alone, server, mo
     assert len({x.tobytes() for x in (*first, *second, data.train[3])}) == 5  # five different draws of one image
     np.testing.assert_array_equal(first, data.batch(index, np.random.default_rng(0)))
     assert data.space.checked(first, "draw").shape == (2, 1, 28, 28)
+
+
+def test_binary_digits_are_the_digits_at_half_of_their_dots():
+    binary, grey = datasets.load("digits-binary"), datasets.load("digits")
+    assert binary.space == Space((1, 8, 8), levels=2)
+    for split in ("train", "validation", "test"):
+        assert np.array_equal(binary.split(split), grey.split(split) // 8 > 0)
+        assert np.array_equal(binary.labels[split], grey.labels[split])
+    assert binary.sha256 != grey.sha256
 
 
 def test_real_mnist(data_root):

@@ -9,7 +9,7 @@ from scipy.stats import norm
 
 from genbench.baselines.diffusion.ddpm import build
 from genbench.errors import ModelError, Unavailable
-from genbench.likelihood.probability_flow import HasVelocity, NoisePrediction, probability_flow
+from genbench.likelihood.probability_flow import HasVelocity, NoisePrediction, cut_off, probability_flow
 from genbench.models.sampling import seeded
 from genbench.space import Space
 
@@ -158,17 +158,73 @@ def test_an_image_has_one_value_alone_and_among_64(entry):
     assert len(set(together.rows["evaluations"].tolist())) > 1  # the examples did go at their own pace
 
 
-def test_integers_have_the_mass_of_their_bins_in_expectation():
-    """Data N(0, 1) stand still, so E exp(value) over the dequantisation is int N(y; 0, 1) dy over the bin of x."""
+@pytest.mark.parametrize("first", [3.5, 1.0])  # noise of deviation 0.17 and 0.52, of which a bin holds 1.5 and 0.4
+@pytest.mark.parametrize("entry", ["uniform", "truncated"])
+def test_integers_have_the_mass_of_their_bins_in_expectation(entry, first):
+    """Data N(0, 1) stand still, so E exp(value) over the dequantisation is int N(y; 0, 1) dy over the bin of x.
+
+    It is a discretised Gaussian; the bins of "truncated" are shrunk with the data by alpha.
+    """
     levels, n = 5, 4000
-    data = Mixture([1.0], [[0.0]], [1.0])
-    flow = NoisePrediction(Space((1,), levels), data.predict, LINEAR)
+    table = torch.linspace(first, -30, 50, dtype=torch.float64)
+    flow = NoisePrediction(Space((1,), levels), Mixture([1.0], [[0.0]], [1.0], table).predict, table)
     edges = (np.arange(levels + 1) - 0.5) / 2 - 1  # bins of width 2/(L-1) about the levels
+    if entry == "truncated":
+        edges = edges * flow.noise_at_start[0]
     for level in range(levels):
         x = np.full((n, 1), level, np.uint8)
-        p = np.exp(probability_flow(flow, x, seed=level, dtype=torch.float64).values)
+        p = np.exp(probability_flow(flow, x, seed=level, dtype=torch.float64, entry=entry).values)
         exact = norm.cdf(edges[level + 1]) - norm.cdf(edges[level])
-        assert abs(p.mean() - exact) < 4 * p.std(ddof=1) / math.sqrt(n)
+        assert abs(p.mean() - exact) < 4.5 * p.std(ddof=1) / math.sqrt(n)
+
+
+def test_truncated_noise_is_exact_where_it_is_the_posterior():
+    """Data are the levels themselves, so p(y) is a sum of N(alpha level, sigma^2) / L: narrow, and nothing is cut off.
+
+    Every draw then has the value log 1/L, where uniform noise would miss the mass nearly always.
+    """
+    levels = 3
+    data = Mixture([1 / 3] * 3, [[-1.0], [0.0], [1.0]], [1e-9] * 3, torch.linspace(8, -30, 50, dtype=torch.float64))
+    flow = NoisePrediction(Space((1,), levels), data.predict, data.table)
+    x = np.repeat(np.arange(3, dtype=np.uint8), 10)[:, None]
+    found = probability_flow(flow, x, 0, probes=0, rtol=1e-7, atol=1e-7, dtype=torch.float64, entry="truncated")
+    np.testing.assert_allclose(found.values, -math.log(3), atol=2e-4)
+    assert np.exp(probability_flow(flow, x, 0, rtol=1e-4, atol=1e-4, entry="uniform").values).std() > 0.1
+
+
+def test_cut_off_noise_stays_in_its_cell_and_its_density_integrates_to_one():
+    u = (torch.arange(20_000, dtype=torch.float64)[:, None] + 0.5) / 20_000
+    for sigma in (0.02, 0.3, 5.0):
+        y, minus_log_q = cut_off(torch.full_like(u, 0.5), u, 0.25, 0.9, sigma)
+        assert ((y - 0.45).abs() <= 0.9 * 0.125 + 1e-12).all()
+        # u is uniform where y ~ q: the mean of 1/q over y is the length of the cell that q lives on
+        cell = min(0.9 * 0.25, 100.0)
+        if sigma >= 0.3:
+            assert float(minus_log_q.exp().mean()) == pytest.approx(cell, rel=1e-3)
+        slope = torch.diff(y[:, 0]) * 20_000  # dy/du = 1/q
+        middle = (minus_log_q[1:] + minus_log_q[:-1]) / 2
+        torch.testing.assert_close(slope[100:-100].log(), middle[100:-100], atol=1e-3, rtol=0)
+
+
+def test_a_model_says_by_itself_how_its_integers_enter():
+    class Plain:
+        space, eps = Space((1,), 3), 0.0
+
+        def velocity(self, x, t):
+            return 0 * x
+
+    class Noisy(Plain):
+        noise_at_start = (1.0, 0.1)
+
+    class Decoding(Noisy):
+        def enter(self, x0, noise):
+            return x0, torch.zeros(len(x0))
+
+    x = np.zeros((2, 1), np.uint8)
+    for model, entry in [(Plain(), "uniform"), (Noisy(), "truncated"), (Decoding(), "diffusion")]:
+        assert probability_flow(model, x, 0).details["entry"] == entry
+    with pytest.raises(Unavailable, match="noise_at_start"):
+        probability_flow(Plain(), x, 0, entry="truncated")
 
 
 def test_entering_by_diffusion_with_the_exact_last_step_gives_the_data_their_density_whatever_the_noise():

@@ -299,6 +299,22 @@ def test_path_lengths_that_are_no_numbers_are_errors():
         path_length.compute(np.ones(1))
 
 
+class WithPrior(Linear):
+    """Latents by a network from noise."""
+
+    def __init__(self):
+        super().__init__(np.eye(3))
+        self.prior = torch.nn.Linear(3, 3)
+
+    def sample_prior(self, n, generator):
+        return self.prior(torch.randn(n, 3, generator=generator))
+
+
+def test_a_prior_that_is_a_network_is_drawn_from_in_its_own_precision():
+    """Noise is float32 as for samples; a copy of the network in float64 would refuse it."""
+    assert (path_lengths(WithPrior(), pixels(), 20, 0, 10) > 0).all()
+
+
 def test_a_generator_that_stands_still_has_no_length():
     found = path_length.compute(path_lengths(Linear(np.zeros((3, 3))), pixels(), 20, 0, 10))["ppl"]
     assert (found.value, found.stderr) == (0, 0)

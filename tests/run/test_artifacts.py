@@ -56,3 +56,12 @@ def test_parzen_is_never_without_its_warning(tmp_path):
     assert found["parzen"].kind == "estimate"
     assert found["parzen"].metric["direction"] == "none"
     assert any("must not rank models" in warning for warning in found["parzen"].warnings)
+
+
+def test_any_model_with_a_velocity_has_its_flow_integrated_as_the_protocol_says(tmp_path):
+    own = records(tmp_path / "own", "flow-matching", ("nll-ode",))[1]["nll-ode"]
+    assert own.kind == "estimate"
+    assert own.details["entry"] == "truncated"  # the noise that it was trained with
+    uniform = records(tmp_path / "uniform", "flow-matching", ("nll-ode",), replace(PROTOCOL, entry="uniform"))[1]
+    assert uniform["nll-ode"].details["entry"] == "uniform"
+    assert uniform["nll-ode"].value != own.value

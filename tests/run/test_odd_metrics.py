@@ -4,6 +4,7 @@ from genbench import catalog, datasets
 from genbench.boards.columns import boards
 from genbench.boards.markdown import markdown
 from genbench.boards.pages import FORMATS
+from genbench.boards.web import html
 from genbench.models.adapters import parse
 from genbench.run.evaluate import evaluate
 from genbench.run.plan import plan
@@ -61,5 +62,5 @@ def test_whatever_a_metric_gives_the_others_are_measured_and_the_page_is_made(tm
     status = {record.metric["name"]: record.status for record in todo.rows(run)}
     assert status == {name: "ok" if GIVEN[body] else "error" for name, body in names.items()} | {"copies": "ok"}
     assert [r.status for r in Run(tmp_path / "run").records()].count("error") == list(GIVEN.values()).count(False)
-    for page in (markdown, *FORMATS.values()):
+    for page in (markdown, html, *FORMATS.values()):
         assert "odd-3" in page(boards(todo.rows(run)))

@@ -17,7 +17,7 @@ from genbench.run.evaluate import evaluate
 from genbench.run.protocol import Suite
 from genbench.run.records import Run, in_rows
 from genbench.space import Space
-from genbench.studies.audit import Finding, findings, holm, markdown, prepare
+from genbench.studies.audit import Finding, findings, markdown, prepare
 from genbench.studies.faults import FAULTS, NEAR, draw, hold_out, plant
 
 
@@ -256,13 +256,6 @@ def test_by_chance_a_fault_is_seen_once_in_the_binomial_coefficient():
         hits += f.verdict != "blind"
     p = 2 / 45
     assert abs(hits / n - p) < 4 * math.sqrt(p * (1 - p) / n)
-
-
-def test_holm_by_hand():
-    """Sorted .005 x 4, .01 x 3, .03 x 2, .04 x 1, and never less than the one before."""
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([0.5, 0.9]) == [1.0, 1.0]
-    assert holm([]) == []
 
 
 def test_a_curve_stands_at_its_strengths_in_standard_deviations_upwards_worse():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy.stats import binom, chi2
+from scipy.stats import binom, chi2, norm
 
 from genbench.metrics import (
     Measure,
@@ -16,6 +16,7 @@ from genbench.metrics import (
     modes,
     parzen,
     path_length,
+    probe,
     reconstruction,
     throughput,
 )
@@ -29,6 +30,7 @@ def cases() -> list[Case]:
     skewed = np.arange(1, 11) / 55
     found = [differing(Pair(4, 500, 1000)), differing(Pair(4, 500, 1000, shift=0.5, sd=1.2))]
     found += [copied(0.1), copied(0.01), agreeing(0.7), accurate(0.9)]
+    found += [probed(100), probed(500)]
     found += [mixture(1.0), mixture(1.5), modes_of(np.full(25, 1 / 25), 2000), modes_of(np.arange(1, 26) / 325, 500)]
     found += [classes_of(np.full(10, 0.1), 500), classes_of(skewed, 500), classes_of(np.full(100, 0.01), 300)]
     found += [paths(1000, 0.5), paths(1000, 1.0), reconstructions(100), window(300), timed(6)]
@@ -72,6 +74,29 @@ def accurate(p: float, n: int = 500, count: int = 10) -> Case:
         return class_accuracy.compute(_said(labels, p, count, rng), labels, Space((2,), levels=4))
 
     return Case(("accuracy",), f"right with probability {p}", str(n), draw, lambda: {"accuracy": Truth(p)}, 2000)
+
+
+def probed(n: int) -> Case:
+    """The probe's accuracy on two Gaussian classes about (1, 0) and (-1, 0), given 200 training codes."""
+    fixed = np.random.default_rng(FIXED)
+
+    def codes(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
+        labels = rng.integers(2, size=count)
+        return rng.standard_normal((count, 2)) + np.stack([2.0 * labels - 1, np.zeros(count)], 1), labels
+
+    train, known = codes(fixed, 200)
+
+    def draw(rng: np.random.Generator) -> dict[str, Measure]:
+        return probe.compute(train, known, *codes(rng, n))
+
+    def truth() -> dict[str, Truth]:
+        fitted = probe.Probe(train, known)
+        w = fitted.regression.coef_[0] / fitted.sd
+        b = fitted.regression.intercept_[0] - float(w @ fitted.mean)
+        right = [norm.cdf(sign * (sign * w[0] + b) / np.linalg.norm(w)) for sign in (-1, 1)]
+        return {"probe": Truth(float(np.mean(right)))}
+
+    return Case(("probe",), "two Gaussian classes, given 200 training codes", str(n), draw, truth, 2000)
 
 
 def _said(labels: np.ndarray, p: float, count: int, rng: np.random.Generator) -> np.ndarray:
