@@ -8,7 +8,7 @@ saturating networks (tanh here, as then) trained from random weights used to sto
 layers got hardly any gradient. Pretraining starts every layer from one that already keeps what is below it.
 
 Whether that still pays is a question of optimiser and initialisation, so the control is one option away:
-`pretraining=false` spends the very same steps on fine-tuning alone.
+`pretraining=False` spends the very same steps on fine-tuning alone.
 
 The model has no likelihood; why not, and where its samples come from, is told in `_codes.py`.
 

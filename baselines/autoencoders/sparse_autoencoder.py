@@ -30,6 +30,7 @@ from ._codes import CodeModel
 
 VERSION = 1
 PENALTIES = ("kl", "l1")
+JITTER = 0.01  # sd
 
 
 class UnitColumns(nn.Linear):
@@ -76,6 +77,13 @@ class SparseAutoencoder(CodeModel):
         clean = self.clean(x)
         z = self.f(clean)
         return (self.g(z) - clean).square().sum(1).mean() + self.weight * self.price(z)
+
+    def latent_loss(self, x: Tensor, generator: Generator) -> Tensor:
+        """Rectified units that no example activates have no variance: a little noise gives them a Gaussian, too."""
+        z = self.encode(x).detach()
+        if self.penalty == "l1":
+            z = z + JITTER * torch.randn(z.shape, generator=generator, device=generator.device)
+        return -self.codes.log_density(z).mean()
 
     def stages(self) -> tuple[Stage, ...]:
         """The autoencoder first; then, its weights at rest, the Gaussian of its codes."""

@@ -47,7 +47,8 @@ def behaviour(path: Path) -> dict[str, Any]:
 def examples(path: Path, model: Any) -> np.ndarray:
     """Sixteen test examples, or samples of the model where the data are not at hand."""
     name = path.parent.name
-    return datasets.load(name).test[:N] if name in ("digits", "patches", "ring8") else draw(model, N, 1, N)
+    here = name in ("digits", "digits-binary", "patches", "ring8")
+    return datasets.load(name).test[:N] if here else draw(model, N, 1, N)
 
 
 def key(path: Path) -> str:

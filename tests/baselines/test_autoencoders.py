@@ -135,6 +135,17 @@ def test_a_dearer_code_is_less_active(penalty):
     assert active[1] < 0.6 * active[0]
 
 
+@torch.no_grad()
+def test_dead_rectified_units_have_the_gaussian_of_the_jitter():
+    """Its entropy, log sd + log(2 pi e) / 2 for every unit, is the least that the loss can be."""
+    model, sd = built(sparse_autoencoder, latent=5, penalty="l1"), sparse_autoencoder.JITTER
+    model.f[0].bias.fill_(-1e3)
+    model.codes.log_diagonal.fill_(-math.log(sd))
+    loss = model.latent_loss(images(2000), seeded("jitter"))
+    expected = 5 * (math.log(sd) + 0.5 * math.log(2 * math.pi * math.e))
+    assert float(loss) == pytest.approx(expected, abs=4 * (5 / 2 / 2000) ** 0.5)
+
+
 @pytest.mark.parametrize(("options", "why"), [({"penalty": "l0"}, "kl, l1"), ({"rho": 1.0}, "above 0 and below 1")])
 def test_a_penalty_that_is_none_is_refused(options, why):
     with pytest.raises(ValueError, match=why):

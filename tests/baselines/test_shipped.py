@@ -32,7 +32,10 @@ def test_validation_gives_the_values_of_the_card(path, request):
     if n_classes(model):
         given.append(torch.from_numpy(data.labels_of("validation")))
     stages = stages_of(model)
-    for stage in stages:
+    trained = [{p for o in stage.objectives for p in o.parameters} for stage in stages]
+    for i, stage in enumerate(stages):
+        if trained[i] & set().union(*trained[i + 1 :]):
+            continue  # a later stage went on with these weights
         total, n = 0.0, len(given[0])
         for i in range(0, n, BATCH):
             x, *labels = (t[i : i + BATCH] for t in given)
