@@ -54,6 +54,7 @@ OUTSIDE_PROTOCOL = {
     "rtol": [0, 1, -1e-4, 2.0, math.inf, True],
     "step": [0, 1, -1e-4, 1.5, False],
     "schedule": ["Sigmoid", "cosine", None, 1],
+    "entry": ["Own", "dequantised", None, 1],
     "path": ["geodesic", "", None],
 }
 

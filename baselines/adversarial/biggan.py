@@ -145,6 +145,7 @@ class BigGAN(ClassConditional):
     latent: dimensions of z, a multiple of 3.
     width, critic_width: channels.
     embedding: dimensions of e(y).
+    slope: factor on the scores: a critic whose every layer has norm one is too flat to tell 8x8 images apart.
     repeats: critic steps for each generator step.
     beta: weight of the orthogonal regularisation.
     truncation: t, infinity where z is normal.
@@ -159,7 +160,8 @@ class BigGAN(ClassConditional):
         width: int = 28,
         critic_width: int = 20,
         embedding: int = 16,
-        repeats: int = 1,
+        slope: float = 4.0,
+        repeats: int = 2,
         beta: float = 1e-4,
         truncation: float = math.inf,
         classes: int = 10,
@@ -173,13 +175,13 @@ class BigGAN(ClassConditional):
         generator = ImageGenerator(space, latent, width, classes, embedding)
         critic = ImageCritic(space, critic_width, classes)
         super().__init__(space, generator, critic, latent=latent, repeats=repeats)
-        self.beta, self.truncation, self.n_classes = beta, truncation, classes
+        self.slope, self.beta, self.truncation, self.n_classes = slope, beta, truncation, classes
 
     def critic_loss(self, real: Tensor, fake: Tensor, generator: Generator) -> Tensor:
-        return (1 - self.critic(real)).relu().mean() + (1 + self.critic(fake)).relu().mean()
+        return (1 - self.slope * self.critic(real)).relu().mean() + (1 + self.slope * self.critic(fake)).relu().mean()
 
     def generator_loss(self, fake: Tensor) -> Tensor:
-        return -self.critic(fake).mean() + self.beta * orthogonality(self.generator)
+        return -self.slope * self.critic(fake).mean() + self.beta * orthogonality(self.generator)
 
     def sample_prior(self, n: int, generator: Generator, labels: Tensor | None = None) -> Tensor:
         """z from the normal truncated at +-t (in training it is not truncated), with the class beside it."""
@@ -193,6 +195,6 @@ class BigGAN(ClassConditional):
 
 
 PRESETS = {
-    "digits": Preset({}, steps=2_000, batch_size=64, lr=1e-3, betas=(0.0, 0.9), ema=0.99, validate_every=200),
+    "digits": Preset({}, steps=1_500, batch_size=64, lr=1e-3, betas=(0.0, 0.9), ema=0.99, validate_every=200),
 }
 build = BigGAN

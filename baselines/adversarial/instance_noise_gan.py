@@ -39,7 +39,7 @@ class InstanceNoiseGAN(NonsaturatingGAN):
         critic_width: int = 64,
         repeats: int = 1,
         noise: float = 0.3,
-        fade: int = 3000,
+        fade: int = 6000,
     ) -> None:
         super().__init__(space, latent=latent, width=width, critic_width=critic_width, repeats=repeats)
         self.noise, self.fade = noise, fade

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from genbench import evaluate
+from genbench import catalog, evaluate
 from genbench.baselines.energy_based import rbm
 from genbench.errors import ModelError
 from genbench.likelihood import log_likelihood, partition
 from genbench.likelihood.partition import log_partition
 from genbench.metrics._likelihood import bits_per_dim
+from genbench.models.checkpoint import load
 from genbench.models.sampling import seeded
 from genbench.space import Space
 
@@ -47,6 +48,14 @@ def test_the_interval_holds_the_enumerated_log_z_in_at_least_90_of_100_seeds():
     # E w = Z / Z_0: the mean of exp over seeds is Z, within its own error
     ratios = np.exp([f.value - truth for f in found])
     assert ratios.mean() == pytest.approx(1, abs=4 * ratios.std() / 10)
+
+
+@torch.no_grad()
+def test_of_the_shipped_machine_annealing_finds_what_enumeration_finds():
+    model = load(catalog.BASELINES / "checkpoints" / "digits-binary" / "rbm.safetensors")
+    truth, found = float(model.log_partition()), log_partition(model, 2000, 100, 0)
+    assert abs(truth - float(model.log_base_partition())) > 2
+    assert abs(found.value - truth) < 4 * found.stderr < 0.5
 
 
 @torch.no_grad()
