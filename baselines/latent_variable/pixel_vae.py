@@ -149,6 +149,17 @@ class PixelVAE(VAE):
         self.encoder = encoder(space, maps, 2 * latent, halvings, dropout)
         self.decoder = Deconvolutions(space, maps, latent, halvings, maps, dropout)
 
+    # E[x | z] is known by draws alone, which jump where z moves: no path may be measured on it.
+    expected = None  # type: ignore[assignment]
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """About E[x | z] at the posterior mean, the mean of `DRAWS` draws: [B, *shape] -> [B, *shape]."""
+        return self.mean_of_draws(self.encode(x))
+
+    def mean_of_draws(self, z: Tensor) -> Tensor:
+        """[n, latent] -> [n, *shape]."""
+        return self.observation.mean(self.decoder(z))
+
     def stages(self) -> tuple[Stage, ...]:
         return (Stage("train", (Objective("loss", self.parameters(), self.freed),), self.loss),)
 

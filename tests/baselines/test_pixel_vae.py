@@ -76,9 +76,9 @@ def test_the_mean_is_that_of_the_decoder(monkeypatch):
     p = torch.stack([net.log_likelihood(x, row.expand(len(x), 1)) for row in z]).exp()
     exact = torch.einsum("nx,xchw->nchw", p, x.float())
     stderr = (exact * (1 - exact) / n).sqrt()
-    assert float(((net.expected(z) - exact) / stderr).abs().max()) < 4.5
-    assert torch.equal(net.expected(z)[1:], net.expected(z[1:]))  # whoever stands beside it
-    assert torch.equal(net.reconstruct(x), net.expected(net.encode(x)))
+    assert float(((net.mean_of_draws(z) - exact) / stderr).abs().max()) < 4.5
+    assert torch.equal(net.mean_of_draws(z)[1:], net.mean_of_draws(z[1:]))  # whoever stands beside it
+    assert torch.equal(net.reconstruct(x), net.mean_of_draws(net.encode(x)))
 
 
 @pytest.mark.parametrize("free", [0.0, 0.3, 5.0])
