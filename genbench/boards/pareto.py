@@ -1,6 +1,7 @@
 """Two columns of a board against each other: which models nobody beats in both?
 
-Families differ by shape and by colour, so that grey print and every eye can tell them apart; every point has its name.
+Families differ by shape and by colour, so that grey print and every eye can tell them apart. Every point has its name
+but where names would cover each other: those that nobody beats come first.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ STYLES = {
 OTHERS = ("h", "#444444")
 FAR = 3.0  # interquartile ranges beyond the quartiles: a value from there on would squeeze all others together
 LOG = {"1/s", "ms"}  # units of speed, which spans powers of ten
+MANY = 20  # models: from there on the plot is larger
+COVERED = 0.05  # of a name: more, and neither it nor what lies below can be read
 OFFSETS = [(6, 0), (-6, 0), (0, 7), (0, -7), (6, 6), (6, -6), (-6, 6), (-6, -6), (6, 14), (6, -14), (-6, 14), (-6, -14)]
 
 
@@ -50,7 +53,8 @@ def pareto(b: Board, x: Column, y: Column) -> bytes | None:
     if len(models) < 2:
         return None
     with rc_context({"svg.hashsalt": "genbench", "svg.fonttype": "none", "font.family": "sans-serif"}):
-        figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+        size = (6.4, 4.2) if len(models) <= MANY else (8.0, 5.6)
+        figure = Figure(figsize=size, layout="constrained")
         axes = figure.add_subplot()
         shown = {m: (values[0][m], values[1][m]) for m in models}
         for column, side, k in ((x, "x", 0), (y, "y", 1)):
@@ -65,7 +69,8 @@ def pareto(b: Board, x: Column, y: Column) -> bytes | None:
                     markersize=7, markeredgewidth=1.2, elinewidth=0.8, alpha=0.9, linestyle="none",
                 )  # fmt: skip
             axes.plot([], [], marker=marker, color=colour, linestyle="none", label=family)
-        front(axes, x, y, [p for m, p in shown.items() if b.info[m]["family"] not in ("reference", "floor")])
+        best = front(x, y, {m: p for m, p in shown.items() if b.info[m]["family"] not in ("reference", "floor")})
+        axes.plot(*zip(*sorted(best.values()), strict=True), color="#999999", linewidth=0.9, linestyle=":", zorder=0)
         axes.set_axisbelow(True)
         axes.grid(color="#e4e4e4", linewidth=0.6)
         axes.spines[["top", "right"]].set_visible(False)
@@ -73,7 +78,7 @@ def pareto(b: Board, x: Column, y: Column) -> bytes | None:
         renderer = FigureCanvasAgg(figure).get_renderer()
         figure.draw_without_rendering()
         figure.set_layout_engine("none")  # names move nothing
-        label(axes, shown, renderer)
+        label(axes, best | shown, set(best), renderer)
         out = io.BytesIO()
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": "genbench"})
     return out.getvalue()
@@ -111,17 +116,19 @@ def spread(column: Column, model: str) -> list[list[float]] | None:
     return [[max(0.0, record.value - record.ci95[0])], [max(0.0, record.ci95[1] - record.value)]]
 
 
-def front(axes: Axes, x: Column, y: Column, points: list[tuple[float, float]]) -> None:
-    """A thin line through the models that no other one beats in both."""
+def front(x: Column, y: Column, points: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+    """The models that no other one beats in both."""
     signs = [-1.0 if c.direction == "higher" else 1.0 for c in (x, y)]
-    cost = np.array(points) * signs
-    best = [i for i, c in enumerate(cost) if not ((cost <= c).all(1) & (cost < c).any(1)).any()]
-    line = sorted(points[i] for i in best)
-    axes.plot(*zip(*line, strict=True), color="#999999", linewidth=0.9, linestyle=":", zorder=0)
+    cost = np.array(list(points.values())) * signs
+    beaten = [((cost <= c).all(1) & (cost < c).any(1)).any() for c in cost]
+    return {m: p for (m, p), lost in zip(points.items(), beaten, strict=True) if not lost}
 
 
-def label(axes: Axes, shown: dict[str, tuple[float, float]], renderer: RendererAgg) -> None:
-    """Names at the points, each where it covers the least of what is there already."""
+def label(axes: Axes, shown: dict[str, tuple[float, float]], always: set[str], renderer: RendererAgg) -> None:
+    """Names at the points, each where it covers the least of what is there already.
+
+    One that covers too much everywhere is left out, unless it is among `always`.
+    """
     pixels = axes.transData.transform(list(shown.values()))
     taken: list[Bbox] = []
     frame = axes.get_window_extent()
@@ -135,7 +142,7 @@ def label(axes: Axes, shown: dict[str, tuple[float, float]], renderer: RendererA
             )  # fmt: skip
             box = text.get_window_extent(renderer)
             covered = sum(overlap(box, other) for other in taken)
-            covered += 30.0 * sum(bool(box.padded(2).contains(*p)) for p in pixels)
+            covered += 60.0 * sum(bool(box.padded(4).contains(*p)) for p in pixels)
             covered += box.width * box.height - overlap(box, frame)
             if covered < least:
                 if best is not None:
@@ -144,7 +151,11 @@ def label(axes: Axes, shown: dict[str, tuple[float, float]], renderer: RendererA
             else:
                 text.remove()
         assert best is not None
-        taken.append(best.get_window_extent(renderer))
+        box = best.get_window_extent(renderer)
+        if model in always or least <= COVERED * box.width * box.height:
+            taken.append(box)
+        else:
+            best.remove()
 
 
 def overlap(a: Bbox, b: Bbox) -> float:

@@ -262,6 +262,19 @@ def test_a_plot_names_every_model_and_what_lies_far_outside(record):
     assert any("nll (bits/dim), lower is better" in text for text in texts)
 
 
+def test_a_crowded_plot_names_those_that_nobody_beats_and_no_other_where_names_would_cover_each_other(record):
+    names = [f"model-{i:02d}" for i in range(40)]
+    bits = [1.0, 0.9, *(2 + i / 1000 for i in range(38))]  # all but two in one place
+    (board,) = boards(
+        [record(m, value=v) for m, v in zip(names, bits, strict=True)]
+        + [record(m, "fd[x]", 5.0 - v, 0.5, **SAMPLED) for m, v in zip(names, (0, 4.0, *bits[2:]), strict=True)]
+    )
+    texts = re.findall(r"<text[^>]*>([^<]*)</text>", pareto(board, *board.columns).decode())
+    assert "model-01" in texts
+    assert len({*names} & {*texts}) < 20
+    assert texts.count("model-01") == 1
+
+
 def test_what_lies_three_interquartile_ranges_off_is_far():
     values = {"a": 0.0, "b": 1.0, "c": 2.0, "d": 3.0, "e": 4.0}  # quartiles 1 and 3
     assert outliers({**values, "a": -4.9}) == {}
