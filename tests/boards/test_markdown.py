@@ -264,10 +264,10 @@ def test_a_plot_names_every_model_and_what_lies_far_outside(record):
 
 def test_a_crowded_plot_names_those_that_nobody_beats_and_no_other_where_names_would_cover_each_other(record):
     names = [f"model-{i:02d}" for i in range(40)]
-    bits = [1.98, 1.96, *(2 + i / 1000 for i in range(38))]  # all in one place; one of them is the best in both
+    bits = [2.2, 1.9, *(2 + i % 2 + i / 1e5 for i in range(38))]  # most in two places; one is the best in both
     (board,) = boards(
         [record(m, value=v) for m, v in zip(names, bits, strict=True)]
-        + [record(m, "fd[x]", v, 0.5, **SAMPLED) for m, v in zip(names, (2.0, 1.95, *reversed(bits[2:])), strict=True)]
+        + [record(m, "fd[x]", v, 0.5, **SAMPLED) for m, v in zip(names, (2.2, 1.9, *reversed(bits[2:])), strict=True)]
     )
     texts = re.findall(r"<text[^>]*>([^<]*)</text>", pareto(board, *board.columns).decode())
     assert "model-01" in texts
