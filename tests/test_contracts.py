@@ -1,6 +1,7 @@
 """One contract for the whole catalog: a new member is tested without editing a test."""
 
 import inspect
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from genbench import catalog, datasets
 from genbench.errors import GenbenchError
 from genbench.metrics import DIRECTIONS, GROUPS, UNITS
 from genbench.models.conformance import check
+from genbench.models.training import Preset, preset_of
 from genbench.run.artifacts import ARTIFACTS
 from genbench.run.plan import jobs
 from genbench.run.protocol import Suite
@@ -34,6 +36,13 @@ def test_options_of_a_baseline_are_given_by_name_and_have_a_default(name):
     assert space.name == "space"
     assert all(p.kind is p.KEYWORD_ONLY and p.default is not p.empty for p in options)
     assert catalog.options_of(name) == {p.name: p.default for p in options}
+
+
+@pytest.mark.parametrize("name", catalog.names("baselines"))
+def test_no_option_of_a_baseline_has_the_name_of_a_setting_of_training(name):
+    """`--steps 3` and `--set steps=3` mean the training, for every baseline."""
+    assert preset_of(name, "nothing known", {"steps": 3}).steps == 3
+    assert not {field.name for field in fields(Preset)} & set(catalog.options_of(name))
 
 
 @pytest.mark.parametrize("name", catalog.names("metrics"))

@@ -27,7 +27,7 @@ VERSION = 1
 class WGAN(FullyConnected):
     """Arguments as in `FullyConnected`, and
 
-    clip: c, the largest weight of the critic.
+    limit: c, the largest weight of the critic.
     """
 
     def __init__(
@@ -38,16 +38,16 @@ class WGAN(FullyConnected):
         width: int = 64,
         critic_width: int = 64,
         repeats: int = 3,
-        clip: float = 0.1,
+        limit: float = 0.1,
     ) -> None:
         super().__init__(space, latent=latent, width=width, critic_width=critic_width, repeats=repeats)
-        self.clip = clip
+        self.limit = limit
 
     @torch.no_grad()
     def clip_critic(self) -> None:
         """Before each use rather than after each step: the same functions are seen, and the loop needs no hook."""
         for p in self.critic.parameters():
-            p.clamp_(-self.clip, self.clip)
+            p.clamp_(-self.limit, self.limit)
 
     def critic_loss(self, real: Tensor, fake: Tensor, generator: Generator) -> Tensor:
         self.clip_critic()

@@ -101,12 +101,12 @@ class Coupling(Bijection):
 
 
 def glow(
-    shape: Shape, *, steps: int, scales: int, hidden: int, dropout: float, levels: int | None = None
+    shape: Shape, *, depth: int, scales: int, hidden: int, dropout: float, levels: int | None = None
 ) -> MultiScale:
     """The flow on real-valued images.
 
     Arguments:
-        steps, scales: K and L of the paper: steps at every scale.
+        depth, scales: K and L of the paper: steps at every scale.
         hidden, dropout: of the couplings' networks.
         levels: L where the values are dequantised integers on [0, L).
     """
@@ -118,7 +118,7 @@ def glow(
             raise ValueError(f"{whole[1]}x{whole[2]} cannot be halved {scales} times")
         shape = (4 * c, h // 2, w // 2)
         step = [
-            layer for _ in range(steps) for layer in (ActNorm(shape), Mixing(4 * c), Coupling(4 * c, hidden, dropout))
+            layer for _ in range(depth) for layer in (ActNorm(shape), Mixing(4 * c), Coupling(4 * c, hidden, dropout))
         ]
         found.append(Composition([*entry, Squeeze(), *step]))
         if i < scales - 1:
@@ -130,7 +130,7 @@ def glow(
 
 PRESETS = {
     "digits": Preset(
-        {"steps": 8, "scales": 2, "hidden": 24, "dropout": 0.2},
+        {"depth": 8, "scales": 2, "hidden": 24, "dropout": 0.2},
         steps=5000,
         batch_size=64,
         lr=2e-3,
@@ -140,21 +140,21 @@ PRESETS = {
         validate_every=100,
     ),
     "patches": Preset(
-        {"steps": 7, "scales": 2, "hidden": 20}, steps=4000, batch_size=64, lr=2e-3, clip=50.0, ema=0.998
+        {"depth": 7, "scales": 2, "hidden": 20}, steps=4000, batch_size=64, lr=2e-3, clip=50.0, ema=0.998
     ),
 }
 
 
-def build(space: Space, *, steps: int = 8, scales: int = 2, hidden: int = 24, dropout: float = 0.0) -> nn.Module:
+def build(space: Space, *, depth: int = 8, scales: int = 2, hidden: int = 24, dropout: float = 0.0) -> nn.Module:
     """The flow on real numbers; on integers the flow with uniform noise added to them.
 
     Arguments:
-        steps, scales, hidden, dropout: of the flow.
+        depth, scales, hidden, dropout: of the flow.
 
     Raises:
         ValueError: no images, or sides that cannot be halved at every scale.
     """
     if not space.is_image:
         raise ValueError("it takes images [channels, height, width]")
-    flow = glow(space.shape, steps=steps, scales=scales, hidden=hidden, dropout=dropout, levels=space.levels)
+    flow = glow(space.shape, depth=depth, scales=scales, hidden=hidden, dropout=dropout, levels=space.levels)
     return for_space(flow, space.levels)

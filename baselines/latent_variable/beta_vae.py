@@ -1,6 +1,6 @@
 """beta-VAE: the KL of the variational bound weighs beta, which climbs by a schedule; what is reported has beta = 1.
 
-    training:   E_q log p(x | z) - beta_t KL(q(z | x) || p(z)),    beta_t = beta min(1, t / warmup)
+    training:   E_q log p(x | z) - beta_t KL(q(z | x) || p(z)),    beta_t = beta min(1, t / climb)
     reported:   E_q log p(x | z) -        KL(q(z | x) || p(z))  <=  log p(x)
 
 beta > 1 limits what z may say of x: latents that pay least fall silent, and those that are left tend to stand for one
@@ -29,7 +29,7 @@ class BetaVAE(VAE):
 
     Arguments:
         beta: weight of the KL at the end of the schedule.
-        warmup: t at which it is reached, in steps of training; 0 for beta from the first step.
+        climb: t at which it is reached, in steps of training; 0 for beta from the first step.
         latent, hidden, dropout, decoder: as for `vae`.
     """
 
@@ -40,21 +40,21 @@ class BetaVAE(VAE):
         space: Space,
         *,
         beta: float = 4.0,
-        warmup: int = 1000,
+        climb: int = 1000,
         latent: int = 16,
         hidden: int = 64,
         dropout: float = 0.0,
         decoder: str = "natural",
     ) -> None:
-        if beta < 0 or warmup < 0:
-            raise ValueError(f"beta and warmup are at least 0, got {beta} and {warmup}")
+        if beta < 0 or climb < 0:
+            raise ValueError(f"beta and climb are at least 0, got {beta} and {climb}")
         super().__init__(space, latent=latent, hidden=hidden, dropout=dropout, decoder=decoder)
-        self.beta, self.warmup = beta, warmup
+        self.beta, self.climb = beta, climb
         self.register_buffer("taken", torch.zeros((), dtype=torch.int64))  # steps so far: a resumed run goes on
 
     def weight(self) -> Tensor:
         """beta_t."""
-        climbed = (self.taken / self.warmup).clamp(max=1) if self.warmup else torch.ones(())
+        climbed = (self.taken / self.climb).clamp(max=1) if self.climb else torch.ones(())
         return self.beta * climbed
 
     def stages(self) -> tuple[Stage, ...]:
@@ -70,7 +70,7 @@ class BetaVAE(VAE):
 
 PRESETS = {
     "digits": Preset(
-        {"beta": 2.0, "warmup": 1000, "latent": 16, "hidden": 64, "dropout": 0.1, "decoder": "logistics"},
+        {"beta": 2.0, "climb": 1000, "latent": 16, "hidden": 64, "dropout": 0.1, "decoder": "logistics"},
         steps=4000,
         batch_size=128,
         lr=3e-3,
@@ -78,7 +78,7 @@ PRESETS = {
         ema=0.99,
     ),
     "mnist-binary": Preset(
-        {"beta": 2.0, "warmup": 10000, "latent": 50, "hidden": 200},
+        {"beta": 2.0, "climb": 10000, "latent": 50, "hidden": 200},
         steps=60000,
         batch_size=128,
         lr=2e-3,

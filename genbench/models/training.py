@@ -119,6 +119,11 @@ def preset_of(name: str, dataset: str, settings: dict[str, Any]) -> Preset:
     options, training = dict(preset.options), {}
     known = catalog.options_of(name)
     own = {f for f in asdict(preset) if f != "options"}
+    if both := sorted(own & set(known)):
+        raise GenbenchError(
+            f"baseline '{name}' has an option '{both[0]}', which is a setting of training too",
+            "Rename the option: whoever sets it could mean either.",
+        )
     for key, value in settings.items():
         if key in known:
             options[key] = value

@@ -85,7 +85,7 @@ def test_losses_are_their_equations_by_hand(module, critic, generator):
 @pytest.mark.parametrize("module", MODULES, ids=NAMES)
 @pytest.mark.parametrize("space", [IMAGES, POINTS], ids=["images", "points"])
 def test_each_player_moves_its_own_weights_and_no_other(module, space):
-    model = small(module, space, **({"clip": 9.0} if module is wgan else {}))  # clipped critics are near to linear
+    model = small(module, space, **({"limit": 9.0} if module is wgan else {}))  # clipped critics are near to linear
     (stage,) = model.stages()
     for objective, other in zip(stage.objectives, reversed(stage.objectives), strict=True):
         model.zero_grad(set_to_none=True)
@@ -178,7 +178,7 @@ def test_training_the_critic_longer_leaves_the_minimax_generator_without_a_gradi
 
 
 def test_wgan_is_clipped_whenever_the_critic_is_used():
-    model = small(wgan, clip=0.05)
+    model = small(wgan, limit=0.05)
     with torch.no_grad():
         for p in model.critic.parameters():
             p.copy_(torch.randn(p.shape, generator=seeded("w")))

@@ -17,17 +17,17 @@ def small(**options) -> beta_vae.BetaVAE:
 
 
 def test_beta_climbs_by_steps_and_stays():
-    model, seen = small(beta=4.0, warmup=8), []
+    model, seen = small(beta=4.0, climb=8), []
     for _ in range(12):
         seen.append(float(model.weight()))
         model.weighted(X, seeded("z"))
     assert seen == [0.5 * t for t in range(8)] + [4.0] * 4
-    assert float(small(beta=3.0, warmup=0).weight()) == 3.0
+    assert float(small(beta=3.0, climb=0).weight()) == 3.0
 
 
 def test_the_step_is_part_of_the_state():
     """A run that was interrupted goes on with the beta at which it stopped."""
-    model, other = small(warmup=8), small(warmup=8)
+    model, other = small(climb=8), small(climb=8)
     for _ in range(3):
         model.weighted(X, seeded("z"))
     other.load_state_dict(model.state_dict())
@@ -36,7 +36,7 @@ def test_the_step_is_part_of_the_state():
 
 @pytest.mark.parametrize("beta", [0.0, 1.0, 4.0])
 def test_the_objective_is_the_bound_with_the_kl_counted_beta_times(beta):
-    model = small(beta=beta, warmup=0)
+    model = small(beta=beta, climb=0)
     mean, log_sd = model.posterior(X)
     kl = torch.distributions.kl_divergence(
         torch.distributions.Normal(mean, log_sd.exp()), torch.distributions.Normal(0.0, 1.0)
@@ -61,7 +61,7 @@ def test_only_the_objective_trains():
     assert objective.loss != stage.validate
 
 
-@pytest.mark.parametrize("options", [{"beta": -1.0}, {"warmup": -1}])
+@pytest.mark.parametrize("options", [{"beta": -1.0}, {"climb": -1}])
 def test_options_are_checked(options):
     with pytest.raises(ValueError, match="at least 0"):
         small(**options)

@@ -19,7 +19,7 @@ SMALL = {
     "maf, direct": (maf, {"maps": 2, "hidden": 8, "depth": 1, "direct": True}),
     "maf of mixtures": (maf, {"maps": 3, "hidden": 8, "depth": 2, "components": 3}),
     "nsf": (nsf, {"depth": 2, "hidden": 8, "bins": 5}),
-    "glow": (glow, {"steps": 2, "scales": 2, "hidden": 8}),
+    "glow": (glow, {"depth": 2, "scales": 2, "hidden": 8}),
 }
 IN_THE_PLANE = [name for name in SMALL if name != "glow"]
 CASES = [(name, space) for name in SMALL for space in (IMAGES, COLOUR, PLANE) if name in IN_THE_PLANE or space.is_image]
