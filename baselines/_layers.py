@@ -1,18 +1,23 @@
 """Layers and one-dimensional likelihoods that several baselines share."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from genbench.numerics.normal import log_normal, log_normal_mass, normalised
+from genbench.numerics.normal import log_normal, log_normal_mass, nearest_level, normalised
 
 __all__ = [
     "categorical_log_likelihood",
+    "kl_to_standard_normal",
     "log_bernoulli",
     "log_normal",
     "log_normal_mass",
+    "nearest_level",
     "normalised",
     "sample_categorical",
+    "standard_logistic",
 ]
 
 
@@ -24,6 +29,17 @@ def categorical_log_likelihood(logits: Tensor, x: Tensor) -> Tensor:
 def log_bernoulli(z: Tensor, logits: Tensor) -> Tensor:
     """log prod_j Bernoulli(z_j; sigmoid(logits_j)), in the dtype of the logits: z of 0 and 1 [..., d] -> [...]."""
     return (z * logits - F.softplus(logits)).sum(-1)
+
+
+def kl_to_standard_normal(mean: Tensor, log_sd: Tensor) -> Tensor:
+    """KL(N(mean, sd^2) || N(0, 1)), elementwise (Kingma and Welling 2014, appendix B)."""
+    return 0.5 * (mean**2 + (2 * log_sd).exp() - 1 - 2 * log_sd)
+
+
+def standard_logistic(shape: Sequence[int], generator: torch.Generator) -> Tensor:
+    """Draws, by the quantile function at a uniform number, which is kept off 0 and 1."""
+    u = torch.rand(*shape, generator=generator, device=generator.device)
+    return torch.logit(u.clamp(1e-7, 1 - 1e-7))
 
 
 def sample_categorical(logits: Tensor, generator: torch.Generator) -> Tensor:

@@ -16,11 +16,10 @@ from torch import Generator, Tensor, nn
 from genbench import Space
 from genbench.numerics.logistic import log_logistic_mass, log_logistic_mixture_mass
 
-from ._layers import log_normal, log_normal_mass, normalised, sample_categorical
+from ._layers import log_normal, log_normal_mass, nearest_level, normalised, sample_categorical, standard_logistic
 
-NARROWEST = (
-    -7.0
-)  # log of the smallest scale of integers on [-1, 1]: a level of 256 is then 4.3 scales from its bin's edge
+# log of the smallest scale of integers on [-1, 1]: a level of 256 is then 4.3 scales from its bin's edge
+NARROWEST = -7.0
 FIXED_SD = 0.1  # of a Gaussian that is neither learned nor predicted
 
 
@@ -130,11 +129,7 @@ class LocationScale(Observation):
         return self.score(normalised(x, self.space).flatten(1), h).sum(-1)
 
     def sample(self, h: Tensor, generator: Generator) -> Tensor:
-        drawn = self.draw(h, generator).view(-1, *self.space.shape)
-        if self.space.levels is None:
-            return drawn
-        top = self.space.levels - 1
-        return ((drawn + 1) * (top / 2)).round().clamp(0, top).long()
+        return nearest_level(self.draw(h, generator).view(-1, *self.space.shape), self.space)
 
     def mean(self, h: Tensor) -> Tensor:
         if self.space.levels is None:
@@ -200,7 +195,7 @@ class Logistic(LocationScale):
 
     def draw(self, h: Tensor, generator: Generator) -> Tensor:
         location, log_scale = self.parameters_of(h)
-        return location + log_scale.exp() * standard_logistic(location, generator)
+        return location + log_scale.exp() * standard_logistic(location.shape, generator)
 
     def location(self, h: Tensor) -> Tensor:
         return self.parameters_of(h)[0]
@@ -230,7 +225,7 @@ class Logistics(LocationScale):
         logit, location, log_scale = self.mixture(h)
         component = sample_categorical(logit.transpose(1, 2), generator)[:, None]  # [n, 1, D]
         location, log_scale = (t.gather(1, component)[:, 0] for t in (location, log_scale))
-        return location + log_scale.exp() * standard_logistic(location, generator)
+        return location + log_scale.exp() * standard_logistic(location.shape, generator)
 
     def location(self, h: Tensor) -> Tensor:
         logit, location, _ = self.mixture(h)
@@ -241,12 +236,6 @@ def log_logistic(x: Tensor, location: Tensor, log_scale: Tensor) -> Tensor:
     """log of the logistic density, elementwise: that of z = (x - location) / scale is s(z) s(-z)."""
     z = (x - location) * (-log_scale).exp()
     return F.logsigmoid(z) + F.logsigmoid(-z) - log_scale
-
-
-def standard_logistic(like: Tensor, generator: Generator) -> Tensor:
-    """Draws in the shape of `like`: the quantile function at a uniform number, which is kept off 0 and 1."""
-    u = torch.rand(like.shape, generator=generator, device=generator.device)
-    return torch.logit(u.clamp(1e-7, 1 - 1e-7))
 
 
 DECODERS: dict[str, Callable[[Space], Observation]] = {

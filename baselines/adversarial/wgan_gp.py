@@ -59,8 +59,5 @@ class WGANGP(FullyConnected):
 
 PRESETS = {
     "ring8": Preset({}, steps=6_000, batch_size=128, lr=3e-3, betas=(0.0, 0.9), ema=0.995, validate_every=250),
-    "grid25": Preset(
-        {"width": 96}, steps=8_000, batch_size=128, lr=3e-3, betas=(0.0, 0.9), ema=0.995, validate_every=250
-    ),
 }
 build = WGANGP

@@ -28,7 +28,7 @@ from torch import Generator, Tensor, nn
 from genbench import Objective, Preset, Space, Stage
 from genbench.likelihood.probability_flow import NoisePrediction
 
-from .._layers import log_normal, log_normal_mass, normalised
+from .._layers import log_normal, log_normal_mass, nearest_level, normalised
 
 VERSION = 1
 
@@ -236,11 +236,7 @@ class DDPM(nn.Module):
         return self.to_levels(x)
 
     def to_levels(self, x: Tensor) -> Tensor:
-        """The nearest level; real numbers stay as they are."""
-        if self.space.levels is None:
-            return x
-        L = self.space.levels
-        return ((x + 1) / 2 * (L - 1)).round().clamp(0, L - 1).long()
+        return nearest_level(x, self.space)
 
     def probability_flow(self) -> NoisePrediction:
         """The chain in continuous time. Its features of time are continuous, so the network takes a fractional t."""

@@ -29,7 +29,7 @@ from torch import Generator, Tensor, nn
 
 from genbench import Objective, Preset, Space, Stage
 
-from .._layers import normalised
+from .._layers import nearest_level, normalised
 from .ddpm import UNet
 
 VERSION = 1
@@ -141,10 +141,7 @@ class FlowMatching(nn.Module):
         for t, later in itertools.pairwise(times):
             half = x + (later - t) / 2 * self.velocity(x, t.expand(n))
             x = x + (later - t) * self.velocity(half, ((t + later) / 2).expand(n))
-        if self.space.levels is None:
-            return x
-        top = self.space.levels - 1
-        return ((x + 1) / 2 * top).round().clamp(0, top).long()
+        return nearest_level(x, self.space)
 
 
 PRESETS = {

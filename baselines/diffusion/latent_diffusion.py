@@ -30,6 +30,7 @@ from torch import Generator, Tensor, nn
 
 from genbench import Objective, Preset, Space, Stage
 
+from .._layers import kl_to_standard_normal
 from ..latent_variable.vae import VAE
 from .ddpm import Schedule, bound, bound_term
 
@@ -125,7 +126,7 @@ class LatentDiffusion(nn.Module):
     def vae_loss(self, x: Tensor, generator: Generator) -> Tensor:
         """-E log p(x | z) + beta KL(q(z | x) || N(0, I)), one draw of z."""
         z, mean, log_sd = self.draw_latents(x, generator)
-        kl = 0.5 * (mean**2 + (2 * log_sd).exp() - 1 - 2 * log_sd).sum(1)
+        kl = kl_to_standard_normal(mean, log_sd).sum(1)
         return (self.beta * kl - self.vae.log_likelihood(x, z)).mean()
 
     def denoise(self, zt: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:

@@ -65,7 +65,7 @@ class Affine(Bijection):
         return (y - self.shift) * (-self.log_scale).exp()
 
 
-class ActNorm(Bijection):
+class ActNorm(Affine):
     """y = x * exp(a) + b with one a and b for every channel.
 
     `initialise` sets them so that a batch leaves with mean 0 and deviation 1; nothing else does, so what is evaluated,
@@ -76,10 +76,8 @@ class ActNorm(Bijection):
     """
 
     def __init__(self, shape: Shape) -> None:
-        super().__init__()
+        super().__init__((shape[0], *[1] * (len(shape) - 1)))
         self.places = math.prod(shape[1:])
-        self.log_scale = nn.Parameter(torch.zeros(shape[0], *[1] * (len(shape) - 1)))
-        self.shift = nn.Parameter(torch.zeros(shape[0], *[1] * (len(shape) - 1)))
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
@@ -89,10 +87,8 @@ class ActNorm(Bijection):
         self.shift.copy_(-(values.mean(1) / sd).view_as(self.shift))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return x * self.log_scale.exp() + self.shift, self.places * self.log_scale.sum().expand(len(x))
-
-    def inverse(self, y: Tensor) -> Tensor:
-        return (y - self.shift) * (-self.log_scale).exp()
+        y, log_det = super().forward(x)
+        return y, self.places * log_det
 
 
 class Squeeze(Bijection):

@@ -23,10 +23,10 @@ from torch import Generator, Tensor, nn
 
 from genbench import Preset, Space
 
+from .._layers import standard_logistic
 from ._bijections import Flow, Shape, for_space
 
 VERSION = 1
-TINY = 1e-7  # the base is drawn by inverting its distribution function, away from 0 and 1
 
 
 def shift(inputs: int, outputs: int, hidden: int, depth: int, dropout: float) -> nn.Sequential:
@@ -100,8 +100,7 @@ class NICE(Flow):
         return -(F.softplus(z) + F.softplus(-z)).sum(1)
 
     def draw_base(self, n: int, generator: Generator) -> Tensor:
-        u = torch.rand(n, self.space.dim, generator=generator, device=generator.device)
-        return torch.logit(u.clamp(TINY, 1 - TINY))
+        return standard_logistic((n, self.space.dim), generator)
 
 
 PRESETS = {

@@ -22,7 +22,7 @@ from torch import Generator, Tensor
 
 from genbench import Preset, Space
 
-from .._layers import normalised
+from .._layers import kl_to_standard_normal, normalised
 from .vae import VAE, perceptron
 
 VERSION = 1
@@ -81,7 +81,7 @@ class ConditionalVAE(VAE):
         assert labels is not None
         mean, log_sd = self.posterior(x, labels)
         noise = torch.randn(mean.shape, generator=generator, device=generator.device)
-        kl = 0.5 * (mean**2 + (2 * log_sd).exp() - 1 - 2 * log_sd).sum(1)
+        kl = kl_to_standard_normal(mean, log_sd).sum(1)
         h = self.decoder(self.beside(mean + log_sd.exp() * noise, labels))
         return (kl - self.observation.log_prob(h, x)).mean()
 

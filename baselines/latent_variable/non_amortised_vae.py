@@ -30,6 +30,7 @@ from torch import Generator, Tensor
 
 from genbench import Preset, Space
 
+from .._layers import kl_to_standard_normal
 from .vae import VAE
 
 VERSION = 1
@@ -74,7 +75,7 @@ class NonAmortisedVAE(VAE):
     def bound(self, x: Tensor, q: tuple[Tensor, ...], noise: Tensor) -> Tensor:
         """L(x; q) at z = mean + sd * noise, its KL in closed form: [B, *shape], [B, d] twice, [k, 1 or B, d] -> [B]."""
         mean, log_sd = q
-        kl = 0.5 * (mean**2 + (2 * log_sd).exp() - 1 - 2 * log_sd).sum(1)
+        kl = kl_to_standard_normal(mean, log_sd).sum(1)
         return self.observation.log_prob(self.decoder(mean + log_sd.exp() * noise), x).mean(0) - kl
 
     def ascend(self, x: Tensor, noise: Tensor) -> tuple[Tensor, ...]:

@@ -36,7 +36,7 @@ from torch import Generator, Tensor, nn
 
 from genbench import Objective, Preset, Space, Stage
 
-from .._layers import normalised
+from .._layers import kl_to_standard_normal, normalised
 from .._observations import Observation
 from ..autoregressive.pixelcnn import MaskedConv2d, groups
 from .conv_vae import Deconvolutions, encoder
@@ -171,7 +171,7 @@ class PixelVAE(VAE):
     def kl_by_latent(self, x: Tensor) -> Tensor:
         """The mean of KL(q(z_j | x) || N(0, 1)) over a batch: [B, *shape] -> [latent]."""
         mean, log_sd = self.posterior(x)
-        return 0.5 * (mean**2 + (2 * log_sd).exp() - 1 - 2 * log_sd).mean(0)
+        return kl_to_standard_normal(mean, log_sd).mean(0)
 
 
 PRESETS = {

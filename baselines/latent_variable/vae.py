@@ -20,7 +20,7 @@ from torch import Generator, Tensor, nn
 from genbench import Preset, Space
 from genbench.errors import Unavailable
 
-from .._layers import log_normal, normalised
+from .._layers import kl_to_standard_normal, log_normal, normalised
 from .._observations import observation_of
 
 VERSION = 1
@@ -86,7 +86,7 @@ class VAE(nn.Module):
         """log p(x | z) at one draw of z, and the KL, in closed form (appendix B): [B, *shape] -> [B] each."""
         mean, log_sd = self.posterior(x)
         noise = torch.randn(mean.shape, generator=generator, device=generator.device)
-        kl = 0.5 * (mean**2 + (2 * log_sd).exp() - 1 - 2 * log_sd).sum(1)
+        kl = kl_to_standard_normal(mean, log_sd).sum(1)
         return self.observation.log_prob(self.decoder(mean + log_sd.exp() * noise), x), kl
 
     def loss(self, x: Tensor, generator: Generator) -> Tensor:

@@ -17,7 +17,7 @@ from torch import Generator, Tensor, nn
 
 from genbench import Preset, Space
 
-from .._layers import log_normal, log_normal_mass, normalised
+from .._layers import log_normal, log_normal_mass, nearest_level, normalised
 
 VERSION = 1
 
@@ -60,10 +60,7 @@ class GaussianMixture(nn.Module):
         k = torch.multinomial(self.logits.softmax(0), n, replacement=True, generator=generator)
         noise = torch.randn(n, self.space.dim, generator=generator, device=k.device)
         x = (self.mean[k] + self.log_sd[k].exp() * noise).view(n, *self.space.shape)
-        if self.space.levels is None:
-            return x
-        L = self.space.levels
-        return ((x + 1) / 2 * (L - 1)).round().clamp(0, L - 1).long()
+        return nearest_level(x, self.space)
 
 
 PRESETS = {

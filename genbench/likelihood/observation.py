@@ -25,7 +25,7 @@ from torch import Generator, Tensor
 from genbench.likelihood.hmc import FIRST_STEP, Posterior, nudged, transition
 from genbench.models.sampling import seeded, to_tensor
 from genbench.numerics.choice import few
-from genbench.numerics.normal import log_normal, log_normal_mass, normalised
+from genbench.numerics.normal import log_normal, log_normal_mass, nearest_level, normalised
 from genbench.space import Space
 
 RATIO = 2**-0.25  # of a sigma to the one before, on the way to the best
@@ -72,10 +72,7 @@ class GaussianObservation:
         """x ~ p(x | z), from the distribution that is scored: `[n, ...]` -> `[n, *shape]`."""
         mean = self.model.decode(z)
         y = mean + self.sigma * torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
-        if self.space.levels is None:
-            return y
-        top = self.space.levels - 1
-        return ((y + 1) / 2 * top).round().clamp(0, top).long()
+        return nearest_level(y, self.space)
 
     def sample(self, n: int, generator: Generator) -> Tensor:
         return self.observe(self.sample_prior(n, generator), generator)

@@ -32,6 +32,14 @@ def normalised(x: Tensor, space: Space) -> Tensor:
     return x.float() * (2 / (space.levels - 1)) - 1
 
 
+def nearest_level(y: Tensor, space: Space) -> Tensor:
+    """From [-1, 1] back to the nearest level, int64; real numbers stay as they are."""
+    if space.levels is None:
+        return y
+    top = space.levels - 1
+    return ((y + 1) / 2 * top).round().clamp(0, top).long()
+
+
 def on_grid(x: Tensor, levels: int) -> Tensor:
     """The level nearest to each x, on [-1, 1] in float64: what rounding to float32 took away comes back."""
     top = levels - 1

@@ -194,20 +194,19 @@ def trained(row: dict[str, Any], model: str, info: dict[str, Any]) -> bool:
 
 def picture(runs: list[Run], name: str) -> str:
     """A picture of the first run that has it, as the page holds it; empty without."""
-    for run in runs:
-        path = run.pictures / name
-        if path.is_file():
-            return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
-    return ""
+    path = first_of(runs, name)
+    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}" if path else ""
 
 
 def text_of(runs: list[Run], name: str) -> str:
     """A text of the first run that has it; empty without."""
-    for run in runs:
-        path = run.pictures / name
-        if path.is_file():
-            return path.read_text(encoding="utf-8").rstrip()
-    return ""
+    path = first_of(runs, name)
+    return path.read_text(encoding="utf-8").rstrip() if path else ""
+
+
+def first_of(runs: list[Run], name: str) -> Path | None:
+    """What the first run that has it keeps under a name among its pictures."""
+    return next((path for run in runs if (path := run.pictures / name).is_file()), None)
 
 
 def curve_of(record: Record) -> list[tuple[float, float]]:

@@ -18,7 +18,7 @@ from genbench.baselines._observations import Bernoulli
 from genbench.models.checkpoint import load, read_card
 from genbench.models.sampling import seeded, to_tensor
 from genbench.numerics.logistic import log_logistic_mixture_mass
-from genbench.numerics.normal import normalised
+from genbench.numerics.normal import nearest_level, normalised
 from genbench.space import Space
 from genbench.studies.profiling.features import BOTH, DOUBLE, FLOAT, fidelity
 from genbench.studies.profiling.kernel import Kernel, Way, Work
@@ -75,8 +75,7 @@ def colour_images(device: str, K: int, B: int) -> tuple:
     log_weights, mean, log_scale = noise(*shape), 0.5 * noise(*shape), -3 + 0.5 * noise(*shape)
     u = torch.rand(B, COLOUR.dim, generator=generator, device=device).clamp(1e-6, 1 - 1e-6)
     drawn = mean[:, 0] + log_scale[:, 0].exp() * u.logit()
-    levels = ((drawn + 1) / 2 * 255).round().clamp(0, 255).long()
-    return normalised(levels, COLOUR), log_weights, mean, log_scale
+    return normalised(nearest_level(drawn, COLOUR), COLOUR), log_weights, mean, log_scale
 
 
 def genbench_mixture(x: Tensor, log_weights: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
