@@ -48,9 +48,12 @@ def test_the_wheel_holds_weights_and_suites(tmp_path):
     assert {name.partition("/")[0] for name in inside if not name.startswith("genbench-")} == {"genbench"}
 
 
+LARGEST = {"mnist-binary": 3_000_000, "mnist": 3_000_000}  # bytes; of others less
+
+
 @pytest.mark.parametrize("path", CHECKPOINTS, ids=lambda p: f"{p.parent.name}/{p.stem}")
 def test_a_shipped_checkpoint_is_small_and_says_how_it_was_made(path):
-    assert path.stat().st_size < 400_000
+    assert path.stat().st_size < LARGEST.get(path.parent.name, 400_000)
     card = read_card(path)
     relative = path.relative_to(HERE.parent).as_posix()
     assert card.training["command"].startswith(f"genbench train {card.baseline} ")

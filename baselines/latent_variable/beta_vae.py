@@ -82,7 +82,9 @@ PRESETS = {
         steps=60000,
         batch_size=128,
         lr=2e-3,
+        ema=0.999,
         validate_every=2000,
+        half=True,
     ),
 }
 

@@ -115,10 +115,12 @@ PRESETS = {
     "mnist-binary": Preset(
         # Burda et al. 2016, section 5.1: 50 latents after two layers of 200; with two, 100 and 50, between them 100
         {"k": 50, "layers": 1, "latent": 50, "upper": 50, "hidden": 200},
-        steps=60000,
+        steps=20000,
         batch_size=128,
         lr=2e-3,
+        ema=0.999,
         validate_every=2000,
+        half=True,
     ),
 }
 

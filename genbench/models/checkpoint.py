@@ -86,11 +86,15 @@ class Card:
         return json.dumps(content, sort_keys=True, allow_nan=False)
 
 
-def packed(model: torch.nn.Module, card: Card) -> bytes:
+def packed(model: torch.nn.Module, card: Card, half: bool = False) -> bytes:
     """The bytes of a checkpoint: card and weights, buffers included, each tensor once, whatever names it has.
 
+    Arguments:
+        half: parameters rounded to half precision.
+
     Raises:
-        GenbenchError: the model's state holds what is no tensor, or tensors that the format does not know.
+        GenbenchError: the model's state holds what is no tensor, or tensors that the format does not know, or a weight
+            too large for half precision.
     """
     import torch
     from safetensors.torch import save as to_bytes
@@ -106,6 +110,8 @@ def packed(model: torch.nn.Module, card: Card) -> bytes:
         if first[name] != name:
             continue
         tensor = value.detach().cpu().contiguous()
+        if half and isinstance(value, torch.nn.Parameter) and tensor.is_floating_point():
+            tensor = halved(name, tensor)
         place = tensor.untyped_storage().data_ptr()
         tensors[name] = tensor.clone() if place in places else tensor  # a view of another one gets its own bytes
         places.add(place)
@@ -116,6 +122,17 @@ def packed(model: torch.nn.Module, card: Card) -> bytes:
             f"the model of baseline '{card.baseline}' cannot be saved: {error}",
             "Its state has to consist of dense tensors, its options of text, numbers and lists.",
         ) from error
+
+
+def halved(name: str, tensor: torch.Tensor) -> torch.Tensor:
+    """The numbers of a weight, rounded to half precision."""
+    small = tensor.half()
+    if not bool((small.isfinite() == tensor.isfinite()).all()):
+        raise GenbenchError(
+            f"weight '{name}' is too large for half precision: {float(tensor.abs().max()):.3g}",
+            "Keep the model as it is: --set half=False.",
+        )
+    return small
 
 
 def ties(model: torch.nn.Module) -> dict[str, str]:

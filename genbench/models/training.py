@@ -60,6 +60,7 @@ class Preset:
         ema: decay of the average of the weights that is validated and kept, 0 for none.
         warmup, anneal: the rate climbs linearly for so many steps, then falls by half a cosine.
         validate_every: steps between two validations.
+        half: keep the weights in half precision, in half the bytes; what is validated is what is kept.
 
     Raises:
         GenbenchError: no steps, or none between two validations, or batches of no example.
@@ -76,6 +77,7 @@ class Preset:
     warmup: Annotated[int, Within(0)] = 100
     anneal: bool = True
     validate_every: Count = 200
+    half: bool = False
 
     def __post_init__(self) -> None:
         reading.check(self)
@@ -142,6 +144,12 @@ def rate(done: float, step: int, preset: Preset) -> float:
 
 def copied(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: value.detach().clone() for name, value in weights.items()}
+
+
+def as_kept(model: nn.Module, weights: Mapping[str, Tensor], half: bool) -> dict[str, Tensor]:
+    """A copy of the weights as a checkpoint will hold them: parameters rounded to half precision, or as they are."""
+    trained = dict(model.named_parameters(remove_duplicate=False)) if half else {}
+    return {name: value.half().to(value.dtype) if name in trained else value for name, value in copied(weights).items()}
 
 
 class Average:
@@ -257,19 +265,20 @@ class Loop:
             if not math.isfinite(value):
                 problem = f"the loss is {value} at step {self.step} of stage '{self.stage.name}', objective '{name}'"
                 raise GenbenchError(problem, "Try a smaller lr.")
+        weights = as_kept(self.model, self.average.weights, self.preset.half)
         if self.stage.validate is not None:
-            shown["valid"] = self.validate()
+            shown["valid"] = self.validate(weights)
         if self.stage.validate is None or shown["valid"] < self.best_value:
-            self.best, self.best_step = copied(self.average.weights), self.step
+            self.best, self.best_step = weights, self.step
             self.best_value = shown.get("valid", math.inf)
         return shown
 
     @torch.no_grad()
-    def validate(self) -> float:
-        """The stage's value of the averaged weights in evaluation mode, every validation example weighing alike."""
+    def validate(self, weights: Mapping[str, Tensor]) -> float:
+        """The stage's value of these weights in evaluation mode, every validation example weighing alike."""
         assert self.stage.validate is not None
         own = copied(self.model.state_dict())
-        self.model.load_state_dict(self.average.weights)
+        self.model.load_state_dict(weights)
         self.model.eval()
         total, n = 0.0, len(self.batches.validation[0])
         for i in range(0, n, VALIDATION_BATCH):
@@ -389,20 +398,21 @@ def train(
         with torch.random.fork_rng():
             torch.manual_seed(derive(seed, "init"))
             model: Any = building.build(name, dataset.space, preset.options, building.of_machine()).to(device)
-            draft.fill(packed(model, card()) + bytes(SLACK))
+            draft.fill(packed(model, card(), preset.half) + bytes(SLACK))
             if hasattr(model, "initialise"):
                 some = to_tensor(few(dataset.train, INITIAL, seed), dataset.space, device)
                 model.initialise(some, seeded(seed, "initialise", device=device))
             if hasattr(model, "fit"):
                 x, *labels = examples(dataset, "train", dataset.labels is not None, device)
                 model.fit(x, labels[0] if labels else None)
+                model.load_state_dict(as_kept(model, model.state_dict(), preset.half))
             else:
                 batches = Batches(dataset, preset.batch_size, seed, takes_labels(model), device)
                 values = train_stages(model, batches, preset, seed, minutes, resume)
         model.eval()
         if hasattr(model, "report"):
             values.update(model.report(dataset))
-        draft.fill(packed(model, card()))
+        draft.fill(packed(model, card(), preset.half))
         draft.publish()
     except OSError as error:
         raise unwritable(out, error) from error
