@@ -426,6 +426,34 @@ def test_the_best_weights_are_kept_and_the_next_stage_starts_from_them(whole):
     assert_same(start, log.rounds[best])
 
 
+def test_what_is_kept_in_half_precision_is_what_was_validated(tmp_path):
+    """Parameters are rounded before they are judged, not after; buffers keep their digits."""
+    out = tmp_path / "m.safetensors"
+    log = recorded(out, replace(PRESET, half=True))
+    stored, parameters = (
+        load_file(out),
+        {"centre", *(f"{part}.{w}" for part in ("norm", "head") for w in ("weight", "bias"))},
+    )
+    assert {name for name, value in stored.items() if value.dtype == torch.float16} == parameters
+    for weights in log.rounds:
+        for name in parameters:
+            assert torch.equal(weights[name], weights[name].half().double()), name
+        assert not torch.equal(weights["norm.running_mean"], weights["norm.running_mean"].half().double())
+
+
+def test_a_weight_beyond_half_precision_is_refused(tmp_path):
+    with pytest.raises(GenbenchError, match=r"weight 'centre' is too large for half precision: 1e\+06") as error:
+        recorded(tmp_path / "m.safetensors", replace(PRESET, half=True), make=Huge)
+    assert "--set half=False" in error.value.remedy
+    assert not list(tmp_path.glob("*.safetensors"))
+
+
+class Huge(Model):
+    def __init__(self, log):
+        super().__init__(log)
+        self.centre.data.fill_(1e6)
+
+
 def test_of_equal_values_the_first_is_kept(tmp_path):
     class Constant(Model):
         def value(self, x, generator, labels):
