@@ -7,6 +7,7 @@ leaderboards/PAGE/manifest.json     the rows, the cells planned for them, and th
 leaderboards/PAGE/replicates.npz    values of every test example, in float32, where a run has kept them
 leaderboards/PAGE/pictures/         samples of every model, and plots
 leaderboards/README.md              the index
+leaderboards/reproduction.md        published figures beside ours, where reproduction.toml lists some
 
 The same records give the same bytes of every file. `pages_of` and `index` say what has to stand in records and pages,
 so that writing and checking cannot differ; the bytes of a plot depend on the version of matplotlib too, and are not
@@ -25,6 +26,8 @@ from genbench.boards.columns import boards
 from genbench.boards.index import HEADING, index
 from genbench.boards.markdown import markdown
 from genbench.boards.ranks import PER_EXAMPLE, rank
+from genbench.boards.reproduction import FIGURES, figures_of, reproduction
+from genbench.boards.reproduction import PAGE as REPRODUCTION
 from genbench.boards.seeds import shown_rows
 from genbench.boards.web import html
 from genbench.errors import GenbenchError
@@ -179,17 +182,21 @@ def all_pages(root: Path) -> dict[Path, bytes]:
 
 
 def index_of(root: Path) -> dict[Path, bytes]:
-    """The index of the boards in `root`.
+    """What is made of all boards in `root`: their index, and published figures beside theirs where some are listed.
 
     Raises:
-        GenbenchError: something else has its name.
+        GenbenchError: something else has the index's name, or the list of figures is not what it should be.
     """
     path = root / INDEX
     if path.exists() and not is_index(path):
         raise GenbenchError(
             f"{path} is no index of boards, and is not replaced", "Keep boards in a folder of their own."
         )
-    return {path: index({folder.name: open_run(folder) for folder in published(root)}).encode()}
+    runs = {folder.name: open_run(folder) for folder in published(root)}
+    files = {path: index(runs).encode()}
+    if (figures := root / FIGURES).is_file():
+        files[root / REPRODUCTION] = reproduction(figures_of(figures), runs, root.resolve().parent).encode()
+    return files
 
 
 def is_index(path: Path) -> bool:
