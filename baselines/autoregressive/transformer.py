@@ -18,8 +18,8 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from genbench import Preset, Space
+from genbench.numerics.beam import beam_search
 
-from .._beam import beam_search
 from .._layers import categorical_log_likelihood, sample_categorical
 
 VERSION = 1

@@ -41,26 +41,15 @@ def completion(
     """
     if not model.space.is_image or not callable(getattr(model, "log_conditionals", None)):
         raise Unavailable("completion is scored by the log_conditionals of a model of images")
-    half, classes = model.space.shape[1] // 2, n_classes(model)
-
-    def conditionals(batch: Tensor) -> Tensor:
-        """log p of every value given what is read before it, under each class: `[classes, B, C, H, W]`."""
-        labels = [torch.full((len(batch),), y, device=device) for y in range(classes)]
-        found = [model.log_conditionals(batch, y) for y in labels] if classes else [model.log_conditionals(batch)]
-        return torch.stack([real(one, tuple(batch.shape), "log_conditionals") for one in found]).double()
-
-    def upper(log_p: Tensor) -> Tensor:
-        return log_p[..., :half, :].flatten(2).sum(2)
+    half = model.space.shape[1] // 2
 
     def make(number: int, rows: slice) -> Arrays:
         batch = to_tensor(x[rows], model.space, device)
-        log_p = conditionals(batch)
-        if number == 0:
-            other = batch.clone()
-            other[:, :, half:] = batch.flip(0, 2)[:, :, half:] if len(batch) > 1 else batch.flip(2)[:, :, half:]
-            if not torch.allclose(upper(conditionals(other)), upper(log_p), rtol=0, atol=SLACK):
-                raise Unavailable("the model does not read the upper half of an image before the lower")
-        values = torch.logsumexp(log_p.flatten(2).sum(2), 0) - torch.logsumexp(upper(log_p), 0)
+        log_p = conditionals_of(model, batch)
+        if number == 0 and not reads_first(model, batch, half * model.space.shape[2] * model.space.shape[0]):
+            raise Unavailable("the model does not read the upper half of an image before the lower")
+        upper = log_p[..., :half, :].flatten(2).sum(2)
+        values = torch.logsumexp(log_p.flatten(2).sum(2), 0) - torch.logsumexp(upper, 0)
         refuse_above_one(values.cpu().numpy(), model.space, "log_conditionals")
         return {"values": values.cpu().numpy()}
 
@@ -68,3 +57,27 @@ def completion(
         raise Unavailable("an image of one row has no upper half")
     found = in_blocks(len(x), rows_of(model.space.shape), make, keep, progress)
     return LogLikelihood.of(found, "exact", "log_conditionals")
+
+
+def conditionals_of(model: Any, x: Tensor) -> Tensor:
+    """log p of every value given what is read before it, under each class: `[B, C, H, W]` -> `[classes, B, C, H, W]`.
+
+    Raises:
+        ModelError: they are no real numbers.
+    """
+    labels = [torch.full((len(x),), y, device=x.device) for y in range(n_classes(model))]
+    found = [model.log_conditionals(x, y) for y in labels] if labels else [model.log_conditionals(x)]
+    return torch.stack([real(one, tuple(x.shape), "log_conditionals") for one in found]).double()
+
+
+def reads_first(model: Any, x: Tensor, n: int) -> bool:
+    """Whether the first n values of images `[B, C, H, W]` in raster order, channels last, are read before the others.
+
+    The others are changed; then nothing that is said of the first n may change.
+    """
+    C, H, W = model.space.shape
+    before = (torch.arange(C * H * W, device=x.device) < n).view(H, W, C).permute(2, 0, 1)
+    changed = x + 1 if model.space.levels is None else (x + 1) % model.space.levels
+    other = torch.where(before, x, changed)
+    said, otherwise = (conditionals_of(model, one)[..., before].sum(-1) for one in (x, other))
+    return torch.allclose(otherwise, said, rtol=0, atol=SLACK)

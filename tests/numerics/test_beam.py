@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from draws import every
-from genbench.baselines._beam import beam_search
 from genbench.baselines.autoregressive import lstm, rnn, stacked_lstm, transformer
 from genbench.models.sampling import seeded
+from genbench.numerics.beam import beam_search
 from genbench.space import Space
 
 SMALL = {
