@@ -166,6 +166,9 @@ class GatedPixelCNN(nn.Module):
             hstack = layer.pixels(F.pad(hstack, (r, 0)), link, labels)
         return self.head(hstack)
 
+    def level_logits(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        return self.logits(x, labels)
+
     def log_conditionals(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """log p of every value given those before it, in raster order, channels last: [B, C, H, W]."""
         return -F.cross_entropy(self.logits(x, labels), x, reduction="none")

@@ -136,6 +136,11 @@ class ImageTransformer(nn.Module):
             h = block.finish(h, F.scaled_dot_product_attention(q, k, v, attn_mask=self.mask))
         return self.head(self.norm(h))
 
+    def level_logits(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Of every value: [B, C, H, W] -> [B, L, C, H, W]."""
+        by_step = self.logits(self.sequence(x), labels)
+        return torch.stack([self.placed(one) for one in by_step.unbind(2)], 1)
+
     def log_conditionals(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """log p of every value given those before it, in raster order, channels last: [B, C, H, W]."""
         values = self.sequence(x)

@@ -96,6 +96,9 @@ class Raster(nn.Module):
         """What `complete` asks for the logits of one value after another, of n images."""
         raise NotImplementedError
 
+    def level_logits(self, x: Tensor) -> Tensor:
+        return self.logits(x)
+
     def log_conditionals(self, x: Tensor) -> Tensor:
         """log p of every value given those before it, in raster order, channels last: [B, C, H, W]."""
         return -F.cross_entropy(self.logits(x), x, reduction="none")

@@ -93,6 +93,11 @@ class Recurrent(nn.Module):
         start = x.new_full((len(x), 1), self.start)
         return self.read(torch.cat([start, x[:, :-1]], 1))[0]
 
+    def level_logits(self, x: Tensor) -> Tensor:
+        """Of every value: `[B, *shape]` -> `[B, L, *shape]`."""
+        by_step = self.logits(x.flatten(1)[:, self.order])
+        return torch.stack([self.placed(one) for one in by_step.unbind(2)], 1)
+
     def log_conditionals(self, x: Tensor) -> Tensor:
         """log p of every value given those that are read before it: `[B, *shape]`."""
         values = x.flatten(1)[:, self.order]

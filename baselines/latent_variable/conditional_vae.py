@@ -152,7 +152,7 @@ PRESETS = {
     ),
     "mnist-binary": Preset(
         {"latent": 50, "hidden": 200},
-        steps=60000,
+        steps=30000,
         batch_size=128,
         lr=2e-3,
         ema=0.999,

@@ -115,7 +115,7 @@ PRESETS = {
     "mnist-binary": Preset(
         # Burda et al. 2016, section 5.1: 50 latents after two layers of 200; with two, 100 and 50, between them 100
         {"k": 50, "layers": 1, "latent": 50, "upper": 50, "hidden": 200},
-        steps=12000,
+        steps=8000,
         batch_size=128,
         lr=2e-3,
         ema=0.999,

@@ -182,6 +182,7 @@ METHODS = (
     "sample",
     "log_prob",
     "log_conditionals",
+    "level_logits",
     "log_prob_stream",
     "log_weights",
     "elbo",

@@ -50,7 +50,24 @@ def test_a_beam_that_holds_all_continuations_finds_the_likeliest(name, space):
     net = network(name, space)
     expected, _ = likeliest(net, space)
     everything = space.levels ** int((1 - visible(space)).sum())
-    np.testing.assert_array_equal(most_likely(net, every(space).numpy(), beam=everything), expected)
+    found = most_likely(net, every(space).numpy(), beam=everything, most=10**6)
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_logits_of_levels_are_those_that_are_scored(name):
+    net, x = network(name), every(SPACE)
+    labels = [torch.full((len(x),), 1)] if "classes" in name else []
+    with torch.no_grad():
+        log_p = net.level_logits(x, *labels).log_softmax(1).gather(1, x[:, None])[:, 0]
+        torch.testing.assert_close(log_p, net.log_conditionals(x, *labels), atol=1e-5, rtol=0)
+
+
+def test_without_logits_of_levels_every_level_is_tried():
+    net, x = network("gated-classes"), every(SPACE).numpy()
+    fast = most_likely(net, x)
+    net.level_logits = None
+    np.testing.assert_array_equal(most_likely(net, x), fast)
 
 
 @pytest.mark.parametrize("name", ["gated", "gated-classes"])
@@ -96,8 +113,8 @@ def test_the_order_in_which_a_model_reads_is_not_guessed():
 
 
 def test_what_cannot_be_searched_or_completed_is_said():
-    with pytest.raises(Unavailable, match="would score 512 images"):
-        most_likely(network("gated"), every(SPACE).numpy(), beam=1, most=511)
+    with pytest.raises(Unavailable, match="would score 768 images"):
+        most_likely(network("gated-classes"), every(SPACE).numpy(), beam=1, most=767)
     with pytest.raises(Unavailable, match="integer images"):
         most_likely(multivariate_normal.build(Space((1, 2, 2))), np.zeros((1, 1, 2, 2)))
     with pytest.raises(Unavailable, match="does not complete images"):
