@@ -10,7 +10,13 @@ import re
 import unicodedata
 
 JOINERS = "\u200c\u200d"  # invisible, and part of letters and of emoji
-NEIGHBOURS = "-neighbours"  # what the name of a picture has behind that of a model
+NEIGHBOURS, COMPLETIONS, PLACES = "-neighbours", "-completions", "-places"
+PICTURED = {  # what the name of a picture has behind that of a model, and what the picture shows
+    "": "samples",
+    NEIGHBOURS: "samples above their nearest training examples",
+    COMPLETIONS: "test images, their upper halves, four completions of these, and the likeliest",
+    PLACES: "perplexity by place in a window",
+}
 LONGEST = 80  # characters of a file's name, without what is put behind it
 
 
@@ -70,14 +76,14 @@ def csv_cell(value: object) -> object:
 def slug(name: str) -> str:
     """A name for files: its letters, digits, `.`, `_` and `-`, at most 80; where that is not all, a hash of all of it.
 
-    So is a name that ends as those of pictures of neighbours do, beside which it would stand for two things.
+    So is a name that ends as those of further pictures do, beside which it would stand for two things.
 
     Example:
         >>> slug("my-model"), slug("my model")
         ('my-model', 'my-model-76eeb051')
     """
     kept = re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).strip("-.")[:LONGEST]
-    if kept and kept == name and not name.endswith(NEIGHBOURS):
+    if kept and kept == name and not name.endswith((NEIGHBOURS, COMPLETIONS, PLACES)):
         return kept
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     return f"{kept or 'model'}-{digest}"

@@ -263,7 +263,7 @@ PRESETS = {
         clip=50.0, ema=0.99, validate_every=100,
     ),
     "mnist-binary": Preset(
-        {"width": 32, "depth": 9}, steps=8000, batch_size=64, lr=3e-3, clip=100.0, ema=0.995, validate_every=500
+        {"width": 32, "depth": 9}, steps=2500, batch_size=64, lr=3e-3, clip=100.0, ema=0.99, validate_every=250
     ),
 }  # fmt: skip
 

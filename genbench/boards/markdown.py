@@ -16,7 +16,7 @@ from tabulate import tabulate
 
 from genbench.boards.columns import Board, Column, Standing
 from genbench.boards.tables import SIGNS, Notes, cell, compact, left_out, legend, parameters
-from genbench.text import NEIGHBOURS, fenced, one_line, slug
+from genbench.text import PICTURED, fenced, one_line, slug
 from genbench.text import markdown as shown
 
 WIDTH = 125
@@ -351,9 +351,8 @@ def described(b: Board, model: str) -> str:
 
 def portrait(b: Board, model: str, pictures: Path, folder: Path) -> list[str]:
     parts = [f"### {shown(model)}", shown(described(b, model))]
-    files = [pictures / f"{slug(model)}{end}.png" for end in ("", NEIGHBOURS)]
-    says = ("samples", "samples above their nearest training examples")
-    seen = [(what, path) for what, path in zip(says, files, strict=True) if path.is_file()]
+    files = {what: pictures / f"{slug(model)}{end}.png" for end, what in PICTURED.items()}
+    seen = [(what, path) for what, path in files.items() if path.is_file()]
     if seen:
         links = [[f"![{path.stem}]({relative(path, folder)})" for _, path in seen]]
         parts.append(tabulate(links, [what for what, _ in seen], tablefmt="pipe", disable_numparse=True))

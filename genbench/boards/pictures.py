@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from genbench.datasets import Dataset
+from genbench.numerics.intervals import Z95
 from genbench.numerics.points import Points
 from genbench.run.records import Run
 from genbench.space import Space
@@ -64,6 +65,45 @@ def grid(images: np.ndarray, space: Space, columns: int) -> bytes:
     scale = max(1, round(40 / h))
     out = io.BytesIO()
     picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST).save(out, "PNG")
+    return out.getvalue()
+
+
+def completions(
+    images: np.ndarray, drawn: np.ndarray, likeliest: np.ndarray | None, given: np.ndarray, space: Space
+) -> bytes:
+    """PNG with a column for each image: the image, what is given of it, what the model makes of that.
+
+    Arguments:
+        images: `[n, C, H, W]`.
+        drawn: completions `[draws, n, C, H, W]`.
+        likeliest: `[n, C, H, W]`, a last row, where there is one.
+        given: `[C, H, W]`, 1 where a value is given; what is hidden is grey.
+    """
+    low, high = (0, space.levels - 1) if space.levels else (float(images.min()), float(images.max()))
+    hidden = np.where(given == 1, images.astype(np.float64), (low + high) / 2)
+    rows = [images, hidden, *drawn, *([] if likeliest is None else [likeliest])]
+    return grid(np.concatenate(rows), space, len(images))
+
+
+def places(log_p: np.ndarray, title: str) -> bytes:
+    """PNG of the perplexity of characters by their place in a window, from log p `[windows, T]` in nats."""
+    from matplotlib.figure import Figure
+
+    mean, n = log_p.mean(0), len(log_p)
+    half = Z95 * log_p.std(0, ddof=1) / np.sqrt(n) if n > 1 else np.zeros_like(mean)
+    at = np.arange(1, len(mean) + 1)
+    figure = Figure(figsize=(4.8, 2.4), dpi=100, layout="constrained")
+    axes = figure.add_subplot()
+    axes.fill_between(at, np.exp(-mean - half), np.exp(-mean + half), color="#1f5fa8", alpha=0.25, linewidth=0)
+    axes.plot(at, np.exp(-mean), color="#1f5fa8", linewidth=1)
+    axes.axhline(np.exp(-log_p.mean()), color="#555555", linewidth=0.8, linestyle="--")
+    axes.set(
+        xlim=(1, max(2, len(mean))), ylim=(0, None), xlabel="place in the window (characters)", ylabel="perplexity"
+    )
+    axes.set_title(f"{short(title, 40)}: one stream, {n:,} windows, 95 %", fontsize=8, parse_math=False)
+    axes.tick_params(labelsize=7)
+    out = io.BytesIO()
+    figure.savefig(out, format="png", metadata={"Software": None})
     return out.getvalue()
 
 

@@ -32,7 +32,7 @@ from genbench.boards.seeds import shown_rows
 from genbench.boards.web import html
 from genbench.errors import GenbenchError
 from genbench.run.records import Record, Run, example_values, join_manifests, open_run
-from genbench.text import NEIGHBOURS, slug
+from genbench.text import PICTURED, slug
 
 INDEX = "README.md"
 
@@ -128,9 +128,9 @@ def pictures_of(runs: Iterable[Run]) -> dict[str, bytes]:
     """The pictures and texts of the models in the rows, by the names of their files."""
     found = {}
     for run in runs:
-        shown = {slug(name) for name in names_of([run])}
+        shown = {slug(name) + end for name in names_of([run]) for end in PICTURED}
         for path in sorted(run.pictures.glob("*")):
-            if path.stem in shown or path.stem.removesuffix(NEIGHBOURS) in shown:
+            if path.stem in shown:
                 found[path.name] = path.read_bytes()
     return found
 

@@ -21,7 +21,7 @@ from genbench.boards.markdown import QUESTIONS, RANKS, Drawn, Lead, described, i
 from genbench.boards.pareto import LOG, OTHERS, STYLES
 from genbench.boards.tables import Notes, left_out, legend, parameters
 from genbench.run.records import Record, Run, commands_of
-from genbench.text import NEIGHBOURS, one_line, slug
+from genbench.text import PICTURED, one_line, slug
 
 HERE = Path(__file__).parent
 KINDS = ("exact", "upper_bound", "lower_bound", "estimate")
@@ -177,12 +177,9 @@ def card(b: Board, model: str, runs: list[Run], commands: dict[str, str]) -> dic
         "commands": list(dict.fromkeys(commands[r.run_id] for _, r in records if r.run_id in commands)),
         "warned": [(", ".join(dict.fromkeys(titles)), text) for text, titles in warned.items()],
         "curves": curves,
-        "pictures": [(says, uri) for end, says in PICTURES.items() if (uri := picture(runs, slug(model) + end))],
+        "pictures": [(says, uri) for end, says in PICTURED.items() if (uri := picture(runs, slug(model) + end))],
         "text": text_of(runs, f"{slug(model)}.txt"),
     }
-
-
-PICTURES = {".png": "samples", f"{NEIGHBOURS}.png": "samples above their nearest training examples"}
 
 
 def trained(row: dict[str, Any], model: str, info: dict[str, Any]) -> bool:
@@ -194,7 +191,7 @@ def trained(row: dict[str, Any], model: str, info: dict[str, Any]) -> bool:
 
 def picture(runs: list[Run], name: str) -> str:
     """A picture of the first run that has it, as the page holds it; empty without."""
-    path = first_of(runs, name)
+    path = first_of(runs, f"{name}.png")
     return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}" if path else ""
 
 
