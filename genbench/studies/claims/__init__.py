@@ -1,0 +1,207 @@
+"""What everybody says of generative models, decided by measurement: claim -> findings -> verdict.
+
+A claim is a file here. It states `SENTENCE`, who says so (`SAID_BY`), what would decide it (`DECIDED_BY`) and how far
+the verdict carries (`CARRIES`); then either `PAIRS`, which published boards decide, or `measure()`, a small seeded
+computation. A finding speaks for the claim, against it, or leaves it open:
+
+    all for it                       confirmed
+    one against it, beyond chance    refuted
+    else                             undecided at this size
+
+The findings of one claim hold together: differences of pairs are adjusted by Holm's correction, and computations give
+intervals that hold together or exact values. Where the noise of training decides (`OF_TRAINING`), pairs of single
+trainings leave a claim open, whatever their values: an interval over test examples says nothing of another training.
+Two bounds decide nothing of what they bound; where a claim is of the bounds themselves it says so (`OF_BOUNDS`).
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Literal
+
+from genbench.boards.columns import columns_of
+from genbench.boards.compare import difference, interval, together
+from genbench.boards.markdown import pipes
+from genbench.boards.seeds import shown_rows
+from genbench.boards.tables import compact
+from genbench.errors import GenbenchError, unknown
+from genbench.run.records import Record, Run, open_run
+from genbench.text import markdown as shown
+
+HERE = Path(__file__).parent
+Says = Literal["for", "against", "open"]
+Verdict = Literal["confirmed", "refuted", "undecided"]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """That one model is better than another in a metric of a published board."""
+
+    board: str
+    metric: str
+    better: str
+    worse: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One number that bears on a claim.
+
+    Arguments:
+        what: the quantity.
+        found: its value, or both of a pair.
+        interval: 95 %, of all findings of the claim together; empty for what is exact.
+        says: whether it speaks for the claim.
+        why: where it is open, why.
+    """
+
+    what: str
+    found: str
+    interval: str
+    says: Says
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim with what was found."""
+
+    name: str
+    module: ModuleType
+    findings: tuple[Finding, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        says = {finding.says for finding in self.findings}
+        if "against" in says:
+            return "refuted"
+        return "confirmed" if says == {"for"} else "undecided"
+
+
+def side(low: float, high: float, expected: Literal["above", "below"], than: float) -> Says:
+    """What an interval says of a claim that expects it above or below a number.
+
+    Example:
+        >>> side(1.0, 2.0, "above", 0.5), side(1.0, 2.0, "below", 0.5), side(1.0, 2.0, "above", 1.5)
+        ('for', 'against', 'open')
+    """
+    if low > than or high < than:
+        return "for" if (low > than) == (expected == "above") else "against"
+    return "open"
+
+
+def names() -> list[str]:
+    """Of all claims, in alphabetical order."""
+    return sorted(path.stem for path in HERE.glob("*.py") if not path.name.startswith("_"))
+
+
+def decide(root: Path, chosen: Iterable[str] = (), tell: Callable[[str], None] = lambda name: None) -> list[Claim]:
+    """The claims of these names, all of them by default, with their findings.
+
+    Arguments:
+        root: the folder of the published boards.
+        tell: is given the name of each claim before it is decided.
+
+    Raises:
+        GenbenchError: no such claim, or a board cannot be read.
+    """
+    known, found = names(), []
+    for name in chosen:
+        if name not in known:
+            raise unknown("claim", name, known)
+    boards: dict[str, Run] = {}
+    for name in list(chosen) or known:
+        tell(name)
+        module = importlib.import_module(f"genbench.studies.claims.{name}")
+        pairs = [Pair(*one) for one in getattr(module, "PAIRS", ())]
+        findings = of_pairs(pairs, root, boards, module)
+        if hasattr(module, "measure"):
+            findings += module.measure()
+        found.append(Claim(name, module, tuple(findings)))
+    return found
+
+
+def of_pairs(pairs: list[Pair], root: Path, boards: dict[str, Run], claim: ModuleType) -> list[Finding]:
+    """What the boards say of the pairs of a claim, adjusted for all of them."""
+    of_training, of_bounds = (getattr(claim, name, False) for name in ("OF_TRAINING", "OF_BOUNDS"))
+    sides = [[record_of(p, model, root, boards) for model in (p.better, p.worse)] for p in pairs]
+    both = [i for i, (a, b) in enumerate(sides) if a and b]
+    differences = {}
+    for i in both:
+        better, worse = sides[i]
+        assert better is not None
+        assert worse is not None
+        run = boards[pairs[i].board]
+        if of_bounds:  # a bound is a number of its own, which is known exactly
+            better, worse = (replace(one, kind="exact") for one in (better, worse))
+        differences[i] = difference(pairs[i].better, run, worse, run, better)
+    adjusted = dict(zip(both, together([differences[i] for i in both]), strict=True))
+    found = []
+    for i, pair in enumerate(pairs):
+        what = f"{pair.board}, {pair.metric}: {pair.better} against {pair.worse}"
+        if i not in adjusted:
+            found.append(Finding(what, "", "", "open", "not on the board"))
+            continue
+        d, (a, b) = adjusted[i], sides[i]
+        assert a is not None
+        assert b is not None
+        trainings = min(seeds_of(a), seeds_of(b))
+        says: Says = "for" if d.verdict.endswith("better") else "against" if d.verdict.endswith("worse") else "open"
+        why = d.verdict if says == "open" else f"{trainings} training{'s' * (trainings > 1)} each"
+        if of_training and trainings == 1 and says != "open":
+            says, why = "open", f"{d.verdict} here, but one training each"
+        found.append(Finding(what, f"{compact(a)} against {compact(b)}", interval(d), says, why))
+    return found
+
+
+def record_of(pair: Pair, model: str, root: Path, boards: dict[str, Run]) -> Record | None:
+    """The value of a model in the pair's metric, None if the board has none that stands beside the other's."""
+    if pair.board not in boards:
+        if not (root / pair.board).is_dir():
+            return None
+        boards[pair.board] = open_run(root / pair.board)
+    rows = [r for r in shown_rows([boards[pair.board]]) if r.metric["name"] == pair.metric and r.status == "ok"]
+    for column in columns_of(rows).values():
+        if {pair.better, pair.worse} <= column.records.keys():
+            return column.records[model]
+    return None
+
+
+def seeds_of(record: Record) -> int:
+    """How many trainings stand behind a value."""
+    return len(record.details.get("seeds", [None]))
+
+
+def page(claims: list[Claim]) -> str:
+    """The document of these claims in markdown."""
+    rows = [[f"[{shown(c.module.SENTENCE)}](#{c.name.replace('_', '-')})", f"**{c.verdict}**"] for c in claims]
+    counts = {word: sum(c.verdict == word for c in claims) for word in ("confirmed", "refuted", "undecided")}
+    parts = [
+        "# What everybody says, decided by measurement",
+        f"{len(claims)} claims: {', '.join(f'{n} {word}' for word, n in counts.items())}. Made by `genbench claims -o "
+        "docs/claims.md` from the boards in `leaderboards/` and from small computations; a claim is a file in "
+        "`genbench/studies/claims/`. *Undecided* means at this size, with these trainings: the findings say why.",
+        pipes(rows, ["claim", "verdict"], 2),
+    ]
+    for c in claims:
+        parts.append(f"## {c.name.replace('_', '-')}")
+        parts.append(f"**{shown(c.module.SENTENCE)}** {c.verdict.capitalize()}.")
+        parts.append(f"Said by {shown(c.module.SAID_BY)}. Decided by {shown(c.module.DECIDED_BY)}.")
+        parts.append(table(c))
+        parts.append(f"How far it carries: {shown(c.module.CARRIES)}")
+    return "\n\n".join(parts) + "\n"
+
+
+def table(claim: Claim) -> str:
+    rows = [[shown(x) for x in (f.what, f.found, f.interval, f.says, f.why)] for f in claim.findings]
+    return pipes(rows, ["finding", "found", "difference or 95 %", "says", "why"], 5)
+
+
+def check(root: Path) -> None:
+    """Raises GenbenchError where there is no folder of boards."""
+    if not root.is_dir():
+        raise GenbenchError(f"no boards in {root}", "Name the folder of the published boards: --boards FOLDER.")
