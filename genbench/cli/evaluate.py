@@ -28,7 +28,7 @@ def add_arguments(p: Parser) -> None:
         "name='PATH/*.safetensors': one row of one model's training seeds",
     )
     p.add_argument("--suite", help="a name or a TOML file (digits)")
-    p.add_argument("--dataset", help="instead of the suite's: a name, or a path to a folder, .npz or .npy")
+    p.add_argument("--dataset", help="instead of the suite's: a name, or a path to a folder, .npz, .npy or .txt")
     p.add_argument("--metrics", help="instead of the suite's: names with commas, or all")
     p.add_argument("--extractor", help="instead of the suite's: a name, or a function in code as FILE.py:NAME")
     p.add_argument(
