@@ -171,9 +171,20 @@ def parse_all(spec: str, dataset: Dataset, unsafe: bool = False) -> list[Source]
 
 
 def takers(what: str) -> dict[str, ModuleType]:
-    """The adapters that handle WHAT, by name; one that a plugin brings and that breaks is in nobody's way."""
+    """The adapters that handle WHAT, by name; one that a plugin brings and that breaks is in nobody's way.
+
+    `NAME:...` is for the adapter called NAME, if it handles that; else it may be an object of a module.
+    """
+    named = what.partition(":")[0]
+    if named in catalog.names("adapters") and named in (found := those_that_handle(what, [named])):
+        return found
+    return those_that_handle(what, catalog.names("adapters"))
+
+
+def those_that_handle(what: str, names: list[str]) -> dict[str, ModuleType]:
     found = {}
-    for name, entry in catalog.entries("adapters").items():
+    for name in names:
+        entry = catalog.find("adapters", name)
         try:
             adapter = catalog.load("adapters", name)
             if adapter.handles(what):
