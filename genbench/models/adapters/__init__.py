@@ -157,16 +157,20 @@ def parse_all(spec: str, dataset: Dataset, unsafe: bool = False) -> list[Source]
     name, what, _ = split(spec)
     if not name or not has_magic(what) or there(what):
         return [parse(spec, dataset, unsafe)]
-    paths = sorted(glob(what, recursive=True))
+    scheme, colon, pattern = what.partition(":")
+    if not colon or scheme not in catalog.names("adapters"):
+        scheme, colon, pattern = "", "", what
+    paths = sorted(glob(pattern, recursive=True))
     if not paths:
         raise GenbenchError(
             f"no file matches {what}", "Check the pattern; quote it, so that the shell leaves it alone."
         )
     if len(paths) == 1:
-        return [parse(f"{name}={paths[0]}{spec.partition(what)[2]}", dataset, unsafe)]
+        return [parse(f"{name}={scheme}{colon}{paths[0]}{spec.partition(what)[2]}", dataset, unsafe)]
     start = len(os.path.commonpath([os.path.dirname(path) for path in paths]))
     names = [os.path.splitext(path[start:].lstrip(os.sep))[0] for path in paths]
-    sources = [parse(f"{name}={path}{spec.partition(what)[2]}", dataset, unsafe) for path in paths]
+    rest = spec.partition(what)[2]
+    sources = [parse(f"{name}={scheme}{colon}{path}{rest}", dataset, unsafe) for path in paths]
     return [replace(one, name=f"{name}/{own}", row=name) for one, own in zip(sources, names, strict=True)]
 
 

@@ -14,7 +14,9 @@ to the model's identity:
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,7 @@ SCHEDULERS = {
 FLOWS = ("FlowMatchEulerDiscreteScheduler",)
 AUTOENCODERS = ("AutoencoderKL", "VQModel")
 CHAIN = {"scheduler": "own", "steps": None, "eta": 0.0, "guidance": 1.0, "null_class": None, "last_variance": None}
+MOST = 100_000  # steps of a chain
 HANDED_OVER = "Sample with diffusers and hand over the images: samples:FOLDER."
 
 
@@ -82,7 +85,10 @@ def identify(given: Given, dataset: Dataset) -> Source:
         family="autoencoder" if found.scheduler is None else "diffusion",
         parameters=_folder.count(_folder.tensors_of(files)),
         args=settings,
-        made_of={"version": VERSION, "scheduler": found.scheduler},
+        made_of={
+            "version": VERSION,
+            "scheduler": sha256(json.dumps(found.scheduler, sort_keys=True).encode()).hexdigest(),
+        },
         extra=found,
     )
 
@@ -166,7 +172,7 @@ def settings_of(args: dict[str, Any], scheduler: dict[str, Any], config: dict[st
     if (named in FLOWS) != (own in FLOWS):
         raise GenbenchError(f"{named} cannot stand for {own}: one is of flow matching", "Leave ?scheduler out.")
     total = scheduler.get("num_train_timesteps", 1000)
-    must(whole(total) and total > 0, "num_train_timesteps of the scheduler", total, "a number of steps")
+    must(whole(total) and 0 < total <= MOST, "num_train_timesteps of the scheduler", total, f"1 to {MOST:,} steps")
     steps = s["steps"] if s["steps"] is not None else total if named == "DDPMScheduler" else min(50, total)
     must(whole(steps) and 1 <= steps <= total, "steps", steps, f"a whole number from 1 to {total}")
     must(number(s["eta"]) and 0 <= s["eta"] <= 1, "eta", s["eta"], "a number from 0 to 1")
@@ -246,7 +252,17 @@ def open(source: Source, dataset: Dataset, device: Any) -> Any:
     own, named = found.scheduler["_class_name"], s["scheduler"]
     (kind,) = _folder.imported("diffusers", [named])
     # Another scheduler takes what the folder's own says of noise and prediction
-    scheduler = kind.from_config({k: v for k, v in found.scheduler.items() if own == named or k != "_class_name"})
+    config = {k: v for k, v in found.scheduler.items() if own == named or k != "_class_name"}
+    try:
+        with _folder.quiet("diffusers"):
+            scheduler = kind.from_config(config)
+    except Exception as error:  # of values that no scheduler can have
+        raise GenbenchError(f"{named} cannot be built of scheduler_config.json: {error}", _folder.DAMAGED) from error
+    betas, total = len(getattr(scheduler, "betas", scheduler.timesteps)), int(scheduler.config.num_train_timesteps)
+    if betas != total:
+        raise GenbenchError(
+            f"scheduler_config.json has {betas} betas for {total} steps", "Correct num_train_timesteps."
+        )
 
     def predict(x: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
         return network(x, t, class_labels=labels, return_dict=False)[0]
@@ -293,4 +309,4 @@ def loaded(found: Found, device: Any) -> Any:
                 f"{found.folder}: {len(wrong)} {what.replace('_', ' ').replace('keys', 'weights')}, first {wrong[0]}",
                 _folder.DAMAGED,
             )
-    return network.to(device).eval()
+    return network.to(device).eval().requires_grad_(False)

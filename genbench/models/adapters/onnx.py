@@ -55,10 +55,7 @@ def identify(given: Given, dataset: Dataset) -> Source:
     """
     path = Path(given.what.removeprefix("onnx:"))
     if path.suffix in (*REFUSED, ".pt", ".pth"):
-        raise GenbenchError(
-            f"{path} is a program of torch (TorchScript or .pt2), which can run code as it is loaded: refused",
-            "Export the model where you trust it: torch.onnx.export(model, inputs, 'FILE.onnx'); then onnx:FILE.onnx.",
-        )
+        raise program(path)
     for library in ("onnx", "onnxruntime"):
         _folder.installed(library)
     graph = read(path)
@@ -72,6 +69,14 @@ def identify(given: Given, dataset: Dataset) -> Source:
         family="other",
         args=settings,
         made_of={"version": VERSION},
+    )
+
+
+def program(path: Path) -> GenbenchError:
+    """Why a file of TorchScript, or a .pt2, is not opened."""
+    return GenbenchError(
+        f"{path} is a program of torch (TorchScript or .pt2), which can run code as it is loaded: refused",
+        "Export the model where you trust it: torch.onnx.export(model, inputs, 'FILE.onnx'); then onnx:FILE.onnx.",
     )
 
 

@@ -90,7 +90,7 @@ def open(source: Source, dataset: Dataset, device: Any) -> Any:
 
     assert dataset.vocabulary is not None
     folder, settings = _folder.folder_of(source.what), source.args
-    network = loaded(folder, source.extra).to(device).eval()
+    network = loaded(folder, source.extra).to(device).eval().requires_grad_(False)
     tokenizer = tokenizer_of(folder)
     known = int(network.config.vocab_size)
     if (most := max(tokenizer.get_vocab().values())) >= known:

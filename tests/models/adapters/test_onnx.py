@@ -252,6 +252,12 @@ def test_programs_of_torch_are_refused_with_the_reason(tmp_path, name):
     assert "torch.onnx.export" in caught.value.remedy
 
 
+def test_torchscript_under_the_name_of_a_pickle_is_refused_too(tmp_path):
+    torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), str(tmp_path / "model.pt"))
+    with pytest.raises(GenbenchError, match="TorchScript"):
+        parse(str(tmp_path / "model.pt"), data(PLANE))
+
+
 @pytest.mark.parametrize("content", [b"", b"no graph", b"\x80\x04pickle", b"PK\x03\x04"])
 def test_what_is_no_graph_is_refused(tmp_path, content):
     (tmp_path / "a.onnx").write_bytes(content)
