@@ -13,7 +13,18 @@ from typing import Any
 import genbench
 
 CODE = ("genbench", "baselines")
-PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "safetensors", "torch-fidelity")
+PACKAGES = (
+    "torch",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "safetensors",
+    "torch-fidelity",
+    "diffusers",
+    "transformers",
+    "tokenizers",
+    "onnxruntime",
+)
 
 
 def environment(device: str = "cpu") -> dict[str, Any]:

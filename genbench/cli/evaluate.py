@@ -7,14 +7,20 @@ import os
 import shutil
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from genbench import catalog
 from genbench.cli.arguments import Parser, add_batch_size, number, weights_of
 from genbench.cli.ending import FAILED, name_unreadable
 from genbench.errors import GenbenchError
 from genbench.reading import Seed
-from genbench.text import one_line
+from genbench.text import one_line, slug
+
+if TYPE_CHECKING:
+    from genbench.models.adapters import Source
+    from genbench.run.records import Record, Run
 
 SUMMARY = "measure models and print the leaderboard; with no argument, a model of each family"
 
@@ -27,8 +33,13 @@ def add_arguments(p: Parser) -> None:
         help="[name=]FILE.safetensors, samples:PATH or FILE.py:OBJECT; "
         "name='PATH/*.safetensors': one row of one model's training seeds",
     )
+    p.add_argument(
+        "--trajectory",
+        action="store_true",
+        help="files of a pattern are checkpoints of one training: their metrics against its steps, and RUN/NAME.svg",
+    )
     p.add_argument("--suite", help="a name or a TOML file (digits)")
-    p.add_argument("--dataset", help="instead of the suite's: a name, or a path to a folder, .npz or .npy")
+    p.add_argument("--dataset", help="instead of the suite's: a name, or a path to a folder, .npz, .npy or .txt")
     p.add_argument("--metrics", help="instead of the suite's: names with commas, or all")
     p.add_argument("--extractor", help="instead of the suite's: a name, or a function in code as FILE.py:NAME")
     p.add_argument(
@@ -76,6 +87,8 @@ def run(args: argparse.Namespace) -> int:
     if not specs:
         raise GenbenchError(f"no checkpoint ships for dataset '{dataset.name}'", "Name the models to measure.")
     sources = [one for spec in ["data:test", *specs] for one in parse_all(spec, dataset, args.unsafe_load)]
+    curves = trajectories(sources) if args.trajectory else {}
+    sources = [replace(one, row="") if one.row in curves else one for one in sources]
     if args.samples is None:
         suite = fitted(suite, dataset, sources)
     todo = plan(suite, dataset, sources, weights_of(args.extractor_weights, suite.extractor))
@@ -91,6 +104,9 @@ def run(args: argparse.Namespace) -> int:
     found = boards(pooled(records, [run]), suite.sort, strict=False)
     if args.json:
         print(as_json(found), end="")
+    elif curves:
+        for name, steps in curves.items():
+            print(curve(name, records, steps, run), end="")
     elif found:
         width = shutil.get_terminal_size().columns
         print(markdown(found) if args.wide else terminal(found, width, suite.sort), end="")
@@ -106,6 +122,36 @@ def run(args: argparse.Namespace) -> int:
             file=sys.stderr,
         )
     return FAILED if unread or any(record.status not in DONE for record in records) else 0
+
+
+def trajectories(sources: list[Source]) -> dict[str, dict[str, int]]:
+    """{name of a pattern: {name of a checkpoint: steps of training}}.
+
+    Raises:
+        GenbenchError: no pattern is given, or checkpoints do not say their steps.
+    """
+    from genbench.boards.trajectory import steps_of
+
+    names = dict.fromkeys(one.row for one in sources if one.row)
+    if not names:
+        raise GenbenchError(
+            "--trajectory needs several checkpoints", "Name them by a pattern: run='PATH/step*.safetensors'."
+        )
+    return {name: steps_of([one for one in sources if one.row == name]) for name in names}
+
+
+def curve(name: str, records: list[Record], steps: dict[str, int], run: Run) -> str:
+    """The table of a training run; its plot is written into the run."""
+    from genbench.boards.trajectory import columns, plot, table
+    from genbench.files import write_atomically
+
+    found = columns(records, steps)
+    if not found:
+        return f"no metric has a value for {one_line(name)}\n"
+    path = run.folder / f"{slug(name)}.svg"
+    write_atomically(path, plot(name, found, steps))
+    print(f"the curve is {path}", file=sys.stderr)
+    return table(name, found, steps)
 
 
 def shipped(dataset: str) -> list[str]:

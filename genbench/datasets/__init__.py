@@ -122,7 +122,7 @@ class Dataset:
 
 
 def load(name: str, root: Path | None = None) -> Dataset:
-    """The dataset called `name` in the catalog, or the one in a folder, `.npz` or `.npy` file at a path.
+    """The dataset called `name` in the catalog, or the one in a folder, `.npz`, `.npy` or `.txt` file at a path.
 
     Raises:
         GenbenchError: no such dataset, or its files are neither at hand nor downloadable.
@@ -138,4 +138,4 @@ def load(name: str, root: Path | None = None) -> Dataset:
 
 def is_path(name: str) -> bool:
     """Whether it names a folder or a file and no member of the catalog."""
-    return "/" in name or Path(name).suffix in (".npz", ".npy") or Path(name).is_dir()
+    return "/" in name or Path(name).suffix in (".npz", ".npy", ".txt") or Path(name).is_dir()

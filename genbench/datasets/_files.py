@@ -41,7 +41,7 @@ SHOWN = 10  # names of files that are left out
 
 
 def load_path(path: Path) -> Dataset:
-    """The dataset at `path`: a folder of images, an `.npz` or an `.npy`.
+    """The dataset at `path`: a folder of images, an `.npz`, an `.npy`, or a text in a `.txt` (see `_text.py`).
 
     An `.npz` holds `train`, `test` and perhaps `validation`, and perhaps `train_labels`, ...; or one array
     under `images`, `samples`, `x` or `arr_0`, and perhaps `labels`. One array is split 80/10/10 by a
@@ -51,6 +51,10 @@ def load_path(path: Path) -> Dataset:
     Raises:
         GenbenchError: no such file, or nothing that is a dataset.
     """
+    if path.suffix == ".txt" and path.is_file():
+        from genbench.datasets._text import load_text
+
+        return load_text(path)
     if path.is_dir():
         tell_skipped(path)
     arrays = read(path)

@@ -11,13 +11,10 @@ References:
 
 from pathlib import Path
 
-import numpy as np
-
 from genbench.datasets import Dataset
 from genbench.datasets._download import Remote, fetch
-from genbench.space import Space
+from genbench.datasets._text import dataset_of
 
-T = 128
 TEXT = Remote(
     "tinyshakespeare/input.txt",
     ("https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",),
@@ -26,35 +23,9 @@ TEXT = Remote(
 )
 
 
-def windows(codes: np.ndarray) -> np.ndarray:
-    """Windows `[len(codes) // T, T]` that do not overlap; the last, incomplete one is left out."""
-    return codes[: len(codes) // T * T].reshape(-1, T)
-
-
 def from_text(text: str) -> Dataset:
     """The dataset made of `text`: its vocabulary is its characters, sorted."""
-    vocabulary, inverse = np.unique(np.array(list(text)), return_inverse=True)
-    codes = inverse.astype(np.uint8)
-    train, validation, test = np.split(codes, [len(codes) * 90 // 100, len(codes) * 95 // 100])
-
-    def draw(index: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """As many random crops of the training text as there are indices."""
-        start = rng.integers(len(train) - T + 1, size=len(index))
-        return train[start[:, None] + np.arange(T)]
-
-    return Dataset(
-        name="tinyshakespeare",
-        space=Space((T,), levels=len(vocabulary)),
-        train=windows(train),
-        validation=windows(validation),
-        test=windows(test),
-        licence="public domain",
-        source=TEXT.urls[0],
-        draw=draw,
-        vocabulary="".join(vocabulary),
-        value="char",
-        sequence=True,
-    )
+    return dataset_of(text, "tinyshakespeare", licence="public domain", source=TEXT.urls[0])
 
 
 def load(root: Path | None = None) -> Dataset:

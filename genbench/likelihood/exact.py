@@ -22,7 +22,7 @@ def exact(
     keep: Keep = afresh,
     progress: Progress = silent,
 ) -> LogLikelihood:
-    """log p of every example of `x` `[N, *shape]` by `log_prob`.
+    """log p of every example of `x` `[N, *shape]` by `log_prob`: exact, unless the model says that it is a lower bound.
 
     Raises:
         ModelError: an answer is no tensor of real numbers, has the wrong shape, or is that of integers and above 0.
@@ -34,7 +34,10 @@ def exact(
         refuse_above_one(values, model.space, "log_prob")
         return {"values": values}
 
-    return LogLikelihood.of(in_blocks(len(x), rows_of(model.space.shape), make, keep, progress), "exact", "log_prob")
+    found = in_blocks(len(x), rows_of(model.space.shape), make, keep, progress)
+    kind, says = getattr(model, "log_prob_kind", "exact"), getattr(model, "log_prob_details", None)
+    details = says(x, found["values"]) if callable(says) else {}
+    return LogLikelihood.of(found, kind, "log_prob", details=details)
 
 
 def checked(log_p: torch.Tensor, n: int) -> np.ndarray:

@@ -28,7 +28,11 @@ class Sampler(Protocol):
 
 @runtime_checkable
 class HasLogProb(Protocol):
-    """The log-likelihood itself: autoregressive, mixtures, pPCA, flows on real-valued data."""
+    """The log-likelihood itself: autoregressive, mixtures, pPCA, flows on real-valued data.
+
+    A model whose `log_prob` is a lower bound without chance (text under one of its tokenisations) says so by
+    `log_prob_kind = "lower_bound"`; `log_prob_details(x, values)` may give a record what a reader has to know.
+    """
 
     space: Space
 
@@ -65,7 +69,7 @@ class HasElbo(Protocol):
     """An unbiased estimate of a lower bound on log p(x) whose exp is *not* a weight.
 
     Diffusion: the variational bound with its divergences in closed form, which has far less
-    variance than the log-weight of one trajectory.
+    variance than the log-weight of one trajectory. `elbo_details` may give a record what a reader has to know.
     """
 
     space: Space
@@ -102,7 +106,10 @@ class HasLogConditionals(Protocol):
 
 @runtime_checkable
 class HasLogProbStream(Protocol):
-    """log p of every token of one long text, each given as much of what stands before it as the model can use."""
+    """log p of every token of one long text, each given as much of what stands before it as the model can use.
+
+    `log_prob_kind` as for `HasLogProb`.
+    """
 
     space: Space
 

@@ -598,6 +598,14 @@ def stream(c: Context) -> np.ndarray:
     return c.kept(make)["values"]
 
 
+@artifact(MODEL)
+def stream_said(c: Context) -> dict[str, Any]:
+    """What the model says of its stream: the `kind` of its log-probabilities, and details for the record."""
+    values, says = c.get("stream").sum(1), getattr(c.model, "log_prob_details", None)
+    details = says(c.dataset.test, values) if callable(says) else {}
+    return {"kind": getattr(c.model, "log_prob_kind", "exact"), **details}
+
+
 @artifact(MODEL, "limit")
 def completion(c: Context) -> LogLikelihood:
     """log p of the lower half of every test image given its upper half."""

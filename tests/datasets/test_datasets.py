@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from genbench import datasets
-from genbench.datasets import _idx, mnist, mnist_binary, patches, tinyshakespeare
+from genbench.datasets import _idx, _text, mnist, mnist_binary, patches, tinyshakespeare
 from genbench.datasets._download import Remote, fetch
 from genbench.errors import GenbenchError
 from genbench.space import Space
@@ -367,13 +367,13 @@ def test_no_test_patch_is_a_training_patch():
 
 
 def test_text_is_split_into_windows_without_overlap():
-    text = "".join(chr(97 + i % 26) for i in range(40 * tinyshakespeare.T)) + "zz"
+    text = "".join(chr(97 + i % 26) for i in range(40 * _text.T)) + "zz"
     data = tinyshakespeare.from_text(text)
     assert data.vocabulary == "abcdefghijklmnopqrstuvwxyz"
     assert [len(data.split(s)) for s in datasets.SPLITS] == [36, 2, 2]
     assert (data.value, data.space.levels) == ("char", 26)
     assert "".join(data.vocabulary[i] for i in data.train.flatten()) == text[: data.train.size]
-    assert "".join(data.vocabulary[i] for i in data.test[0]) in text[-3 * tinyshakespeare.T :]
+    assert "".join(data.vocabulary[i] for i in data.test[0]) in text[-3 * _text.T :]
 
 
 def test_random_crops_are_pieces_of_the_training_text():
@@ -383,8 +383,8 @@ def test_random_crops_are_pieces_of_the_training_text():
     crops = data.batch(np.arange(50), rng)
     starts = [text.find("".join(data.vocabulary[i] for i in crop)) for crop in crops]
     assert min(starts) >= 0
-    assert max(starts) <= 18_000 - tinyshakespeare.T
-    assert len({start % tinyshakespeare.T for start in starts}) > 10  # not the windows themselves
+    assert max(starts) <= 18_000 - _text.T
+    assert len({start % _text.T for start in starts}) > 10  # not the windows themselves
 
 
 def test_real_tinyshakespeare(data_root):

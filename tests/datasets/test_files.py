@@ -626,3 +626,26 @@ def test_numbers_that_it_can_are_kept(tmp_path, x):
     found = load_samples(save(tmp_path / "a.npy", x), Space(x.shape[1:]))
     assert found.dtype == np.float32
     assert len(np.unique(found, axis=0)) == len(np.unique(x, axis=0))
+
+
+# --- Text
+
+
+def test_a_text_of_ones_own_is_cut_into_windows_in_its_order(tmp_path, capsys):
+    text = "".join(chr(97 + i % 25) for i in range(128 * 40)) + "é\n"
+    path = tmp_path / "mine.txt"
+    path.write_bytes(text.encode())
+    data = datasets.load(str(path))
+    assert data.vocabulary == "\n" + "".join(map(chr, range(97, 122))) + "é"
+    assert (data.space, data.value, data.sequence) == (Space((128,), 27), "char", True)
+    spelt = "".join(data.vocabulary[c] for c in data.train.ravel())
+    assert text.startswith(spelt)
+    assert [len(data.split(s)) for s in datasets.SPLITS] == [36, 2, 2]
+    assert "5,122 characters" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("content", "problem"), [(b"short", "too little"), (b"\xff\xfe" * 5000, "not UTF-8")])
+def test_what_is_no_text_is_refused(tmp_path, content, problem):
+    path = tmp_path / "mine.txt"
+    path.write_bytes(content)
+    refused(lambda: datasets.load(str(path)), problem, path)

@@ -309,3 +309,22 @@ def test_an_affine_flow_is_a_gaussian():
     x = torch.randn(6, 3, generator=seeded("affine"))
     expected = torch.distributions.Normal(-affine.shift.detach() * sd, sd).log_prob(x).sum(1)
     np.testing.assert_allclose(estimate(flow, x.numpy(), 1).values, expected.numpy(), rtol=1e-5, atol=1e-5)
+
+
+class Bounded:
+    """A log_prob that is a bound without chance, and says so."""
+
+    space = Space((2,), 4)
+    log_prob_kind = "lower_bound"
+
+    def log_prob(self, x):
+        return torch.full((len(x),), -3.0)
+
+    def log_prob_details(self, x, values):
+        return {"rows": len(x), "sum": float(values.sum())}
+
+
+def test_a_log_prob_that_is_a_bound_says_so_and_what_a_reader_has_to_know():
+    found = log_likelihood(Bounded(), np.zeros((5, 2), np.uint8), 1, 0, 3)
+    assert (found.kind, found.method) == ("lower_bound", "log_prob")
+    assert found.details == {"rows": 5, "sum": -15.0}

@@ -13,6 +13,7 @@ from genbench.models.sampling import seeded
 from genbench.space import Space
 
 T, V = 16, 5
+EXACT = {"kind": "exact"}  # what a model says of its stream
 TEXT = torch.randint(V, (T * 9,), generator=seeded("text"))
 
 
@@ -56,25 +57,25 @@ def test_a_transformer_scores_every_token_once_after_three_quarters_of_a_window(
 
 def test_the_metric_is_in_bits_for_each_character():
     log_p = -np.random.default_rng(0).random((50, T))
-    found = nll_stream.compute(log_p)["nll_stream"]
+    found = nll_stream.compute(log_p, EXACT)["nll_stream"]
     assert found.value == pytest.approx(-log_p.mean() / np.log(2))
     assert found.kind == "exact"
     assert found.details["perplexity"] == pytest.approx(np.exp(-log_p.mean()))
     with pytest.raises(ValueError, match="windows"):
-        nll_stream.compute(log_p[0])
+        nll_stream.compute(log_p[0], EXACT)
 
 
 def test_the_interval_is_that_of_batch_means_and_knows_that_characters_depend():
     rng = np.random.default_rng(1)
     scenes = np.repeat(rng.random((25, 1)), 16, 0)  # 400 windows: what is hard stays hard for 16 of them
     bits = scenes + 0.1 * rng.random((400, T))
-    found = nll_stream.compute(-np.log(2) * bits)["nll_stream"]
+    found = nll_stream.compute(-np.log(2) * bits, EXACT)["nll_stream"]
     error = bits.reshape(10, -1).mean(1).std(ddof=1) / 10**0.5
     half = 2.262157 * error  # of t with 9 degrees of freedom
     assert found.stderr == pytest.approx(error)
     assert found.ci95 == pytest.approx((bits.mean() - half, bits.mean() + half))
     assert found.details["batches"] == 10
-    orders = [nll_stream.compute(-np.log(2) * rng.permutation(bits))["nll_stream"] for _ in range(200)]
+    orders = [nll_stream.compute(-np.log(2) * rng.permutation(bits), EXACT)["nll_stream"] for _ in range(200)]
     assert orders[0].value == pytest.approx(found.value)
     # in random orders the windows are independent: the mean of the squared errors is the variance of a window over 400
     squares = np.array([one.stderr**2 for one in orders])
@@ -130,18 +131,20 @@ def test_windows_of_the_shipped_text_are_pieces_of_one_sequence_and_digits_are_n
 
 def test_the_details_tell_batches_that_depend():
     steps = np.repeat(np.arange(10.0), 4)[:, None] + np.zeros((40, T))  # harder and harder
-    found = nll_stream.compute(-steps)["nll_stream"].details["correlation_of_neighbouring_batches"]
+    found = nll_stream.compute(-steps, EXACT)["nll_stream"].details["correlation_of_neighbouring_batches"]
     off = np.arange(10) - 4.5
     assert found == pytest.approx((off[1:] * off[:-1]).sum() / (off**2).sum())
-    assert nll_stream.compute(-np.ones((40, T)))["nll_stream"].details["correlation_of_neighbouring_batches"] == 0.0
+    assert (
+        nll_stream.compute(-np.ones((40, T)), EXACT)["nll_stream"].details["correlation_of_neighbouring_batches"] == 0.0
+    )
 
 
 def test_a_text_of_few_windows_or_of_impossible_characters():
-    assert nll_stream.compute(-np.ones((1, T)))["nll_stream"].ci95 is None
-    assert nll_stream.compute(-np.arange(2 * T).reshape(2, T))["nll_stream"].details["batches"] == 2
+    assert nll_stream.compute(-np.ones((1, T)), EXACT)["nll_stream"].ci95 is None
+    assert nll_stream.compute(-np.arange(2 * T).reshape(2, T), EXACT)["nll_stream"].details["batches"] == 2
     impossible = -np.ones((50, T))
     impossible[7, 3] = -np.inf
-    found = nll_stream.compute(impossible)["nll_stream"]
+    found = nll_stream.compute(impossible, EXACT)["nll_stream"]
     assert found.value == np.inf
     assert found.ci95 is None
     assert found.n_nonfinite == 1

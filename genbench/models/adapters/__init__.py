@@ -157,23 +157,38 @@ def parse_all(spec: str, dataset: Dataset, unsafe: bool = False) -> list[Source]
     name, what, _ = split(spec)
     if not name or not has_magic(what) or there(what):
         return [parse(spec, dataset, unsafe)]
-    paths = sorted(glob(what, recursive=True))
+    scheme, colon, pattern = what.partition(":")
+    if not colon or scheme not in catalog.names("adapters"):
+        scheme, colon, pattern = "", "", what
+    paths = sorted(glob(pattern, recursive=True))
     if not paths:
         raise GenbenchError(
             f"no file matches {what}", "Check the pattern; quote it, so that the shell leaves it alone."
         )
     if len(paths) == 1:
-        return [parse(f"{name}={paths[0]}{spec.partition(what)[2]}", dataset, unsafe)]
+        return [parse(f"{name}={scheme}{colon}{paths[0]}{spec.partition(what)[2]}", dataset, unsafe)]
     start = len(os.path.commonpath([os.path.dirname(path) for path in paths]))
     names = [os.path.splitext(path[start:].lstrip(os.sep))[0] for path in paths]
-    sources = [parse(f"{name}={path}{spec.partition(what)[2]}", dataset, unsafe) for path in paths]
+    rest = spec.partition(what)[2]
+    sources = [parse(f"{name}={scheme}{colon}{path}{rest}", dataset, unsafe) for path in paths]
     return [replace(one, name=f"{name}/{own}", row=name) for one, own in zip(sources, names, strict=True)]
 
 
 def takers(what: str) -> dict[str, ModuleType]:
-    """The adapters that handle WHAT, by name; one that a plugin brings and that breaks is in nobody's way."""
+    """The adapters that handle WHAT, by name; one that a plugin brings and that breaks is in nobody's way.
+
+    `NAME:...` is for the adapter called NAME, if it handles that; else it may be an object of a module.
+    """
+    named = what.partition(":")[0]
+    if named in catalog.names("adapters") and named in (found := those_that_handle(what, [named])):
+        return found
+    return those_that_handle(what, catalog.names("adapters"))
+
+
+def those_that_handle(what: str, names: list[str]) -> dict[str, ModuleType]:
     found = {}
-    for name, entry in catalog.entries("adapters").items():
+    for name in names:
+        entry = catalog.find("adapters", name)
         try:
             adapter = catalog.load("adapters", name)
             if adapter.handles(what):
