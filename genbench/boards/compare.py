@@ -1,10 +1,11 @@
 """Two models, or two runs, against each other: the difference of every metric with its 95 % interval.
 
 Log-likelihoods of the same test examples are compared by pairs: an example that is hard for one model is hard for the
-other, and the difficulty that they share cancels; pieces of one sequence in batches. Every other metric is compared as
-two independent estimates, new - base +- 1.96 sqrt(SE_new^2 + SE_base^2), or from both intervals where one has no
-standard error. Only values that could stand in one column of a leaderboard are compared; all that one side alone has is
-named.
+other, and the difficulty that they share cancels; pieces of one sequence in batches. Samples that were compared with
+the same training examples have the covariance that comes from these, where both runs keep it (`metrics/_shared.py`).
+Every other metric is compared as two independent estimates, new - base +- 1.96 sqrt(SE_new^2 + SE_base^2), or from both
+intervals where one has no standard error. Only values that could stand in one column of a leaderboard are compared; all
+that one side alone has is named.
 
 Two bounds decide nothing of the true values. But both numbers are of one column, by the same estimator with as many
 draws, so that what they certify can be compared: "not decided: two bounds; certified worse". That is what a gate on a
@@ -29,16 +30,19 @@ import numpy as np
 from tabulate import tabulate
 
 from genbench.boards.columns import apart, by_place, columns_of, matches
+from genbench.boards.ranks import TRAINING
 from genbench.boards.tables import SIGNS, reason
 from genbench.errors import GenbenchError, unknown
 from genbench.metrics._batches import mean_of_examples
 from genbench.numerics.intervals import Z95
+from genbench.numerics.joint import joint
 from genbench.numerics.multiple import LEVEL, detectable, holm, p_value, quantile
-from genbench.run.records import Record, Run, in_rows, open_run
+from genbench.run.records import SHARED, Record, Run, in_rows, open_run
 from genbench.space import Space
 from genbench.text import markdown as shown
 from genbench.text import one_line
 
+APART = np.array([-1.0, 1.0])  # new - base
 BOTH = "<>"
 # What two numbers can say of what they stand for, by the kinds of base and new. With b and n the true values, an exact
 # value or an estimate is its true value (up to its interval), an upper bound is at least it, a lower bound at most.
@@ -272,14 +276,25 @@ def difference(name: str, run_a: Run, a: Record, run_b: Run, b: Record) -> Diffe
         ci, method = paired.ci95, f"paired over {'batches of ' * pieces}examples" if paired.ci95 else paired.ci_method
         freedom = paired.details.get("batches", len(log_p[0])) - 1
     elif a.stderr is not None and b.stderr is not None:
-        half = Z95 * math.hypot(a.stderr, b.stderr)
-        ci, method = (gap - half, gap + half), "normal, independent"
+        stderr, method = math.hypot(a.stderr, b.stderr), "normal, independent"
+        if (covariance := of_training((run_a, a), (run_b, b))) is not None:
+            stderr, method = math.sqrt(max(float(APART @ covariance @ APART), 0.0)), f"normal, {TRAINING}"
+        ci = gap - Z95 * stderr, gap + Z95 * stderr
     elif (low_high_a := limits(a)) and (low_high_b := limits(b)):
         ci, method = of_intervals(a.value, low_high_a, b.value, low_high_b), "from both intervals, independent"
     p = None
     if ci is not None and (DECIDES[kinds] or of_numbers(kinds, direction)):
         p = p_value(gap, towards_zero(gap, ci), freedom or math.inf)
     return Difference(*card, gap, ci, method, judge(gap, ci, direction, kinds), freedom, p)
+
+
+def of_training(*sides: tuple[Run, Record]) -> np.ndarray | None:
+    """The covariance of two values that move with the same training examples; None where a run says nothing of it."""
+    kept = [run.example_values(record.arrays.get(SHARED, "")) for run, record in sides]
+    found = [row for row in kept if row is not None]
+    if len(found) < 2 or len(found[0]) != len(found[1]):
+        return None
+    return joint(np.array([(record.stderr or 0.0) ** 2 for _, record in sides]), np.array(found))
 
 
 def towards_zero(gap: float, ci: tuple[float, float]) -> float:

@@ -15,6 +15,7 @@ from urllib.parse import quote
 from tabulate import tabulate
 
 from genbench.boards.columns import Board, Column, Standing
+from genbench.boards.ranks import ALONE
 from genbench.boards.tables import SIGNS, Notes, cell, compact, left_out, legend, parameters
 from genbench.text import PICTURED, fenced, one_line, slug
 from genbench.text import markdown as shown
@@ -33,9 +34,8 @@ QUESTIONS = {
 }
 RANKS = (
     "Ranks, `2-4`: those that the data allow, with 95 % confidence for all models of a column at once "
-    "(Mogstad et al., 2024). They order what a column certifies, the exact value or the upper bound. Likelihoods are "
-    "compared example by example, other numbers as if they were independent. Real data, and models that copy them, "
-    "have no rank by samples."
+    "(Mogstad et al., 2024). They order what a column certifies, the exact value or the upper bound. Real data, and "
+    "models that copy them, have no rank by samples."
 )
 GAP = "ais-gap"  # how far a bound lies from what it bounds, on data that the model itself drew
 PLOTS = {  # what ends the name of a plot, and what it shows
@@ -93,7 +93,7 @@ def markdown(
         parts += [f"[{twin}]({twin}), opened in a browser, has this table to sort and to filter."] if twin else []
         parts += sections(b, notes)
         parts += map(shown, left_out(b, notes))
-        parts += [RANKS] if any(c.standing for c in b.columns) else []
+        parts += [text] if (text := of_ranks(b, shown)) else []
         parts += legend(b, shown)
         parts += ["\n".join(f"- [{i}] {shown(text)}" for i, text in enumerate(notes.texts, 1))] if notes.texts else []
         parts += gallery(b, pictures, folder)
@@ -103,6 +103,20 @@ def markdown(
 def relative(path: Path, folder: Path) -> str:
     """The way from a folder to a file, as a link writes it."""
     return quote(Path(os.path.relpath(path, folder)).as_posix())
+
+
+def of_ranks(b: Board, shown: Callable[[str], str] = one_line) -> str:
+    """What the ranks of a board are, and on what those of each column rest; empty without ranks."""
+    resting: dict[str, dict[str, None]] = {}
+    for c in b.columns:
+        if c.standing:
+            resting.setdefault(c.standing.said, {})[shown(c.metric)] = None
+    if not resting:
+        return ""
+    most = ALONE if ALONE in resting else max(resting, key=lambda said: len(resting[said]))
+    each = [f"{', '.join(names)} {said}" for said, names in resting.items() if said != most]
+    rest = "the others" if each else "the values"
+    return f"{RANKS} They compare {'; '.join([*each, f'{rest} {most}'])}."
 
 
 # --- The first screen

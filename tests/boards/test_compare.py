@@ -142,6 +142,24 @@ def test_the_independent_interval_tells_two_apart_where_it_should(run, record):
         assert estimates(run, record, (0.0, 3.0), (gap, 4.0))[0].verdict == verdict
 
 
+@pytest.mark.parametrize(("sign", "verdict"), [(1, "worse"), (-1, "no difference")])
+def test_samples_have_the_covariance_of_the_training_examples_that_they_share(run, record, sign, verdict):
+    """With deviations e and +-e the difference has the variance of what is left, or twice that of independent ones."""
+    e = np.random.default_rng(0).standard_normal(50)
+    size = float(np.linalg.norm(e))
+    for model, value, scale in (("a", 10.0, 1), ("b", 10.0 + size, sign)):
+        run.put_arrays(content_key([model, "shared"]), {"values": scale * e})
+        arrays = {"shared": content_key([model, "shared"])}
+        run.put(record(model, "fd", value, stderr=1.01 * size, arrays=arrays))
+    (d,) = compare(f"{run.folder}:a", f"{run.folder}:b").differences
+    own, few = 2 * (1.01**2 - 1) * size**2, (stats.t.ppf(0.975, 49) / SIDE) ** 2
+    wanted = own + (4 * few * size**2 if sign < 0 else 0.0)
+    assert d.ci95[1] - d.difference == pytest.approx(SIDE * math.sqrt(wanted), rel=1e-6)
+    assert (d.method, d.verdict) == ("normal, with the training examples that they share", verdict)
+    (run.arrays / f"{content_key(['b', 'shared'])}.npz").unlink()
+    assert compare(f"{run.folder}:a", f"{run.folder}:b").differences[0].method == "normal, independent"
+
+
 @pytest.mark.parametrize(("base", "new"), [(None, 4.0), (3.0, None), (None, None)])
 @pytest.mark.parametrize("ci95", [None, (None, 3.0)])
 def test_without_a_standard_error_and_an_interval_there_is_none(run, record, base, new, ci95):

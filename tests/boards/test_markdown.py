@@ -6,9 +6,9 @@ import pytest
 from markdown_it import MarkdownIt
 
 from genbench.boards.columns import Standing, boards
-from genbench.boards.markdown import MOST, RANKS, WIDTH, Lead, gallery, in_order, markdown, of_true_likelihoods
+from genbench.boards.markdown import MOST, WIDTH, Lead, gallery, in_order, markdown, of_true_likelihoods
 from genbench.boards.pareto import draw_all, outliers, pareto
-from genbench.boards.ranks import rank
+from genbench.boards.ranks import ALONE, EXAMPLES, rank
 from genbench.metrics import GROUPS
 from genbench.text import slug
 
@@ -59,7 +59,9 @@ No value: c [5].
 
 </details>
 
-RANKS
+Ranks, `2-4`: those that the data allow, with 95 % confidence for all models of a column at once \
+(Mogstad et al., 2024). They order what a column certifies, the exact value or the upper bound. Real data, and \
+models that copy them, have no rank by samples. They compare nll example by example; the others as if independent.
 
 `=` exact, `≤` upper bound, `≥` lower bound, `~` estimate; ± is the wider half of the 95 % interval; \
 ↓ lower is better, ↑ higher is better; ⚑ flagged.
@@ -96,9 +98,9 @@ def test_a_page_reads_like_this(record, missing):
     ]
     found = boards(records)
     nll, fd = found[0].columns
-    nll.standing = Standing({"b": (1, 1), "a": (2, 2)}, ("b",))
-    fd.standing = Standing({"a": (1, 2), "b": (1, 2)}, ("a", "b"))
-    assert squeezed(markdown(found)) == squeezed(PAGE.replace("RANKS", RANKS))
+    nll.standing = Standing({"b": (1, 1), "a": (2, 2)}, ("b",), EXAMPLES)
+    fd.standing = Standing({"a": (1, 2), "b": (1, 2)}, ("a", "b"), ALONE)
+    assert squeezed(markdown(found)) == squeezed(PAGE)
 
 
 @pytest.fixture

@@ -107,6 +107,22 @@ def test_the_degrees_of_freedom_are_those_of_welch():
     assert satterthwaite((0.0, 3), (0.0, math.inf)) == math.inf
 
 
+def test_samples_have_the_variance_that_training_examples_give_to_their_mean(run, record):
+    """Two checkpoints that move apart cancel; two that move together do not; the spread of seeds is added."""
+    e = np.random.default_rng(0).standard_normal(50)
+    for sign, left in ((1, 1.0), (-1, 0.0)):
+        members = []
+        for i, scale in enumerate((1, sign)):
+            run.put_arrays(f"{i:016x}", {"values": scale * e})
+            members.append(record("a", "fd", 3.0 + i, ci95=None, stderr=9.0, arrays={"shared": f"{i:016x}"}))
+        within, freedom, how = of_examples(members, [run])
+        assert within == pytest.approx(left * float(e @ e), rel=1e-12)
+        assert (freedom, how) == (49, "the training examples that they share")
+        row = of_seeds("gan", ["k", "l"], members, [run], FREE)
+        assert row.stderr == pytest.approx(math.sqrt(within + 0.5 / 2))
+        assert row.behind == {"shared": [f"{i:016x}" for i in range(2)]}
+
+
 def test_without_values_of_examples_the_standard_errors_are_taken_as_shared(record):
     """(mean se)^2 is never less than the variance of the mean over checkpoints, whatever they share."""
     rng = np.random.default_rng(3)

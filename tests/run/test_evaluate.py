@@ -10,11 +10,14 @@ import textwrap
 import time
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from genbench import catalog, datasets
+from genbench.boards.publishing import publish
 from genbench.errors import GenbenchError
 from genbench.models.adapters import parse
+from genbench.numerics.joint import PARTS
 from genbench.run.evaluate import evaluate
 from genbench.run.plan import Plan, jobs, plan
 from genbench.run.protocol import Protocol, Suite
@@ -52,6 +55,22 @@ def code(tmp_path, body: str) -> str:
     """
     path.write_text(textwrap.dedent(head) + textwrap.indent(textwrap.dedent(body), "    "))
     return f"{path}:Model"
+
+
+def test_what_a_value_shares_with_other_models_is_kept_and_reaches_a_board(tmp_path, digits, pixels_checkpoint):
+    protocol = replace(PROTOCOL, n_samples=100)
+    todo, run = planned(digits, pixels_checkpoint, protocol=protocol), Run(tmp_path / "run")
+    evaluate(todo, run, "cpu", pictures=False)
+    publish([run], tmp_path / "boards" / "page")
+    board = Run(tmp_path / "boards" / "page")
+    for record in run.records():
+        if record.metric["name"] in ("fd[digits-cnn]", "precision[digits-cnn]"):
+            kept = run.example_values(record.arrays["shared"])
+            assert len(kept) == PARTS
+            assert 0 < np.linalg.norm(kept) <= record.stderr * (1 + 1e-9)
+            np.testing.assert_allclose(board.example_values(record.arrays["shared"]), kept, rtol=1e-6)
+        else:
+            assert "shared" not in record.arrays
 
 
 def test_every_cell_becomes_a_record_that_says_what_it_is(tmp_path, digits, pixels_checkpoint):
