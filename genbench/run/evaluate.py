@@ -282,7 +282,7 @@ def picture(source: Source, samples: np.ndarray, todo: Plan, run: Run) -> None:
 
 def measure(artifacts: Artifacts, job: Job, cells: list[Cell], bench: Bench) -> list[Record]:
     """The records of one metric for one model, whatever happens to it."""
-    started, artifacts.phases = datetime.now(UTC), {}
+    started, artifacts.phases, artifacts.elsewhere = datetime.now(UTC), {}, False
     forget_peak()
     status, error, found, phase = "ok", None, {}, "model"
     with noting() as texts:
@@ -320,7 +320,7 @@ def measure(artifacts: Artifacts, job: Job, cells: list[Cell], bench: Bench) -> 
             "phases_s": {name: round(s, 6) for name, s in artifacts.phases.items()},
             "peak_memory_bytes": memory_status("VmHWM"),  # of the process, while this metric was measured
         },
-        env=bench.env,
+        env={**bench.env, "arrays": "made elsewhere"} if artifacts.elsewhere else bench.env,
         started=started.isoformat(timespec="milliseconds"),
         ended=datetime.now(UTC).isoformat(timespec="milliseconds"),
         error=error,

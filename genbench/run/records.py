@@ -337,6 +337,10 @@ class Run:
             self.put_arrays(name, arrays)
         return arrays
 
+    def has_blocks(self, key: str) -> bool:
+        """Whether an earlier call left blocks under a content key."""
+        return any((self.arrays / f"{key}.blocks").glob("*"))
+
     def drop_blocks(self, key: str) -> None:
         """Forgets the blocks under a content key, once their arrays are whole."""
         shutil.rmtree(self.arrays / f"{key}.blocks", ignore_errors=True)

@@ -73,6 +73,25 @@ def test_what_a_value_shares_with_other_models_is_kept_and_reaches_a_board(tmp_p
             assert "shared" not in record.arrays
 
 
+def test_a_record_says_that_its_arrays_were_made_in_other_surroundings(
+    tmp_path, digits, pixels_checkpoint, monkeypatch
+):
+    """Directly, through features made here of samples made there, and not once everything is made anew."""
+
+    def said(*metrics, rerun="only-missing"):
+        evaluate(planned(digits, pixels_checkpoint, metrics=metrics), run, "cpu", rerun=rerun, pictures=False)
+        return {r.metric["name"]: r.env.get("arrays") for r in in_rows([run])}
+
+    run = Run(tmp_path / "run")
+    assert said("is") == {"is[digits-cnn]": None}
+    assert said("is", "vendi[pixels]")["vendi[pixels]"] is None, "the same surroundings"
+    monkeypatch.setattr("genbench.environment.threads", lambda: 77)
+    found = said("is", "copies", "fd[pixels]", "nll")
+    elsewhere = {"copies": "made elsewhere", "fd[pixels]": "made elsewhere"}
+    assert found == {"is[digits-cnn]": None, "vendi[pixels]": None, "nll": None, **elsewhere}
+    assert set(said("is", "copies", "fd[pixels]", rerun="always").values()) == {None}
+
+
 def test_every_cell_becomes_a_record_that_says_what_it_is(tmp_path, digits, pixels_checkpoint):
     todo, run = planned(digits, pixels_checkpoint), Run(tmp_path / "run")
     outcome = evaluate(todo, run, "cpu")
