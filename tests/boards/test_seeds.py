@@ -1,9 +1,12 @@
 """Rows of several checkpoints: their mean, with an interval that holds the noise of examples and that of training."""
 
+import json
 import math
 
 import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
 from scipy import stats
 
 from genbench.boards.columns import boards
@@ -282,3 +285,28 @@ def test_a_pattern_of_one_file_is_that_file(cli, pixels_checkpoint, tmp_path):
     code, _, err = cli("evaluate", pattern, "--metrics", "copies", "--samples", "20", "-o", "run")
     assert code == 0, err
     assert {row["name"] for row in open_run(tmp_path / "run").rows().values()} == {"mine", "real test data"}
+
+
+@pytest.mark.parametrize(
+    ("other", "differ"),
+    [({"baseline": "mixture"}, "baselines"), ({"options": {"hidden": 7}}, "options"),
+     ({"dataset": {"name": "elsewhere"}}, "data"), ({"training": {"seed": 0}}, "")],
+)  # fmt: skip
+def test_only_trainings_of_one_model_make_a_row(cli, pixels_checkpoint, tmp_path, other, differ):
+    """What their cards say is compared; the mean of different models would be that of none."""
+    weights = load_file(pixels_checkpoint)
+    card = json.loads(safe_open(pixels_checkpoint, "np").metadata()["genbench"])
+    for i, changed in enumerate(({"training": {"seed": 1}}, other)):
+        save_file(weights, tmp_path / f"seed{i}.safetensors", {"genbench": json.dumps({**card, **changed})})
+    line = ("evaluate", f"mine={tmp_path}/*.safetensors", "--metrics", "nll", "--dry-run", "-o", tmp_path / "run")
+    code, _, err = cli(*line)
+    assert code == (2 if differ else 0), err
+    assert not differ or f"their {differ} differ" in err
+
+
+def test_one_model_under_two_file_names_is_no_row_of_two_seeds(cli, pixels_checkpoint, tmp_path):
+    for name in "ab":
+        (tmp_path / f"{name}.safetensors").write_bytes(pixels_checkpoint.read_bytes())
+    code, _, err = cli("evaluate", f"mine={tmp_path}/*.safetensors", "--metrics", "nll", "-o", tmp_path / "run")
+    assert code == 2
+    assert "would count twice in the row 'mine'" in err
