@@ -29,9 +29,12 @@ PACKAGES = (
 
 def environment(device: str = "cpu") -> dict[str, Any]:
     """JSON types only. Imports torch only where it has to name a device that is not the CPU."""
+    return {"genbench": genbench.__version__, "git": git_state(), **rounding(device)}
+
+
+def rounding(device: str = "cpu") -> dict[str, Any]:
+    """What decides how sums are rounded: where all of it is equal, the same code gives the same bits."""
     return {
-        "genbench": genbench.__version__,
-        "git": git_state(),
         "python": platform.python_version(),
         "packages": {name: found for name in PACKAGES if (found := installed(name))},
         "platform": f"{platform.system()} {platform.machine()}",

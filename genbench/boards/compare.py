@@ -1,10 +1,15 @@
 """Two models, or two runs, against each other: the difference of every metric with its 95 % interval.
 
 Log-likelihoods of the same test examples are compared by pairs: an example that is hard for one model is hard for the
-other, and the difficulty that they share cancels; pieces of one sequence in batches. Every other metric is compared as
-two independent estimates, new - base +- 1.96 sqrt(SE_new^2 + SE_base^2), or from both intervals where one has no
-standard error. Only values that could stand in one column of a leaderboard are compared; all that one side alone has is
-named.
+other, and the difficulty that they share cancels; pieces of one sequence in batches. Samples that were compared with
+the same training examples have the covariance that comes from these, where both runs keep it (`metrics/_shared.py`).
+Every other metric is compared as two independent estimates, new - base +- 1.96 sqrt(SE_new^2 + SE_base^2), or from both
+intervals where one has no standard error. Only values that could stand in one column of a leaderboard are compared; all
+that one side alone has is named.
+
+Two bounds decide nothing of the true values. But both numbers are of one column, by the same estimator with as many
+draws, so that what they certify can be compared: "not decided: two bounds; certified worse". That is what a gate on a
+bound judges: whether the number got worse beyond chance, not whether the model did.
 
 All verdicts of a call hold together: their p-values are adjusted by Holm's correction (1979), and what is "at least"
 so much better comes from intervals that hold together (Bonferroni). The intervals shown are those of single metrics.
@@ -25,16 +30,19 @@ import numpy as np
 from tabulate import tabulate
 
 from genbench.boards.columns import apart, by_place, columns_of, matches
+from genbench.boards.ranks import TRAINING
 from genbench.boards.tables import SIGNS, reason
 from genbench.errors import GenbenchError, unknown
 from genbench.metrics._batches import mean_of_examples
 from genbench.numerics.intervals import Z95
+from genbench.numerics.joint import joint
 from genbench.numerics.multiple import LEVEL, detectable, holm, p_value, quantile
-from genbench.run.records import Record, Run, in_rows, open_run
+from genbench.run.records import SHARED, Record, Run, in_rows, open_run
 from genbench.space import Space
 from genbench.text import markdown as shown
 from genbench.text import one_line
 
+APART = np.array([-1.0, 1.0])  # new - base
 BOTH = "<>"
 # What two numbers can say of what they stand for, by the kinds of base and new. With b and n the true values, an exact
 # value or an estimate is its true value (up to its interval), an upper bound is at least it, a lower bound at most.
@@ -58,6 +66,18 @@ DECIDES = {
     ("upper_bound", "estimate"): "",
     ("lower_bound", "estimate"): "",
 }
+
+# The kinds whose numbers say how good a model is at least, by the better side: so many bits are enough for a code.
+CERTIFIES = {"lower": {"exact", "upper_bound"}, "higher": {"exact", "lower_bound"}}
+
+
+def of_numbers(kinds: tuple[str, str], direction: str) -> bool:
+    """Whether two values are alike as numbers, whatever the true values: of one kind, or both certified."""
+    return kinds[0] == kinds[1] or certified(kinds, direction)
+
+
+def certified(kinds: tuple[str, str], direction: str) -> bool:
+    return set(kinds) <= CERTIFIES.get(direction, set())
 
 
 @dataclass(frozen=True)
@@ -97,6 +117,11 @@ class Difference:
     def decided(self) -> bool:
         """Whether the kinds of the two values allow a verdict."""
         return not self.verdict.startswith(UNDECIDED)
+
+    @property
+    def judged(self) -> bool:
+        """Whether a gate can judge it: by a verdict, or by the numbers alone."""
+        return self.decided or of_numbers(self.kinds, self.direction)
 
     @property
     def said(self) -> str:
@@ -251,14 +276,25 @@ def difference(name: str, run_a: Run, a: Record, run_b: Run, b: Record) -> Diffe
         ci, method = paired.ci95, f"paired over {'batches of ' * pieces}examples" if paired.ci95 else paired.ci_method
         freedom = paired.details.get("batches", len(log_p[0])) - 1
     elif a.stderr is not None and b.stderr is not None:
-        half = Z95 * math.hypot(a.stderr, b.stderr)
-        ci, method = (gap - half, gap + half), "normal, independent"
+        stderr, method = math.hypot(a.stderr, b.stderr), "normal, independent"
+        if (covariance := of_training((run_a, a), (run_b, b))) is not None:
+            stderr, method = math.sqrt(max(float(APART @ covariance @ APART), 0.0)), f"normal, {TRAINING}"
+        ci = gap - Z95 * stderr, gap + Z95 * stderr
     elif (low_high_a := limits(a)) and (low_high_b := limits(b)):
         ci, method = of_intervals(a.value, low_high_a, b.value, low_high_b), "from both intervals, independent"
     p = None
-    if ci is not None and DECIDES[kinds]:
+    if ci is not None and (DECIDES[kinds] or of_numbers(kinds, direction)):
         p = p_value(gap, towards_zero(gap, ci), freedom or math.inf)
     return Difference(*card, gap, ci, method, judge(gap, ci, direction, kinds), freedom, p)
+
+
+def of_training(*sides: tuple[Run, Record]) -> np.ndarray | None:
+    """The covariance of two values that move with the same training examples; None where a run says nothing of it."""
+    kept = [run.example_values(record.arrays.get(SHARED, "")) for run, record in sides]
+    found = [row for row in kept if row is not None]
+    if len(found) < 2 or len(found[0]) != len(found[1]):
+        return None
+    return joint(np.array([(record.stderr or 0.0) ** 2 for _, record in sides]), np.array(found))
 
 
 def towards_zero(gap: float, ci: tuple[float, float]) -> float:
@@ -324,7 +360,8 @@ def judge(
 
     Of a metric without a better side (direction "none") it is "changed" where the interval does not hold 0. Where
     `DECIDES` says that two kinds decide nothing, or only the other side, they are "not decided: two bounds"; where a
-    bound decides, the true values differ by more than the numbers do: "at least 0.02 better".
+    bound decides, the true values differ by more than the numbers do: "at least 0.02 better". Where it does not, and
+    the numbers are alike, what happened to them is added: "not decided: two bounds; certified worse".
 
     Arguments:
         p: adjusted for all that is tested with it; from `LEVEL` on there is no difference either.
@@ -333,7 +370,7 @@ def judge(
     sign = "" if ci is None or ci[0] <= 0 <= ci[1] or p >= LEVEL else "<" if ci[1] < 0 else ">"
     decides = DECIDES[kinds]
     if decides != BOTH and (not sign or sign not in decides):
-        return f"{UNDECIDED}: {why_undecided(kinds)}"
+        return f"{UNDECIDED}: {why_undecided(kinds)}" + (change(sign, direction, kinds) if sign else "")
     if ci is None:
         return "unknown" if gap else NONE
     if not sign:
@@ -343,6 +380,13 @@ def judge(
         return f"changed by at least {down(least)}" if known else "changed"
     word = "better" if (sign == "<") == (direction == "lower") else "worse"
     return f"at least {down(least)} {word}" if known else word
+
+
+def change(sign: str, direction: str, kinds: tuple[str, str]) -> str:
+    """What happened to the numbers of two values whose true values are not decided; empty where they are not alike."""
+    if certified(kinds, direction):
+        return f"; certified {'better' if (sign == '<') == (direction == 'lower') else 'worse'}"
+    return f"; the bound is {'lower' if sign == '<' else 'higher'}" if of_numbers(kinds, direction) else ""
 
 
 def why_undecided(kinds: tuple[str, str]) -> str:
@@ -437,12 +481,13 @@ class Gate:
         """Whether a difference is beyond the gate for certain, or is not there to be judged.
 
         Percent are of the size of the base value. A change is forbidden if its interval lies wholly on that side of 0,
-        also by Holm's correction, or if it has no interval; so is a new value that is not finite. What the kinds leave
-        undecided is not forbidden: `undecided` names it.
+        also by Holm's correction, or if it has no interval; so is a new value that is not finite. Of two bounds of one
+        kind, and of an exact value and a bound that both certify, the numbers are judged; what is alike in neither way
+        (an estimate and a bound) is not forbidden: `undecided` names it.
         """
         if d.new is None:
             return True
-        if d.base is None or d.difference is None or not d.decided:
+        if d.base is None or d.difference is None or not d.judged:
             return False
         limit = self.amount * (abs(d.base) / 100 if self.percent else 1)
         sure = d.ci95 is None or min(self.sign * bound for bound in d.ci95) > 0
@@ -450,8 +495,8 @@ class Gate:
         return self.sign * d.difference > limit and sure and not chance
 
     def undecided(self, differences: Iterable[Difference]) -> list[Difference]:
-        """Those of its metric that it cannot judge, since the kinds of their values decide nothing."""
-        return [d for d in differences if matches(d.metric, self.metric) and not d.decided and d.new is not None]
+        """Those of its metric that it cannot judge, since the kinds of their values are not alike."""
+        return [d for d in differences if matches(d.metric, self.metric) and not d.judged and d.new is not None]
 
     def forbids_better(self, differences: Iterable[Difference]) -> bool:
         """Whether it forbids that a metric becomes better, which is seldom meant."""

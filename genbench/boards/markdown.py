@@ -15,12 +15,15 @@ from urllib.parse import quote
 from tabulate import tabulate
 
 from genbench.boards.columns import Board, Column, Standing
+from genbench.boards.ranks import ALONE
 from genbench.boards.tables import SIGNS, Notes, cell, compact, left_out, legend, parameters
 from genbench.text import PICTURED, fenced, one_line, slug
 from genbench.text import markdown as shown
 
 WIDTH = 125
 MOST = 7  # columns of a table
+LONG = 400  # characters of a paragraph: more is folded
+MANY = 20  # models: of more, the lead table shows those that no other beats, and folds the others
 QUESTIONS = {
     "likelihood": "Likelihood: how probable are unseen data under the model?",
     "fidelity": "Fidelity: how much are its samples like real data?",
@@ -33,9 +36,8 @@ QUESTIONS = {
 }
 RANKS = (
     "Ranks, `2-4`: those that the data allow, with 95 % confidence for all models of a column at once "
-    "(Mogstad et al., 2024). They order what a column certifies, the exact value or the upper bound. Likelihoods are "
-    "compared example by example, other numbers as if they were independent. Real data, and models that copy them, "
-    "have no rank by samples."
+    "(Mogstad et al., 2024). They order what a column certifies, the exact value or the upper bound. Real data, and "
+    "models that copy them, have no rank by samples."
 )
 GAP = "ais-gap"  # how far a bound lies from what it bounds, on data that the model itself drew
 PLOTS = {  # what ends the name of a plot, and what it shows
@@ -88,21 +90,40 @@ def markdown(
         parts += [" ".join(said)] if said else []
         parts.append(lead_table(b, lead, notes, linked=pictures is not None))
         true = of_true_likelihoods(b, lead.likelihood, shown)
-        parts += [f"**True likelihoods:** {true}"] if true else []
+        if true:
+            parts.append(f"**True likelihoods:** {true}" if len(true) <= LONG else folded("True likelihoods", true))
         parts += plots(b, pictures, folder)
         parts += [f"[{twin}]({twin}), opened in a browser, has this table to sort and to filter."] if twin else []
         parts += sections(b, notes)
         parts += map(shown, left_out(b, notes))
-        parts += [RANKS] if any(c.standing for c in b.columns) else []
+        parts += [text] if (text := of_ranks(b, shown)) else []
         parts += legend(b, shown)
         parts += ["\n".join(f"- [{i}] {shown(text)}" for i, text in enumerate(notes.texts, 1))] if notes.texts else []
         parts += gallery(b, pictures, folder)
     return "\n\n".join(parts) + "\n"
 
 
+def folded(summary: str, *parts: str) -> str:
+    return "\n\n".join([f"<details><summary>{summary}</summary>", *parts, "</details>"])
+
+
 def relative(path: Path, folder: Path) -> str:
     """The way from a folder to a file, as a link writes it."""
     return quote(Path(os.path.relpath(path, folder)).as_posix())
+
+
+def of_ranks(b: Board, shown: Callable[[str], str] = one_line) -> str:
+    """What the ranks of a board are, and on what those of each column rest; empty without ranks."""
+    resting: dict[str, dict[str, None]] = {}
+    for c in b.columns:
+        if c.standing:
+            resting.setdefault(c.standing.said, {})[shown(c.metric)] = None
+    if not resting:
+        return ""
+    most = ALONE if ALONE in resting else max(resting, key=lambda said: len(resting[said]))
+    each = [f"{', '.join(names)} {said}" for said, names in resting.items() if said != most]
+    rest = "the others" if each else "the values"
+    return f"{RANKS} They compare {'; '.join([*each, f'{rest} {most}'])}."
 
 
 # --- The first screen
@@ -167,11 +188,12 @@ def of_true_likelihoods(b: Board, column: Column | None, shown: Callable[[str], 
     rule = f"a bound ({SIGNS[limit]}) says that a model is at least so good, and two bounds decide nothing"
     if exact:
         wins = {m: sum(ranks[m][1] < ranks[e][0] for e in exact) for m in bounds}
-        each = [f"{shown(m)} {n or 'none'}" for m, n in wins.items()]
+        alike = {n: [m for m in bounds if wins[m] == n] for n in sorted(set(wins.values()), reverse=True)}
+        each = [f"{', '.join(map(shown, models))} {n or 'none'}" for n, models in alike.items()]
         side = "above" if limit == "upper_bound" else "below"
         rule += (
             f". It is better for certain than a model whose exact value lies {side} the bound beyond chance, "
-            f"as so many of {len(exact)} do: {', '.join(each)}"
+            f"as so many of {len(exact)} do: {'; '.join(each)}"
         )
     gaps = [c for c in b.columns if c.metric == GAP]
     found = [f"{shown(m)} {shown(compact(r, sign=False))} {shown(c.unit)}" for c in gaps for m, r in c.records.items()
@@ -186,17 +208,44 @@ def listed(models: Iterable[str], shown: Callable[[str], str] = shown) -> str:
 
 
 def lead_table(b: Board, lead: Lead, notes: Notes, linked: bool) -> str:
-    """Two sets of ranks, the model, and one value for each of four questions."""
+    """Two sets of ranks, the model, and one value for each of four questions.
+
+    Of `MANY` models those that another one beats, in every column that ranks both, are in a second table, folded.
+    """
     ranking = [(c, c.standing) for c in (lead.likelihood, lead.fidelity) if c and c.standing]
     columns = [c for c in (lead.likelihood, lead.fidelity, lead.diversity, lead.speed) if c]
     values = [Drawn.of(b, c, None, notes) for c in columns]
-    rows = []
+    rows = {}
     for model in in_order(b, [standing for _, standing in ranking]):
         name = f"[{shown(model)}](#{anchor(model)})" if linked else shown(model)
         cells = [shown(drawn.cells[model]) for drawn in values]
-        rows.append([*(standing.text(model) for _, standing in ranking), name, *cells])
+        rows[model] = [*(standing.text(model) for _, standing in ranking), name, *cells]
     headers = [*(f"by {c.metric}" for c, _ in ranking), "model", *(drawn.header for drawn in values)]
-    return pipes(rows, headers, len(ranking) + 1)
+    below = beaten(b, [standing for _, standing in ranking]) if len(rows) > MANY else set()
+    above = [row for model, row in rows.items() if model not in below]
+    table = pipes(above or list(rows.values()), headers, len(ranking) + 1)
+    if not above or not below:
+        return table
+    others = [row for model, row in rows.items() if model in below]
+    summary = f"{len(others)} more: a model above is better beyond chance wherever both are ranked, or they are nowhere"
+    return f"{table}\n\n{folded(summary, pipes(others, headers, len(ranking) + 1))}"
+
+
+def beaten(b: Board, standings: list[Standing]) -> set[str]:
+    """The models that another one beats in every column that ranks them, and those that no column ranks.
+
+    What beats is ranked in all of these columns, and its set of ranks ends before the other's begins. Reference rows
+    are never among them.
+    """
+    found = set()
+    for model in b.models:
+        mine = [s.ranks for s in standings if model in s.ranks]
+        others = [m for m in b.models if m != model and all(m in ranks for ranks in mine)]
+        if b.info[model]["family"] != "reference" and any(
+            all(ranks[other][1] < ranks[model][0] for ranks in mine) for other in others
+        ):
+            found.add(model)
+    return found
 
 
 def in_order(b: Board, standings: list[Standing]) -> list[str]:
@@ -252,7 +301,7 @@ def sections(b: Board, notes: Notes) -> list[str]:
             about = dict.fromkeys(f"- {c.metric}: {c.about}" for c in some if c.about)
             inner += ["\n".join(map(shown, about))] if about else []
         if inner:
-            parts.append("\n\n".join([f"<details><summary>{question}</summary>", *inner, "</details>"]))
+            parts.append(folded(question, *inner))
     return parts
 
 

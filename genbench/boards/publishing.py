@@ -4,7 +4,8 @@ leaderboards/PAGE.md                the page as GitHub shows it
 leaderboards/PAGE.html              the page for a browser, in one file
 leaderboards/PAGE/records.jsonl     every record, a line of canonical JSON each, by cell id
 leaderboards/PAGE/manifest.json     the rows, the cells planned for them, and the commands
-leaderboards/PAGE/replicates.npz    values of every test example, in float32, where a run has kept them
+leaderboards/PAGE/replicates.npz    values of every test example, and how values move with the training examples, in
+                                    float32, where a run has kept them
 leaderboards/PAGE/pictures/         samples of every model, and plots
 leaderboards/README.md              the index
 leaderboards/reproduction.md        published figures beside ours, where reproduction.toml lists some
@@ -31,7 +32,7 @@ from genbench.boards.reproduction import PAGE as REPRODUCTION
 from genbench.boards.seeds import shown_rows
 from genbench.boards.web import html
 from genbench.errors import GenbenchError
-from genbench.run.records import Record, Run, example_values, join_manifests, open_run
+from genbench.run.records import SHARED, Record, Run, example_values, join_manifests, open_run
 from genbench.text import PICTURED, slug
 
 INDEX = "README.md"
@@ -112,8 +113,8 @@ def names_of(runs: Iterable[Run]) -> set[str]:
 
 
 def values_behind(records: Iterable[Record], runs: Iterable[Run]) -> dict[str, np.ndarray]:
-    """What the runs keep of every test example `[n]`, by the content keys that the records name."""
-    keys = {r.arrays[name] for r in records for name in PER_EXAMPLE.values() if name in r.arrays}
+    """What the runs keep of every test example, or of the training examples, by the content keys of the records."""
+    keys = {r.arrays[name] for r in records for name in (*PER_EXAMPLE.values(), SHARED) if name in r.arrays}
     return {key: values for key in sorted(keys) if (values := example_values(runs, key)) is not None}
 
 

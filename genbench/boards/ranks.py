@@ -1,13 +1,16 @@
 """Columns -> standings: the ranks that the data allow each model, for all models of a column at once.
 
 Likelihoods are compared example by example: their errors have the covariance of the values over the test examples (of
-pieces of one text, over batches of them), which a run keeps, and a published board in `replicates.npz`. Other numbers
-count as independent, by their standard errors.
+pieces of one text, over batches of them), which a run keeps, and a published board in `replicates.npz`. Of samples
+that are compared with training examples a run keeps how values move with these, which all models share: see
+`metrics/_shared.py`. Other numbers count as independent, by their standard errors. A standing says on which of the
+three it rests.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy import stats
@@ -15,14 +18,29 @@ from scipy import stats
 from genbench.boards.columns import Board, Column, Standing
 from genbench.numerics.batches import batch_means
 from genbench.numerics.intervals import Z95
+from genbench.numerics.joint import joint
 from genbench.numerics.ranks import rank_sets
-from genbench.run.records import Record, Run, example_values
+from genbench.run.records import SHARED, Record, Run, example_values
 from genbench.space import Space
 
 # metric: array of log p
 PER_EXAMPLE = {"nll": "log_likelihood", "nll-stream": "stream", "nll-ais": "ais", "nll-ode": "probability_flow"}
 OF_SAMPLES = ("fidelity", "diversity", "modes")  # groups in which a copy of the training data says nothing
+EXAMPLES, TRAINING, ALONE = "example by example", "with the training examples that they share", "as if independent"
 SAME = 1e-5  # relative: what float32 leaves of a mean
+
+
+@dataclass
+class Row(Record):
+    """The record of a row of several checkpoints, which stands nowhere on disk.
+
+    Arguments:
+        behind: the content keys of the arrays behind the values of its checkpoints, by artifact.
+        between: the part of its variance that is between them.
+    """
+
+    behind: dict[str, list[str]] = field(default_factory=dict)
+    between: float = 0.0
 
 
 def per_example(record: Record, runs: list[Run]) -> np.ndarray | None:
@@ -31,7 +49,13 @@ def per_example(record: Record, runs: list[Run]) -> np.ndarray | None:
     In float32, as a published board has them, so that its page is that of the run. Of a row of several checkpoints it
     is the mean over them.
     """
-    keys = record.details.get("arrays", [record.arrays.get(PER_EXAMPLE.get(record.metric["name"], ""), "")])
+    artifact = PER_EXAMPLE.get(record.metric["name"])
+    return kept(record, artifact, runs) if artifact else None
+
+
+def kept(record: Record, artifact: str, runs: list[Run]) -> np.ndarray | None:
+    """One of the arrays behind a value, or the mean of those behind the values of its checkpoints."""
+    keys = record.behind.get(artifact, [""]) if isinstance(record, Row) else [record.arrays.get(artifact, "")]
     found = [example_values(runs, key) for key in keys if key]
     rows = [values.astype(np.float32) for values in found if values is not None]
     if not rows or len(rows) < len(keys) or len({len(row) for row in rows}) > 1:
@@ -65,18 +89,35 @@ def standing(column: Column, ranked: dict[str, Record], runs: list[Run]) -> Stan
         return None
     worst = math.inf if column.direction == "lower" else -math.inf
     values = np.array([worst if r.value is None else r.value for r in ranked.values()])
-    covariance = paired(list(ranked.values()), values, runs)
-    said = "example by example"
+    covariance, said = paired(list(ranked.values()), values, runs), EXAMPLES
     if covariance is None:
-        covariance = np.diag(
-            [r.stderr**2 if r.value is not None and r.stderr is not None else 0.0 for r in ranked.values()]
-        )
-        said = "as if independent"
+        covariance, said = together(list(ranked.values()), runs), TRAINING
+    if covariance is None:
+        covariance, said = np.diag([variance(r) for r in ranked.values()]), ALONE
     sets = rank_sets(values, covariance, direction=column.direction)
     ends = {m: (int(low), int(high)) for m, low, high in zip(ranked, sets.low, sets.high, strict=True)}
     best = [m for m, (low, _) in ends.items() if low == 1]
     best.sort(key=lambda m: values[list(ranked).index(m)], reverse=column.direction == "higher")
     return Standing(ends, tuple(best), said)
+
+
+def variance(record: Record) -> float:
+    return record.stderr**2 if record.value is not None and record.stderr is not None else 0.0
+
+
+def together(records: list[Record], runs: list[Run]) -> np.ndarray | None:
+    """The covariance of values that move with the same training examples `[p, p]`; None where one says nothing of it.
+
+    A standard error of 0 is of a value that moves with nothing.
+    """
+    moving = [variance(r) > 0 for r in records]
+    found = [kept(r, SHARED, runs) if ok else None for r, ok in zip(records, moving, strict=True)]
+    rows = [row for row in found if row is not None]
+    if len(rows) < sum(moving) or len({len(row) for row in rows}) != 1 or len(rows[0]) < 2:
+        return None
+    deviations = np.zeros((len(records), len(rows[0])))
+    deviations[moving] = rows
+    return joint(np.array([variance(r) for r in records]), deviations)
 
 
 def paired(records: list[Record], values: np.ndarray, runs: list[Run]) -> np.ndarray | None:
@@ -100,6 +141,6 @@ def paired(records: list[Record], values: np.ndarray, runs: list[Run]) -> np.nda
     n = bits.shape[1]
     few = (stats.t.ppf(0.975, n - 1) / Z95) ** 2  # ranks take covariances for known
     covariance = np.zeros((len(values), len(values)))
-    between = [r.details.get("between_variance", 0.0) for r, ok in zip(records, finite, strict=True) if ok]
+    between = [r.between if isinstance(r, Row) else 0.0 for r, ok in zip(records, finite, strict=True) if ok]
     covariance[np.ix_(finite, finite)] = few * np.atleast_2d(np.cov(bits)) / n + np.diag(between)
     return covariance

@@ -7,8 +7,9 @@ variance of the row's value is
     Var_i(mean_s x_si) / n   +   Var_s(v_s) / S,
 
 the noise of the test examples, which all checkpoints share, and that of training and sampling; the interval is t with
-the degrees of freedom of Satterthwaite. Where no values of examples are kept the first part is (mean_s se_s)^2, which
-it never exceeds: the standard errors as if all checkpoints erred alike.
+the degrees of freedom of Satterthwaite. Of samples that are compared with training examples, which all checkpoints
+share too, the first part is how the mean of the values moves with these (`metrics/_shared.py`). Where neither is kept
+it is (mean_s se_s)^2, which it never exceeds: the standard errors as if all checkpoints erred alike.
 
 References:
     An approximate distribution of estimates of variance components (Satterthwaite, 1946).
@@ -24,10 +25,10 @@ from typing import Any
 import numpy as np
 
 from genbench.boards.columns import cards, column_key
-from genbench.boards.ranks import PER_EXAMPLE
+from genbench.boards.ranks import PER_EXAMPLE, Row
 from genbench.files import content_key
 from genbench.numerics.intervals import Z95
-from genbench.run.records import Record, Run, example_values, in_rows, model_key
+from genbench.run.records import SHARED, Record, Run, example_values, in_rows, model_key
 from genbench.space import Space
 
 
@@ -82,8 +83,7 @@ def of_seeds(
     first = records[0]
     model = {k: v for k, v in first.model.items() if k not in ("seeds", "sha256")}
     model |= {"name": name, "key": content_key(members), "source": f"{len(members)} checkpoints of different seeds"}
-    row = replace(
-        first,
+    changed = dict(
         cell_id=content_key(["row", *(r.cell_id for r in records)]),
         model=model,
         value=None, kind=None, stderr=None, ci95=None, ci_method="",
@@ -93,6 +93,7 @@ def of_seeds(
         warnings=list(dict.fromkeys(w for r in records for w in r.warnings)),
         details={}, arrays={}, timing={}, error=None,
     )  # fmt: skip
+    row = Row(**{**vars(first), **changed})
     if len(records) == len(members) and {r.status for r in records} == {"skipped"}:
         return replace(row, status="skipped", error=first.error)
     kinds = {r.kind for r in records}
@@ -116,9 +117,9 @@ def of_seeds(
     low, high = (bound if bound is not None else end for bound, end in zip(limits, (-math.inf, math.inf), strict=True))
     ci = (min(value, max(low, value - half)), max(value, min(high, value + half)))
     method = f"t over {len(values)} training seeds and {how} (Satterthwaite 1946)"
-    if (artifact := PER_EXAMPLE.get(first.metric["name"], "")) in first.arrays:  # what ranks are found from
-        row.details |= {"arrays": [r.arrays.get(artifact, "") for r in records], "between_variance": between}
-    return replace(row, value=value, stderr=math.sqrt(variance), ci95=ci, ci_method=method)
+    artifacts = [a for a in (PER_EXAMPLE.get(first.metric["name"], ""), SHARED) if a in first.arrays]
+    row.behind = {artifact: [r.arrays.get(artifact, "") for r in records] for artifact in artifacts}
+    return replace(row, value=value, stderr=math.sqrt(variance), ci95=ci, ci_method=method, between=between)
 
 
 def of_examples(records: list[Record], runs: list[Run]) -> tuple[float, float, str]:
@@ -130,6 +131,10 @@ def of_examples(records: list[Record], runs: list[Run]) -> tuple[float, float, s
         mean = np.mean(values, axis=0) * Space.from_dict(records[0].dataset["space"]).bits_per_dim(1.0)
         if np.isfinite(mean).all():
             return float(mean.var(ddof=1)) / len(mean), len(mean) - 1, "the test examples that they share"
+    moves = [example_values(runs, r.arrays.get(SHARED, "")) for r in records]
+    shared = [m for m in moves if m is not None]
+    if len(shared) == len(records) and len({len(m) for m in shared}) == 1:
+        return float((np.mean(shared, axis=0) ** 2).sum()), len(shared[0]) - 1, "the training examples that they share"
     errors = [standard_error(r) for r in records]
     if None in errors:
         return 0.0, math.inf, "nothing else: what a value says of its own spread is not in it"

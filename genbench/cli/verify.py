@@ -10,7 +10,8 @@ from collections import Counter
 from pathlib import Path
 
 from genbench.cli.arguments import Parser, add_batch_size, number
-from genbench.cli.ending import INCOMPARABLE, TRIPPED
+from genbench.cli.ending import INCOMPARABLE, TRIPPED, USAGE
+from genbench.errors import GenbenchError
 from genbench.reading import Seed
 
 SUMMARY = "measure cells of a board again, and compare them with what it says"
@@ -30,8 +31,9 @@ def share(text: str) -> float | int:
 
 
 def add_arguments(p: Parser) -> None:
-    p.add_argument("board", type=Path, metavar="leaderboards/PAGE", help="a published board, or a run")
+    p.add_argument("board", nargs="?", type=Path, metavar="leaderboards/PAGE", help="a published board, or a run")
     p.add_argument("models", nargs="*", type=Path, metavar="FILE.safetensors", help="checkpoints that do not ship")
+    p.add_argument("--all", action="store_true", help="every board in a folder (leaderboards)")
     p.add_argument("--cells", type=share, default=0.05, metavar="5%|N|all", help="how many, drawn by the seed (5%%)")
     p.add_argument("--seed", type=number(Seed), default=0, help="of the draw (0)")
     p.add_argument("--device", default="auto")
@@ -42,6 +44,28 @@ def add_arguments(p: Parser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from genbench.boards.publishing import published
+
+    if not args.all:
+        if args.board is None:
+            raise GenbenchError("no board is named", "Name one, or every board with --all.")
+        return of_board(args, args.board)
+    if args.board is not None and not args.board.is_dir():  # a checkpoint
+        args.models, args.board = [args.board, *args.models], None
+    codes = []
+    for board in published(args.board or Path("leaderboards")):
+        print(f"{board}:", file=sys.stderr)
+        try:
+            codes.append(of_board(args, board))
+        except GenbenchError as error:  # the others are verified all the same
+            print(f"genbench: {error}", file=sys.stderr)
+            codes.append(USAGE)
+    worst = [code for code in (TRIPPED, USAGE) if code in codes]
+    return worst[0] if worst else min(codes)
+
+
+def of_board(args: argparse.Namespace, board: Path) -> int:
+    """Measures cells of one board again, and prints what became of each."""
     from genbench import datasets
     from genbench.run.evaluate import pick_device
     from genbench.run.records import Run, open_run
@@ -57,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
         verify,
     )
 
-    every, clocks = comparable(open_run(args.board))
+    every, clocks = comparable(open_run(board))
     records = drawn(every, args.cells, args.seed)
     known = checkpoints(args.models)
     device = pick_device(args.device)

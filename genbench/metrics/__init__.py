@@ -87,6 +87,8 @@ class Measure:
         ci_method: how the interval was made; where there is none, why.
         n_nonfinite: how many of the values behind it were NaN or infinite. They are not left out.
         details: further numbers, JSON types only. A leaderboard shows `note` as a footnote, and marks `flagged`.
+        shared: how a value moves with the training examples, which other models share; empty where that is not known,
+            or nothing is shared. See `_shared.py`.
     """
 
     value: float
@@ -97,6 +99,7 @@ class Measure:
     n_nonfinite: int = 0
     details: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    shared: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -118,6 +121,8 @@ class Measure:
         json.dumps(self.details, default=_plain)
         if not all(isinstance(warning, str) for warning in self.warnings):
             raise ValueError(f"warnings are texts, not {self.warnings!r}")
+        if not all(_is_number(one) and math.isfinite(one) for one in self.shared):
+            raise ValueError(f"shared are finite numbers, not {self.shared!r}")
 
 
 def _is_number(x: Any) -> bool:

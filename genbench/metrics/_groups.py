@@ -26,7 +26,7 @@ import numpy as np
 from scipy import stats
 
 from genbench import metrics
-from genbench.metrics import Measure
+from genbench.metrics import Measure, _shared
 from genbench.numerics.moments import variance_of_means
 from genbench.numerics.points import Points
 
@@ -47,11 +47,20 @@ class Design:
         return float(stats.t.ppf(0.975, self.groups - 1))
 
 
-def share(judged: Judged, x: Points, y: Points, at_least: int, details: dict[str, Any]) -> Measure:
+def share(
+    judged: Judged,
+    x: Points,
+    y: Points,
+    at_least: int,
+    details: dict[str, Any],
+    shared: tuple[float, ...] | None = None,
+) -> Measure:
     """The share of rows for which `judged(x, y)` is true.
 
     Arguments:
         at_least: the fewest rows of either set that a group can be measured with.
+        shared: how the value moves with the training examples (`_shared.py`). None where neighbours decide that: it is
+            seen in halves then, and carries over to the whole set as a ratio, as the design effect does.
     """
     rows = judged(x, y)
     p = float(rows.mean())
@@ -60,7 +69,8 @@ def share(judged: Judged, x: Points, y: Points, at_least: int, details: dict[str
         return Measure(p, "estimate", None, None, too_few(at_least), details=details)
     method = f"Wilson at n / deff rows, deff from {found.groups} groups of both sets"
     details = {**details, "design_effect": found.effect}
-    return metrics.share_of_trials(p, len(rows) / found.effect, method, found.quantile, details=details)
+    measure = metrics.share_of_trials(p, len(rows) / found.effect, method, found.quantile, details=details)
+    return replace(measure, shared=moving(judged, x, y, at_least, measure.stderr) if shared is None else shared)
 
 
 def mean(judged: Judged, x: Points, y: Points, at_least: int, details: dict[str, Any]) -> Measure:
@@ -79,7 +89,15 @@ def mean(judged: Judged, x: Points, y: Points, at_least: int, details: dict[str,
         ci95=metrics.holding(plain.value, low, high, least=0.0),
         ci_method=f"{plain.ci_method}, times sqrt(deff) from {found.groups} groups of both sets",
         details={**details, "design_effect": found.effect},
+        shared=moving(judged, x, y, at_least, wider * plain.stderr),
     )
+
+
+def moving(judged: Judged, x: Points, y: Points, at_least: int, stderr: float | None) -> tuple[float, ...]:
+    """The deviations of halves, as those of a value with this standard error."""
+    found = np.array(_shared.of_halves(judged, x, y, at_least))
+    size = float(np.linalg.norm(found))
+    return tuple((found * (stderr or 0.0) / size).tolist()) if size > 0 else ()
 
 
 def design(judged: Judged, x: Points, y: Points, at_least: int) -> Design | None:

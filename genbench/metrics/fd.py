@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from genbench.metrics import Measure, normal
+from genbench.metrics import Measure, _shared, normal
 from genbench.metrics._halves import variance
 from genbench.metrics._inputs import point_sets
 from genbench.numerics import roots
@@ -62,8 +62,9 @@ def compute(sample_features: np.ndarray | Points, train_features: np.ndarray | P
         why = "none: halves of fewer than 4 rows have no covariance"
         return {"fd": Measure(value, "estimate", None, None, why, details=details)}
     method = "normal at these counts, by the influence function with its quadratic part corrected from halves"
-    stderr = float(np.sqrt(variance(linear_variance, x, y)))
-    return {"fd": normal(value, stderr, method=method, least=0.0, details=details)}
+    corrected = variance(linear_variance, x, y)
+    shared = of_training(x, y, corrected)
+    return {"fd": normal(value, float(np.sqrt(corrected)), method=method, least=0.0, details=details, shared=shared)}
 
 
 def terms(x: Points, y: Points) -> tuple[float, float]:
@@ -80,6 +81,12 @@ def terms(x: Points, y: Points) -> tuple[float, float]:
 def linear_variance(x: Points, y: Points) -> float:
     """J: var phi1 / n1 + var phi2 / n2."""
     return variance_of_means(*influences(x, y))
+
+
+def of_training(x: Points, y: Points, corrected: float) -> tuple[float, ...]:
+    """How FD moves with y, to first order, with the variance that was corrected by `_halves.py`."""
+    whole = linear_variance(x, y)
+    return _shared.of_rows(influences(x, y)[1], y, corrected / whole if whole > 0 else 0.0)
 
 
 def influences(x: Points, y: Points) -> tuple[np.ndarray, np.ndarray]:

@@ -32,7 +32,7 @@ from genbench.domains import check
 from genbench.metrics import Measure, normal
 from genbench.metrics._halves import variance
 from genbench.metrics._inputs import enough, point_sets
-from genbench.metrics.fd import linear_variance, terms
+from genbench.metrics.fd import linear_variance, of_training, terms
 from genbench.numerics.moments import merge
 from genbench.numerics.points import Points
 
@@ -78,7 +78,9 @@ def compute(
     warnings = (curved,) if len(x) < 4 * x.d else ()
     method = "normal, by the influence function with its quadratic part corrected from halves"
     value = whole - slope / len(x)
-    return {"fd_infinity": normal(value, float(stderr), method=method, details=details, warnings=warnings)}
+    shared = of_training(x, y, once)
+    measure = normal(value, float(stderr), method=method, details=details, warnings=warnings, shared=shared)
+    return {"fd_infinity": measure}
 
 
 def _without_one_part(x: Points, parts: int) -> Iterator[Points]:

@@ -21,7 +21,7 @@ from __future__ import annotations
 import numpy as np
 
 from genbench.domains import check
-from genbench.metrics import Measure, normal
+from genbench.metrics import Measure, _shared, normal
 from genbench.metrics._halves import variance
 from genbench.metrics._inputs import enough, point_sets
 from genbench.numerics.kernels import Cubic, own_sums, sums
@@ -61,9 +61,11 @@ def compute(
     if min(len(x), len(y)) < 2 * MIN_SAMPLES:
         why = f"none: halves of fewer than {MIN_SAMPLES} rows have no jackknife"
         return {"kd": Measure(unbiased_mmd2(xx, yy, xy), "estimate", None, None, why, details=details)}
-    stderr = float(np.sqrt(variance(lambda a, b: jackknife(a, b) + jackknife(b, a), x, y)))
+    whole, corrected = jackknife(x, y) + jackknife(y, x), variance(lambda a, b: jackknife(a, b) + jackknife(b, a), x, y)
+    shared = _shared.of_rows(-(len(y) - 1) * without_each(y, x), y, corrected / whole if whole > 0 else 0.0)
     method = "normal, delete-one jackknife with its quadratic part corrected from halves"
-    return {"kd": normal(unbiased_mmd2(xx, yy, xy), stderr, method=method, details=details)}
+    value = unbiased_mmd2(xx, yy, xy)
+    return {"kd": normal(value, float(np.sqrt(corrected)), method=method, details=details, shared=shared)}
 
 
 def unbiased_mmd2(xx: np.ndarray, yy: np.ndarray, xy: np.ndarray) -> float:
@@ -73,11 +75,15 @@ def unbiased_mmd2(xx: np.ndarray, yy: np.ndarray, xy: np.ndarray) -> float:
 
 
 def jackknife(x: Points, y: Points) -> float:
-    """(n-1)/n sum_i (KD_(i) - mean)^2 over the rows of x, by taking row i out of the sums."""
+    """(n-1)/n sum_i (KD_(i) - mean)^2 over the rows of x."""
+    return float((len(x) - 1) * without_each(x, y).var())
+
+
+def without_each(x: Points, y: Points) -> np.ndarray:
+    """KD without each row of x, by taking it out of the sums, up to a constant `[n]`."""
     n, m = len(x), len(y)
     within, across = x.kernel_sums(x, Cubic()), x.kernel_sums(y, Cubic())
-    left_out = (within.sum() - 2 * within) / ((n - 1) * (n - 2)) - 2 * (across.sum() - across) / ((n - 1) * m)
-    return float((n - 1) * left_out.var())
+    return (within.sum() - 2 * within) / ((n - 1) * (n - 2)) - 2 * (across.sum() - across) / ((n - 1) * m)
 
 
 def _over_subsets(x: np.ndarray, y: np.ndarray, subsets: int, size: int) -> np.ndarray:

@@ -22,7 +22,7 @@ from __future__ import annotations
 import numpy as np
 
 from genbench.domains import check
-from genbench.metrics import Measure, _groups
+from genbench.metrics import Measure, _groups, _shared
 from genbench.metrics._inputs import counts, point_sets, reference
 from genbench.numerics.points import Points
 
@@ -64,5 +64,5 @@ def compute(sample_features: Points, train_features: Points, k: int = 3) -> dict
 
     return {
         "precision": _groups.share(inside, x, y, k + 1, details),
-        "recall": _groups.share(lambda x, y: inside(y, x), x, y, k + 1, details),
+        "recall": _groups.share(lambda x, y: inside(y, x), x, y, k + 1, details, _shared.of_rows(inside(y, x), y)),
     }

@@ -24,6 +24,7 @@ import numpy as np
 from genbench import features
 from genbench.blocks import Arrays, Keep, Progress
 from genbench.datasets import Dataset
+from genbench.environment import rounding
 from genbench.errors import Unavailable
 from genbench.features import Extractor
 from genbench.files import content_key
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from genbench.run.plan import Plan
 
 DATA, SAMPLES, MODEL = "data", "samples", "model"  # what an artifact asks
-WARNINGS = "warnings"  # in the file of arrays, beside them
+WARNINGS, MADE_ON = "warnings", "made_on"  # in the file of arrays, beside them
 SAMPLED = ("n_samples", "seed", "block_size")
 ANNEALED = ("temperatures", "chains", "leapfrog", "schedule", "seed", "block_size")
 
@@ -86,10 +87,11 @@ def artifact(asks: str, *fields: str, extracted: bool = False) -> Callable[[Call
 
 @dataclass(frozen=True)
 class Made:
-    """An artifact, and what was warned of while it was made."""
+    """An artifact, what was warned of while it was made, and whether arrays behind it were made elsewhere."""
 
     value: Any
     warnings: list[str]
+    elsewhere: bool
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,7 @@ class Artifacts:
         self.keys: dict[tuple[str, str | None], str] = {}  # of the arrays behind an artifact
         self.phases: dict[str, float] = {}  # seconds in each artifact, without those that it needed
         self.within = 0.0  # seconds in what the artifact being made has needed so far
+        self.elsewhere = False  # whether arrays behind what was got since this was set were made elsewhere
         self.tell: Callable[[str], None] = lambda text: None  # where progress inside an artifact is shown
 
     def get(self, need: str, extractor: str | None) -> Any:
@@ -145,18 +148,27 @@ class Artifacts:
         key = (need, extractor if declared.extracted else None)
         memo = self.shared if declared.asks == DATA else self.memo
         if key not in memo:
+            before, self.elsewhere = self.elsewhere, False
             with self.timed(need), noting() as texts:
                 try:
                     with nullcontext() if declared.asks == DATA else guarded():
-                        memo[key] = Made(declared.make(Context(self, *key)), texts)
+                        memo[key] = Made(declared.make(Context(self, *key)), texts, self.elsewhere)
                 except Exception as error:
                     memo[key] = Failed(error, texts)
+            self.elsewhere = before
         made = memo[key]
         for text in made.warnings:  # every metric that rests on it says so
             warnings.warn(text, stacklevel=2)
         if isinstance(made, Failed):
             raise made.error
+        self.elsewhere |= made.elsewhere
         return made.value
+
+    @cached_property
+    def here(self) -> str:
+        """What decides how sums are rounded, as arrays remember it."""
+
+        return content_key(rounding(self.device))
 
     @contextmanager
     def timed(self, need: str) -> Iterator[None]:
@@ -244,14 +256,16 @@ class Context:
         if arrays is None:
             if of.fresh:
                 of.run.drop_blocks(key)
+            made_on = "in parts" if of.run.has_blocks(key) else of.here
             with noting() as texts:
                 arrays = make(partial(of.run.kept_block, key))
-            arrays = {**arrays, WARNINGS: np.array(json.dumps(texts))}
+            arrays = {**arrays, WARNINGS: np.array(json.dumps(texts)), MADE_ON: np.array(made_on)}
             of.run.put_arrays(key, arrays)
             of.run.drop_blocks(key)
         for text in json.loads(str(arrays.get(WARNINGS, "[]"))):
             warnings.warn(text, stacklevel=2)
-        return {name: array for name, array in arrays.items() if name != WARNINGS}
+        of.elsewhere |= str(arrays.get(MADE_ON)) != of.here
+        return {name: array for name, array in arrays.items() if name not in (WARNINGS, MADE_ON)}
 
     def extract(self, images: Callable[[], np.ndarray], under: str | None = None) -> Arrays:
         """Features, and logits if there are any, of images `[n, *shape]`, which are asked for if the run has none."""

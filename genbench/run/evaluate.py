@@ -34,7 +34,7 @@ from genbench.models.fixed import FixedSamples
 from genbench.models.guard import guarded
 from genbench.run.artifacts import ARTIFACTS, SAMPLES, Artifacts, noting, opened
 from genbench.run.plan import Cell, Job, Plan
-from genbench.run.records import DONE, Record, Run
+from genbench.run.records import DONE, SHARED, Record, Run
 from genbench.text import one_line, short, slug
 
 
@@ -282,7 +282,7 @@ def picture(source: Source, samples: np.ndarray, todo: Plan, run: Run) -> None:
 
 def measure(artifacts: Artifacts, job: Job, cells: list[Cell], bench: Bench) -> list[Record]:
     """The records of one metric for one model, whatever happens to it."""
-    started, artifacts.phases = datetime.now(UTC), {}
+    started, artifacts.phases, artifacts.elsewhere = datetime.now(UTC), {}, False
     forget_peak()
     status, error, found, phase = "ok", None, {}, "model"
     with noting() as texts:
@@ -320,18 +320,18 @@ def measure(artifacts: Artifacts, job: Job, cells: list[Cell], bench: Bench) -> 
             "phases_s": {name: round(s, 6) for name, s in artifacts.phases.items()},
             "peak_memory_bytes": memory_status("VmHWM"),  # of the process, while this metric was measured
         },
-        env=bench.env,
+        env={**bench.env, "arrays": "made elsewhere"} if artifacts.elsewhere else bench.env,
         started=started.isoformat(timespec="milliseconds"),
         ended=datetime.now(UTC).isoformat(timespec="milliseconds"),
         error=error,
         warnings=noted,
     )
     extractor = artifacts.extractor(job.extractor) if job.extractor else None
-    return [fill(frame, cell, found.get(cell.output), extractor) for cell in cells]
+    return [fill(frame, cell, found.get(cell.output), extractor, bench.run) for cell in cells]
 
 
-def fill(frame: Record, cell: Cell, measure: Measure | None, extractor: Extractor | None) -> Record:
-    """The record of one cell."""
+def fill(frame: Record, cell: Cell, measure: Measure | None, extractor: Extractor | None, run: Run) -> Record:
+    """The record of one cell; what its value shares with those of other models is put into the run."""
     output = cell.job.entry.constants["OUTPUTS"][cell.output]
     unit = output["unit"].replace("/dim", f"/{frame.dataset['per']}")
     record = replace(
@@ -353,6 +353,10 @@ def fill(frame: Record, cell: Cell, measure: Measure | None, extractor: Extracto
     )
     if measure is None:
         return record
+    if measure.shared:
+        key = content_key([cell.id, SHARED])
+        run.put_arrays(key, {"values": np.array(measure.shared)})
+        record = replace(record, arrays={**record.arrays, SHARED: key})
     values = {f: getattr(measure, f) for f in ("value", "kind", "stderr", "ci95", "ci_method", "n_nonfinite")}
     return replace(record, **values, details=measure.details, warnings=[*frame.warnings, *measure.warnings])
 

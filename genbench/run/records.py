@@ -9,7 +9,8 @@ RUN/pictures/               samples of every model
 A published board is a run that `boards/publishing.py` has packed, and is read by the same class:
 
 PAGE/records.jsonl          its records, one canonical line each, by cell id; a file in cells/ comes before its line
-PAGE/replicates.npz         of its arrays only what comparing needs: values of every test example, by content key
+PAGE/replicates.npz         of its arrays only what comparing needs, by content key: values of every test example, and
+                            how values move with the training examples
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from genbench.reading import As, Match, Name, Size, Within, finite, parse_json, 
 SCHEMA_VERSION = 2  # 1 held the name of the row, which the manifest has now
 PROTOCOL_VERSION = 2
 DONE = ("ok", "skipped")
+SHARED = "shared"  # among a record's arrays: how the value moves with the training examples (metrics/_shared.py)
 REMEDY = "Remove the file, and the same `genbench evaluate` measures it again."
 REPUBLISH = "Take it back from where it was published, or make it anew with `genbench publish`."
 
@@ -334,6 +336,10 @@ class Run:
             arrays = make()
             self.put_arrays(name, arrays)
         return arrays
+
+    def has_blocks(self, key: str) -> bool:
+        """Whether an earlier call left blocks under a content key."""
+        return any((self.arrays / f"{key}.blocks").glob("*"))
 
     def drop_blocks(self, key: str) -> None:
         """Forgets the blocks under a content key, once their arrays are whole."""

@@ -142,6 +142,24 @@ def test_the_independent_interval_tells_two_apart_where_it_should(run, record):
         assert estimates(run, record, (0.0, 3.0), (gap, 4.0))[0].verdict == verdict
 
 
+@pytest.mark.parametrize(("sign", "verdict"), [(1, "worse"), (-1, "no difference")])
+def test_samples_have_the_covariance_of_the_training_examples_that_they_share(run, record, sign, verdict):
+    """With deviations e and +-e the difference has the variance of what is left, or twice that of independent ones."""
+    e = np.random.default_rng(0).standard_normal(50)
+    size = float(np.linalg.norm(e))
+    for model, value, scale in (("a", 10.0, 1), ("b", 10.0 + size, sign)):
+        run.put_arrays(content_key([model, "shared"]), {"values": scale * e})
+        arrays = {"shared": content_key([model, "shared"])}
+        run.put(record(model, "fd", value, stderr=1.01 * size, arrays=arrays))
+    (d,) = compare(f"{run.folder}:a", f"{run.folder}:b").differences
+    own, few = 2 * (1.01**2 - 1) * size**2, (stats.t.ppf(0.975, 49) / SIDE) ** 2
+    wanted = own + (4 * few * size**2 if sign < 0 else 0.0)
+    assert d.ci95[1] - d.difference == pytest.approx(SIDE * math.sqrt(wanted), rel=1e-6)
+    assert (d.method, d.verdict) == ("normal, with the training examples that they share", verdict)
+    (run.arrays / f"{content_key(['b', 'shared'])}.npz").unlink()
+    assert compare(f"{run.folder}:a", f"{run.folder}:b").differences[0].method == "normal, independent"
+
+
 @pytest.mark.parametrize(("base", "new"), [(None, 4.0), (3.0, None), (None, None)])
 @pytest.mark.parametrize("ci95", [None, (None, 3.0)])
 def test_without_a_standard_error_and_an_interval_there_is_none(run, record, base, new, ci95):
@@ -222,6 +240,7 @@ def test_each_metric_is_compared_with_itself(run, record):
 
 OK = ("ok", 1.0)
 NONE, NA, BAD, INF = None, ("skipped", None), ("error", None), ("ok", None)
+LATE, CRASHED = ("timeout", None), ("crashed", None)
 
 
 def of_states(record, tmp_path, base, new, more=True):
@@ -251,6 +270,12 @@ def of_states(record, tmp_path, base, new, more=True):
         (INF, NONE, "new", "not measured in "),
         (INF, NA, "new", "not applicable in "),
         (INF, BAD, "new", "error in "),
+        (OK, LATE, "new", "timeout in "),
+        (OK, CRASHED, "new", "crashed in "),
+        (CRASHED, CRASHED, "new", "crashed in "),
+        (NA, LATE, "new", "timeout in "),
+        (LATE, OK, "base", "timeout in "),
+        (CRASHED, INF, "base", "crashed in "),
         (NONE, OK, "base", "not measured in "),
         (NA, OK, "base", "not applicable in "),
         (BAD, OK, "base", "error in "),
@@ -458,37 +483,96 @@ def test_no_verdict_goes_beyond_what_the_kinds_allow(pair, direction, sign, gap,
         bounds = [kind for kind in pair if kind.endswith("_bound")]
         rest = "an estimate" if "estimate" in pair else "an exact value"
         why = "two bounds" if len(bounds) == 2 else f"a bound and {rest}"
-        assert found == f"not decided: {why}"
+        said, _, change = found.partition("; ")
+        assert said == f"not decided: {why}"
+        alike = sign and sign in NUMBERS[direction].get(pair, "")
+        up = {"lower": "certified worse", "higher": "certified better"}.get(direction, "the bound is higher")
+        down = {"lower": "certified better", "higher": "certified worse"}.get(direction, "the bound is lower")
+        if (direction, pair[0]) in {("lower", "lower_bound"), ("higher", "upper_bound")}:
+            up, down = "the bound is higher", "the bound is lower"
+        assert change == ({"<": down, ">": up}[sign] if alike else "")
+
+
+# Which changes of two numbers are judged although they leave the true values open, by hand. Where a smaller value is
+# better, exact values and upper bounds certify, so one may follow the other; two bounds of one kind are alike anyway.
+SAME_KIND = {(kind, kind): "<>" for kind in ("upper_bound", "lower_bound")}
+NUMBERS = {
+    "none": SAME_KIND,
+    "lower": {**SAME_KIND, ("exact", "upper_bound"): ">", ("upper_bound", "exact"): "<"},
+    "higher": {**SAME_KIND, ("exact", "lower_bound"): "<", ("lower_bound", "exact"): ">"},
+}
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+@pytest.mark.parametrize("direction", ["lower", "higher", "none"])
+@pytest.mark.parametrize("sign", ["<", ">"])
+def test_a_gate_trips_on_what_is_decided_and_on_numbers_that_are_alike(run, record, pair, direction, sign):
+    """Every pair of kinds, in both directions: clearly changed, hardly changed, and not beyond chance."""
+    judged = sign in DECIDES[pair] + NUMBERS[direction].get(pair, "")
+    forbids, allows = ("+", "-") if sign == ">" else ("-", "+")
+    for change, stderr, trips in ((0.5, 0.01, judged), (0.015, 1e-4, False), (0.5, 1.0, False)):
+        new = 1.0 + (change if sign == ">" else -change)
+        for model, value, kind in zip("ab", (1.0, new), pair, strict=True):
+            run.put(record(model, "m", value, kind=kind, stderr=stderr, card={"direction": direction}))
+        found = compare(f"{run.folder}:a", f"{run.folder}:b")
+        for amount in ("2%", "0.02"):
+            assert bool(tripped(found, Gate.read(f"m:{forbids}{amount}"))) is trips, (change, stderr, amount)
+            assert tripped(found, Gate.read(f"m:{allows}{amount}")) == []
+        unsaid = found.differences[0].verdict.startswith("not decided") and pair not in NUMBERS[direction]
+        assert bool(Gate.read("m:+2%").undecided(found.differences)) is unsaid
+
+
+def test_a_bound_that_got_worse_is_judged_by_pairs(run):
+    """A nightly gate on a bound: the change is seen example by example, and the table says what it is not."""
+    rng = np.random.default_rng(0)
+    hard, noise = 5 * rng.standard_normal(400), 0.05 * rng.standard_normal(400)
+    put(run, "a", 20 + hard)
+    put(run, "b", 20 + hard + 0.5 + noise)
+    for model in "ab":
+        run.put(replace(run.get(model), kind="upper_bound"))
+    found = compare(f"{run.folder}:a", f"{run.folder}:b")
+    (d,) = found.differences
+    assert (d.verdict, d.method) == ("not decided: two bounds; certified worse", "paired over examples")
+    assert tripped(found, Gate.read("nll:+2%")) == [d]
+    assert "two bounds; certified worse" in d.said
+    assert tripped(found, Gate.read("nll:+3%")) == []
 
 
 def test_an_upper_bound_below_an_exact_value_is_better_by_at_least_so_much_and_above_it_says_nothing(run, record):
     """With standard errors 0.03 and 0.04 the difference is known up to 0.05 times 1.96, rounded down to two digits."""
     least = 1 - SIDE * 0.05
     undecided = "not decided: a bound and an exact value"
-    for new, verdict in ((1.0, f"at least {math.floor(100 * least) / 100} better"), (2.0, undecided), (3.0, undecided)):
+    for new, verdict in (
+        (1.0, f"at least {math.floor(100 * least) / 100} better"),
+        (2.0, undecided),
+        (3.0, f"{undecided}; certified worse"),
+    ):
         run.put(record("a", "nll", 2.0, kind="exact", stderr=0.03))
         run.put(record("b", "nll", new, kind="upper_bound", stderr=0.04))
         found = compare(f"{run.folder}:a", f"{run.folder}:b")
         (d,) = found.differences
         assert d.verdict == verdict
-        assert tripped(found, Gate.read("nll:+2%")) == [], "not better is not worse"
-        assert Gate.read("nll:+2%").undecided(found.differences) == ([] if d.decided else [d])
+        assert tripped(found, Gate.read("nll:+2%")) == ([d] if new == 3.0 else []), "2.0 is certified no more"
+        assert Gate.read("nll:+2%").undecided(found.differences) == []
         assert d.decided or undecided in d.said
         assert "| = 2 | ≤" in re.sub(" +", " ", table([d]))
     back = compare(f"{run.folder}:b", f"{run.folder}:a").differences[0]
-    assert back.verdict == undecided
+    assert back.verdict == f"{undecided}; certified better"
     run.put(record("b", "nll", 1.0, kind="upper_bound", stderr=0.04))
     back = compare(f"{run.folder}:b", f"{run.folder}:a")
     assert back.differences[0].verdict == f"at least {math.floor(100 * least) / 100} worse"
     assert tripped(back, Gate.read("nll:+2%")) == back.differences
 
 
-@pytest.mark.parametrize("kind", ["upper_bound", "lower_bound"])
-def test_two_bounds_decide_nothing_and_trip_no_gate(run, record, kind):
-    (d,) = found = estimates(run, record, (1.0, 0.01), (2.0, 0.01), "nll", kind=kind)
-    assert d.verdict == "not decided: two bounds"
+@pytest.mark.parametrize("pair", [("estimate", "upper_bound"), ("lower_bound", "estimate")])
+def test_an_estimate_and_a_bound_decide_nothing_and_trip_no_gate(run, record, pair):
+    for model, value, kind in zip("ab", (1.0, 2.0), pair, strict=True):
+        run.put(record(model, "nll", value, stderr=0.01, kind=kind))
+    (d,) = found = compare(f"{run.folder}:a", f"{run.folder}:b").differences
+    assert d.verdict == "not decided: a bound and an estimate"
     assert (d.p, d.p_holm, d.detectable) == (None, None, None), "nothing is tested"
     assert trip(found, "nll:+1%") == []
+    assert Gate.read("nll:+1%").undecided(found) == [d]
 
 
 def test_a_lower_bound_above_an_upper_bound_is_worse_by_at_least_their_difference(run, record):
@@ -527,11 +611,11 @@ def test_verdicts_are_adjusted_for_all_that_a_call_compares(run, record):
 
 
 def test_what_decides_nothing_is_no_test(run, record):
-    """Two bounds, and values without an interval, do not make the others harder to tell apart."""
+    """A bound and an estimate, and values without an interval, do not make the others harder to tell apart."""
     gap = float(stats.norm.isf(0.02))
     found = several(run, record, [gap])
     run.put(record("a", "nll", 1.0, kind="upper_bound", stderr=1.0))
-    run.put(record("b", "nll", 2.0, kind="upper_bound", stderr=1.0))
+    run.put(record("b", "nll", 2.0, kind="estimate", stderr=1.0))
     for model in "ab":
         run.put(record(model, "fd", 1.0 + (model == "b"), ci95=None))
     more = {d.metric: d for d in compare(f"{run.folder}:a", f"{run.folder}:b").differences}

@@ -2,13 +2,14 @@
 
 import re
 
+import numpy as np
 import pytest
 from markdown_it import MarkdownIt
 
 from genbench.boards.columns import Standing, boards
-from genbench.boards.markdown import MOST, RANKS, WIDTH, Lead, gallery, in_order, markdown, of_true_likelihoods
+from genbench.boards.markdown import MANY, MOST, WIDTH, Lead, gallery, in_order, markdown, of_true_likelihoods
 from genbench.boards.pareto import draw_all, outliers, pareto
-from genbench.boards.ranks import rank
+from genbench.boards.ranks import ALONE, EXAMPLES, rank
 from genbench.metrics import GROUPS
 from genbench.text import slug
 
@@ -59,7 +60,9 @@ No value: c [5].
 
 </details>
 
-RANKS
+Ranks, `2-4`: those that the data allow, with 95 % confidence for all models of a column at once \
+(Mogstad et al., 2024). They order what a column certifies, the exact value or the upper bound. Real data, and \
+models that copy them, have no rank by samples. They compare nll example by example; the others as if independent.
 
 `=` exact, `≤` upper bound, `≥` lower bound, `~` estimate; ± is the wider half of the 95 % interval; \
 ↓ lower is better, ↑ higher is better; ⚑ flagged.
@@ -96,9 +99,9 @@ def test_a_page_reads_like_this(record, missing):
     ]
     found = boards(records)
     nll, fd = found[0].columns
-    nll.standing = Standing({"b": (1, 1), "a": (2, 2)}, ("b",))
-    fd.standing = Standing({"a": (1, 2), "b": (1, 2)}, ("a", "b"))
-    assert squeezed(markdown(found)) == squeezed(PAGE.replace("RANKS", RANKS))
+    nll.standing = Standing({"b": (1, 1), "a": (2, 2)}, ("b",), EXAMPLES)
+    fd.standing = Standing({"a": (1, 2), "b": (1, 2)}, ("a", "b"), ALONE)
+    assert squeezed(markdown(found)) == squeezed(PAGE)
 
 
 @pytest.fixture
@@ -303,7 +306,7 @@ def test_a_bound_is_better_for_certain_than_exact_values_whose_ranks_lie_behind_
     found = boards([record(m, value=v, kind=kind, stderr=0.01) for m, (v, kind) in values.items()])
     rank(found, [])
     assert "two bounds decide nothing" in true(found)
-    assert true(found).endswith("as so many of 4 do: other 3, bound 2.")
+    assert true(found).endswith("as so many of 4 do: other 3; bound 2.")
     assert f"**True likelihoods:** {true(found)}" in markdown(found)
 
 
@@ -325,3 +328,36 @@ def test_a_bound_by_annealing_is_named_with_its_gap(record):
                     record("a", "ais-gap", 0.5, 0.25, "estimate", {"unit": "nats"})])  # fmt: skip
     rank(found, [])
     assert true(found).endswith("loose, by BDMC on simulated data, by: a 0.50 ±0.25 nats.")
+
+
+def test_of_many_models_those_that_another_beats_are_folded_and_none_is_lost(record):
+    """By enumeration over sets of ranks in two columns: a model is folded if one that beats it stands above."""
+    rng = np.random.default_rng(0)
+    names = [f"m{i:02}" for i in range(MANY + 5)]
+    records = [record(m, metric, 1.0, card={"unit": "share"}) for m in names for metric in ("nll", "fd[x]")]
+    records += [record("real", "fd[x]", 1.0, card={"unit": "share"}, family="reference")]
+    found = boards(records)
+    ranks = []
+    for c in found[0].columns:
+        low = rng.integers(1, len(names) - 4, len(names))
+        ranked = {m: (int(r), int(r + rng.integers(0, 4))) for m, r in zip(names, low, strict=True)}
+        del ranked[names[c.name == "nll"]]  # one has no likelihood, another is not ranked by samples
+        c.standing = Standing(ranked)
+        ranks.append(ranked)
+    page = markdown(found)
+    first, fold, _ = page.partition("<details><summary>")
+    above = {line.split("|")[3].strip() for line in first.splitlines() if line.startswith("|")} - {"model", ""}
+    above = {m for m in above if not m.startswith(":")}
+    assert fold
+    for m in names:
+        mine = [r for r in ranks if m in r]
+        winners = {k for k in names if k != m and all(k in r and r[k][1] < r[m][0] for r in mine)}
+        assert (m in above) is not bool(winners)
+        assert not winners or winners & above, "what beats it, or what beats that, stands above"
+    assert "real" in above
+    lead = page[: page.index("</details>")]
+    assert all(f"| {m} " in lead for m in names)
+    few = boards([r for r in records if r.model["name"] in names[:5]])
+    for c, r in zip(few[0].columns, ranks, strict=True):
+        c.standing = Standing({m: r[m] for m in names[:5] if m in r})
+    assert "better beyond chance wherever" not in markdown(few)

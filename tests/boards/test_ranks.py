@@ -1,6 +1,7 @@
 """Standings: what is paired, what counts as independent, who has no rank, and that a packed board says the same."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -84,6 +85,49 @@ def test_few_batches_set_apart_what_a_paired_t_test_does(measured):
         models = {"a": np.zeros(N), "b": noise - noise.mean() + shift}
         run, records = measured(models, details={"batches": 10})
         assert (stood(records, [run])["nll"].ranks["b"] == (1, 1)) is apart
+
+
+@pytest.fixture
+def moving(record, tmp_path):
+    """Makes records of FD that move with the training examples as said: {model: (value, deviations)}."""
+    run = Run(tmp_path / "moving")
+
+    def make(models: dict[str, tuple[float, np.ndarray]]):
+        records = []
+        for number, (model, (value, e)) in enumerate(models.items()):
+            key = f"{number:016x}"
+            run.put_arrays(key, {"values": e})
+            more = {"stderr": 1.01 * float(np.linalg.norm(e)), "arrays": {"shared": key}}
+            records.append(record(model, "fd[x]", value, 1.0, "estimate", {"unit": "share"}, **more))
+        return run, records
+
+    return make
+
+
+def test_samples_are_compared_with_the_training_examples_that_they_share(moving):
+    """Moving together a difference of 1 is seen, that independent ones would hide; moving apart one of 2.2 is not."""
+    e = np.random.default_rng(0).standard_normal(50) / math.sqrt(50)  # a standard error of about 1
+    run, records = moving({"a": (1.0, e), "b": (2.0, e)})
+    found = stood(records, [run])["fd[x]"]
+    assert (found.ranks, found.said) == ({"a": (1, 1), "b": (2, 2)}, "with the training examples that they share")
+    alone = stood(records, [])["fd[x]"]
+    assert (alone.ranks, alone.said) == ({"a": (1, 2), "b": (1, 2)}, "as if independent")
+    far = 1.96 * math.sqrt(2) * 1.01 * np.linalg.norm(e) * 1.1
+    run, records = moving({"a": (1.0, e), "b": (1.0 + far, -e)})
+    assert stood(records, [])["fd[x]"].ranks == {"a": (1, 1), "b": (2, 2)}
+    assert stood(records, [run])["fd[x]"].ranks == {"a": (1, 2), "b": (1, 2)}
+
+
+def test_where_one_says_nothing_of_what_it_shares_all_are_independent(moving):
+    e = np.random.default_rng(0).standard_normal(50) / math.sqrt(50)
+    run, records = moving({"a": (1.0, e), "b": (2.0, e), "c": (9.0, e[:10])})
+    assert stood(records, [run])["fd[x]"].said == "as if independent", "of other lengths"
+    records[2] = replace(records[2], arrays={})
+    assert stood(records, [run])["fd[x]"].said == "as if independent"
+    records[2] = replace(records[2], stderr=0.0)
+    assert stood(records, [run])["fd[x]"].said == "with the training examples that they share", "it moves with nothing"
+    records[2] = replace(records[2], value=None)
+    assert stood(records, [run])["fd[x]"].ranks == {"a": (1, 1), "b": (2, 2), "c": (3, 3)}
 
 
 def test_arrays_that_are_not_what_the_value_is_the_mean_of_are_not_used(measured):

@@ -1,9 +1,12 @@
 """Rows of several checkpoints: their mean, with an interval that holds the noise of examples and that of training."""
 
+import json
 import math
 
 import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
 from scipy import stats
 
 from genbench.boards.columns import boards
@@ -105,6 +108,22 @@ def test_the_degrees_of_freedom_are_those_of_welch():
     wanted = stats.ttest_ind(a, b, equal_var=False).df
     assert satterthwaite((a.var(ddof=1) / 7, 6), (b.var(ddof=1) / 12, 11)) == pytest.approx(wanted)
     assert satterthwaite((0.0, 3), (0.0, math.inf)) == math.inf
+
+
+def test_samples_have_the_variance_that_training_examples_give_to_their_mean(run, record):
+    """Two checkpoints that move apart cancel; two that move together do not; the spread of seeds is added."""
+    e = np.random.default_rng(0).standard_normal(50)
+    for sign, left in ((1, 1.0), (-1, 0.0)):
+        members = []
+        for i, scale in enumerate((1, sign)):
+            run.put_arrays(f"{i:016x}", {"values": scale * e})
+            members.append(record("a", "fd", 3.0 + i, ci95=None, stderr=9.0, arrays={"shared": f"{i:016x}"}))
+        within, freedom, how = of_examples(members, [run])
+        assert within == pytest.approx(left * float(e @ e), rel=1e-12)
+        assert (freedom, how) == (49, "the training examples that they share")
+        row = of_seeds("gan", ["k", "l"], members, [run], FREE)
+        assert row.stderr == pytest.approx(math.sqrt(within + 0.5 / 2))
+        assert row.behind == {"shared": [f"{i:016x}" for i in range(2)]}
 
 
 def test_without_values_of_examples_the_standard_errors_are_taken_as_shared(record):
@@ -266,3 +285,28 @@ def test_a_pattern_of_one_file_is_that_file(cli, pixels_checkpoint, tmp_path):
     code, _, err = cli("evaluate", pattern, "--metrics", "copies", "--samples", "20", "-o", "run")
     assert code == 0, err
     assert {row["name"] for row in open_run(tmp_path / "run").rows().values()} == {"mine", "real test data"}
+
+
+@pytest.mark.parametrize(
+    ("other", "differ"),
+    [({"baseline": "mixture"}, "baselines"), ({"options": {"hidden": 7}}, "options"),
+     ({"dataset": {"name": "elsewhere"}}, "data"), ({"training": {"seed": 0}}, "")],
+)  # fmt: skip
+def test_only_trainings_of_one_model_make_a_row(cli, pixels_checkpoint, tmp_path, other, differ):
+    """What their cards say is compared; the mean of different models would be that of none."""
+    weights = load_file(pixels_checkpoint)
+    card = json.loads(safe_open(pixels_checkpoint, "np").metadata()["genbench"])
+    for i, changed in enumerate(({"training": {"seed": 1}}, other)):
+        save_file(weights, tmp_path / f"seed{i}.safetensors", {"genbench": json.dumps({**card, **changed})})
+    line = ("evaluate", f"mine={tmp_path}/*.safetensors", "--metrics", "nll", "--dry-run", "-o", tmp_path / "run")
+    code, _, err = cli(*line)
+    assert code == (2 if differ else 0), err
+    assert not differ or f"their {differ} differ" in err
+
+
+def test_one_model_under_two_file_names_is_no_row_of_two_seeds(cli, pixels_checkpoint, tmp_path):
+    for name in "ab":
+        (tmp_path / f"{name}.safetensors").write_bytes(pixels_checkpoint.read_bytes())
+    code, _, err = cli("evaluate", f"mine={tmp_path}/*.safetensors", "--metrics", "nll", "-o", tmp_path / "run")
+    assert code == 2
+    assert "would count twice in the row 'mine'" in err

@@ -10,11 +10,14 @@ import textwrap
 import time
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from genbench import catalog, datasets
+from genbench.boards.publishing import publish
 from genbench.errors import GenbenchError
 from genbench.models.adapters import parse
+from genbench.numerics.joint import PARTS
 from genbench.run.evaluate import evaluate
 from genbench.run.plan import Plan, jobs, plan
 from genbench.run.protocol import Protocol, Suite
@@ -52,6 +55,41 @@ def code(tmp_path, body: str) -> str:
     """
     path.write_text(textwrap.dedent(head) + textwrap.indent(textwrap.dedent(body), "    "))
     return f"{path}:Model"
+
+
+def test_what_a_value_shares_with_other_models_is_kept_and_reaches_a_board(tmp_path, digits, pixels_checkpoint):
+    protocol = replace(PROTOCOL, n_samples=100)
+    todo, run = planned(digits, pixels_checkpoint, protocol=protocol), Run(tmp_path / "run")
+    evaluate(todo, run, "cpu", pictures=False)
+    publish([run], tmp_path / "boards" / "page")
+    board = Run(tmp_path / "boards" / "page")
+    for record in run.records():
+        if record.metric["name"] in ("fd[digits-cnn]", "precision[digits-cnn]"):
+            kept = run.example_values(record.arrays["shared"])
+            assert len(kept) == PARTS
+            assert 0 < np.linalg.norm(kept) <= record.stderr * (1 + 1e-9)
+            np.testing.assert_allclose(board.example_values(record.arrays["shared"]), kept, rtol=1e-6)
+        else:
+            assert "shared" not in record.arrays
+
+
+def test_a_record_says_that_its_arrays_were_made_in_other_surroundings(
+    tmp_path, digits, pixels_checkpoint, monkeypatch
+):
+    """Directly, through features made here of samples made there, and not once everything is made anew."""
+
+    def said(*metrics, rerun="only-missing"):
+        evaluate(planned(digits, pixels_checkpoint, metrics=metrics), run, "cpu", rerun=rerun, pictures=False)
+        return {r.metric["name"]: r.env.get("arrays") for r in in_rows([run])}
+
+    run = Run(tmp_path / "run")
+    assert said("is") == {"is[digits-cnn]": None}
+    assert said("is", "vendi[pixels]")["vendi[pixels]"] is None, "the same surroundings"
+    monkeypatch.setattr("genbench.environment.threads", lambda: 77)
+    found = said("is", "copies", "fd[pixels]", "nll")
+    elsewhere = {"copies": "made elsewhere", "fd[pixels]": "made elsewhere"}
+    assert found == {"is[digits-cnn]": None, "vendi[pixels]": None, "nll": None, **elsewhere}
+    assert set(said("is", "copies", "fd[pixels]", rerun="always").values()) == {None}
 
 
 def test_every_cell_becomes_a_record_that_says_what_it_is(tmp_path, digits, pixels_checkpoint):

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from collections import Counter
 from dataclasses import replace
 
@@ -116,6 +117,30 @@ def test_what_was_measured_is_kept_and_not_measured_again(cli, board, pixels_che
     assert again[:2] == first[:2]
 
 
+def test_every_board_of_a_folder_is_verified_whatever_becomes_of_the_others(
+    cli, copy, board, pixels_checkpoint, tmp_path, monkeypatch
+):
+    root = tmp_path / "leaderboards"
+    other = copy("nll", dataset={"name": "digits", "n": 40, "sha256": "0" * 64})
+    for name, folder in (("a", other), ("b", board)):
+        shutil.copytree(folder, root / name)
+    line = ("--cells", "all", "--all")
+    code, out, err = cli("verify", root, pixels_checkpoint, *line)
+    assert code == 2
+    assert out.count("same bits") == 8
+    assert err.index("a:") < err.index("measured on data with sha256") < err.index("b:")
+    shutil.rmtree(root / "a")
+    assert cli("verify", root, pixels_checkpoint, *line)[0] == 0
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = cli("verify", pixels_checkpoint, *line)
+    assert (code, out.count("same bits")) == (0, 8), "of the folder leaderboards, and this checkpoint"
+    value = next(r.value for r in open_run(board).records() if r.metric["name"] == "nll" and r.value)
+    shutil.copytree(copy("nll", value=value * (1 + 1e-12)), root / "c")
+    shutil.copytree(other, root / "d")
+    assert cli("verify", *line, root, pixels_checkpoint)[0] == 3, "what differs is graver than what cannot be measured"
+    assert cli("verify", "--cells", "all")[0] == 2
+
+
 # --- The draw
 
 
@@ -171,6 +196,9 @@ def test_bits_are_promised_where_all_that_rounds_is_the_same(name):
     assert judge(cell(), moved, {**ENV, name: "other"}).verdict == ROUNDED
     unsaid = {key: value for key, value in ENV.items() if key != name}
     assert judge(cell(env=unsaid), moved, unsaid).verdict == ROUNDED
+    reused = {**ENV, "arrays": "made elsewhere"}
+    assert judge(cell(env=reused), moved, ENV).verdict == ROUNDED, "nor does one that rests on arrays of another place"
+    assert judge(cell(), replace(moved, env=reused), ENV).verdict == ROUNDED
 
 
 def test_real_data_promise_the_same_bits_on_any_number_of_threads():

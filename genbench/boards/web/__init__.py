@@ -17,7 +17,16 @@ from pathlib import Path
 from typing import Any
 
 from genbench.boards.columns import Board, Column
-from genbench.boards.markdown import QUESTIONS, RANKS, Drawn, Lead, described, in_order, of_true_likelihoods, sentences
+from genbench.boards.markdown import (
+    QUESTIONS,
+    Drawn,
+    Lead,
+    described,
+    in_order,
+    of_ranks,
+    of_true_likelihoods,
+    sentences,
+)
 from genbench.boards.pareto import LOG, OTHERS, STYLES
 from genbench.boards.tables import Notes, left_out, legend, parameters
 from genbench.run.records import Record, Run, commands_of
@@ -46,9 +55,7 @@ def html(found: list[Board], runs: Iterable[Run] = ()) -> str:
     commands = {key: one_line(line) for run in runs for key, line in commands_of(run.manifest()).items()}
     boards = [of_board(b, runs, commands, f"b{i}") for i, b in enumerate(found)]
     title = ", ".join(b["title"] for b in boards) or "no board"
-    return env.get_template("page.html").render(
-        boards=boards, title=title, script=script, style=style, digest=digest, ranks=RANKS
-    )
+    return env.get_template("page.html").render(boards=boards, title=title, script=script, style=style, digest=digest)
 
 
 def of_board(b: Board, runs: list[Run], commands: dict[str, str], name: str) -> dict[str, Any]:
@@ -95,7 +102,7 @@ def of_board(b: Board, runs: list[Run], commands: dict[str, str], name: str) -> 
         "commands": list(dict.fromkeys(line for one in cards.values() for line in one["commands"])),
         "left_out": left_out(b, notes),
         "legend": legend(b),
-        "ranked": any(c.standing for c in b.columns),
+        "ranks": of_ranks(b),
         "notes": notes.texts,
         "data": embedded(records_of(b, models, columns, lead)),
     }

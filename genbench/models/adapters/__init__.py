@@ -152,7 +152,7 @@ def parse_all(spec: str, dataset: Dataset, unsafe: bool = False) -> list[Source]
     """The sources that `spec` names: one, or of `NAME=PATTERN` all files that match, which make one row together.
 
     Raises:
-        GenbenchError: as for `parse`, or no file matches.
+        GenbenchError: as for `parse`, no file matches, or the files are not trainings of one model.
     """
     name, what, _ = split(spec)
     if not name or not has_magic(what) or there(what):
@@ -171,7 +171,37 @@ def parse_all(spec: str, dataset: Dataset, unsafe: bool = False) -> list[Source]
     names = [os.path.splitext(path[start:].lstrip(os.sep))[0] for path in paths]
     rest = spec.partition(what)[2]
     sources = [parse(f"{name}={scheme}{colon}{path}{rest}", dataset, unsafe) for path in paths]
+    check_seeds(name, sources)
     return [replace(one, name=f"{name}/{own}", row=name) for one, own in zip(sources, names, strict=True)]
+
+
+def check_seeds(name: str, sources: list[Source]) -> None:
+    """Whether sources are trainings of one model: the mean of several models, or of one counted twice, is of none.
+
+    Raises:
+        GenbenchError: two have the same content, or their cards differ in what was trained, and on what.
+    """
+    first: dict[str, Source] = {}
+    for one in sources:
+        if (same := first.setdefault(one.key, one)) is not one:
+            raise GenbenchError(
+                f"{one.what} and {same.what} are the same model, which would count twice in the row '{name}'",
+                "Leave one of them out.",
+            )
+        trained = zip(("baselines", "options", "data"), of_training(one), of_training(sources[0]), strict=True)
+        for what, mine, other in trained:
+            if mine != other:
+                raise GenbenchError(
+                    f"{sources[0].what} and {one.what} are no seeds of one model: their {what} differ: {other}, {mine}",
+                    "Give each model a row of its own: NAME=PATTERN takes checkpoints of one model alone.",
+                )
+
+
+def of_training(source: Source) -> tuple[Any, ...]:
+    """Of a checkpoint the baseline, its options and the data, as its card has them; else the adapter."""
+    if source.adapter != "checkpoint":
+        return source.adapter, None, None
+    return source.extra.baseline, source.extra.options, source.extra.dataset.get("name")
 
 
 def takers(what: str) -> dict[str, ModuleType]:

@@ -1,10 +1,18 @@
-"""Rank sets: how often those of all models hold their true ranks at once."""
+"""Rank sets: how often those of all models hold their true ranks at once.
+
+Models that are compared with the same training examples share their error. Where the means of all are shifted to one
+side their distances rise and fall together; where they are shifted to both sides, by as much, the distances have one
+expectation by symmetry, and what moves one up moves the other down: taken for independent, these are told apart too
+often.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
-from genbench.metrics import Measure
+from genbench.metrics import Measure, density_coverage, fd
+from genbench.numerics.joint import joint
+from genbench.numerics.points import Points
 from genbench.numerics.ranks import rank_sets
 from genbench.studies.calibration import Case, Truth
 
@@ -15,6 +23,8 @@ def cases() -> list[Case]:
         ranks("6 models that tie, paired", np.zeros(6), 0.8),
         ranks("3 and 3 models that tie", np.repeat([0.0, 1e3], 3), 0.0),
         ranks("6 models 0.7 sd apart", 0.7 * np.arange(6), 0.0),
+        *(of_samples("fd", sides, alone, 1000) for sides in (1, 2) for alone in (False, True)),
+        *(of_samples(output, sides, False, 200) for output in ("density", "coverage") for sides in (1, 2)),
     ]
 
 
@@ -34,3 +44,32 @@ def ranks(what: str, truth: np.ndarray, correlation: float) -> Case:
         return Measure(missed, "estimate", None, (missed, missed), "rank sets of Mogstad et al., 2024")
 
     return Case(("ranks",), what, str(p), lambda rng: {"ranks": draw(rng)}, lambda: {"ranks": Truth(0.0)}, 2000)
+
+
+def of_samples(output: str, sides: int, alone: bool, replicates: int, n: int = 100, m: int = 200, d: int = 4) -> Case:
+    """Six Gaussians beside one standard Gaussian of m training examples: they tie, and no set may set one apart.
+
+    Arguments:
+        sides: to which their means are shifted, by 1.
+        alone: whether what they share is left out of account.
+    """
+    metric = fd if output == "fd" else density_coverage
+
+    def draw(rng: np.random.Generator) -> Measure:
+        y = Points(rng.standard_normal((m, d)))
+        measures = []
+        for i in range(6):
+            x = rng.standard_normal((n, d))
+            x[:, 0] += -1 if sides == 2 and i % 2 else 1
+            measures.append(metric.compute(Points(x), y)[output])
+        variances = np.array([(one.stderr or 0.0) ** 2 for one in measures])
+        shared = joint(variances, np.array([one.shared for one in measures]))
+        found = rank_sets(np.array([one.value for one in measures]), np.diag(variances) if alone else shared)
+        missed = float((found.low > 1).any())
+        return Measure(missed, "estimate", None, (missed, missed), "rank sets of Mogstad et al., 2024")
+
+    how = "as if independent" if alone else "with what they share"
+    what = f"{output} of 6 models on {'one side' if sides == 1 else 'both sides'}, {how}"
+    return Case(
+        ("ranks",), what, f"{n}, {m}", lambda rng: {"ranks": draw(rng)}, lambda: {"ranks": Truth(0.0)}, replicates
+    )
