@@ -10,12 +10,13 @@ import re
 import unicodedata
 
 JOINERS = "\u200c\u200d"  # invisible, and part of letters and of emoji
-NEIGHBOURS, COMPLETIONS, PLACES = "-neighbours", "-completions", "-places"
+NEIGHBOURS, COMPLETIONS, PLACES, TRANSLATIONS = "-neighbours", "-completions", "-places", "-translations"
 PICTURED = {  # what the name of a picture has behind that of a model, and what the picture shows
     "": "samples",
     NEIGHBOURS: "samples above their nearest training examples",
     COMPLETIONS: "test images, their upper halves, four completions of these, and the likeliest",
     PLACES: "perplexity by place in a window",
+    TRANSLATIONS: "test examples above their translations",
 }
 LONGEST = 80  # characters of a file's name, without what is put behind it
 
