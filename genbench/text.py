@@ -84,7 +84,7 @@ def slug(name: str) -> str:
         ('my-model', 'my-model-76eeb051')
     """
     kept = re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).strip("-.")[:LONGEST]
-    if kept and kept == name and not name.endswith((NEIGHBOURS, COMPLETIONS, PLACES)):
+    if kept and kept == name and not name.endswith((NEIGHBOURS, COMPLETIONS, PLACES, TRANSLATIONS)):
         return kept
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     return f"{kept or 'model'}-{digest}"

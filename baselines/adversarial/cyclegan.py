@@ -70,13 +70,12 @@ def generator_of(channels: int, width: int, blocks: int) -> nn.Sequential:
     )  # fmt: skip
 
 
-def critic_of(channels: int, width: int) -> nn.Sequential:
-    """Images -> a score for each patch `[n, 1, H / 4, W / 4]`."""
-    return nn.Sequential(
-        nn.Conv2d(channels, width, 4, stride=2, padding=1), nn.LeakyReLU(0.2),
-        nn.Conv2d(width, 2 * width, 4, stride=2, padding=1), nn.InstanceNorm2d(2 * width), nn.LeakyReLU(0.2),
-        nn.Conv2d(2 * width, 1, 3, padding=1),
-    )  # fmt: skip
+def critic_of(channels: int, width: int, depth: int) -> nn.Sequential:
+    """Images -> a score for each patch `[n, 1, H / 2^depth, W / 2^depth]`."""
+    layers: list[nn.Module] = [nn.Conv2d(channels, width, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+    for w in (width * 2**i for i in range(depth - 1)):
+        layers += [nn.Conv2d(w, 2 * w, 4, stride=2, padding=1), nn.InstanceNorm2d(2 * w), nn.LeakyReLU(0.2)]
+    return nn.Sequential(*layers, nn.Conv2d(width * 2 ** (depth - 1), 1, 3, padding=1))
 
 
 class Pool(nn.Module):
@@ -109,8 +108,10 @@ class Pool(nn.Module):
 class CycleGAN(nn.Module):
     """Arguments:
     width, blocks: channels of a generator at full size (four times as many at the quarter), and its residual blocks.
-    critic_width: channels of a critic at half size.
+    critic_width, critic_depth: channels of a critic at half size, and how often it halves the sides and doubles them.
     cycle, identity: weights of the losses.
+    noise: standard deviation of the noise on translations before they are translated back, on [-1, 1].
+    beginning: the share of the steps in which the generators learn to change nothing.
     pool: images that each pool keeps.
     """
 
@@ -121,17 +122,22 @@ class CycleGAN(nn.Module):
         width: int = 8,
         blocks: int = 2,
         critic_width: int = 16,
+        critic_depth: int = 2,
         cycle: float = 10.0,
         identity: float = 5.0,
+        noise: float = 0.0,
+        beginning: float = 0.0,
         pool: int = 50,
     ) -> None:
         super().__init__()
         if not space.is_image or space.levels is None or any(side % 4 or side < 8 for side in space.shape[1:]):
             raise ValueError("it needs images of integer values whose sides are multiples of 4, 8 at least")
-        self.space, self.cycle, self.identity = space, cycle, identity
+        if not 0 <= beginning < 1:
+            raise ValueError(f"beginning is {beginning}: give a share below 1")
+        self.space, self.cycle, self.identity, self.noise, self.beginning = space, cycle, identity, noise, beginning
         channels = space.shape[0]
         self.forth, self.back = (generator_of(channels, width, blocks) for _ in range(2))  # G and F
-        self.critic_x, self.critic_y = (critic_of(channels, critic_width) for _ in range(2))
+        self.critic_x, self.critic_y = (critic_of(channels, critic_width, critic_depth) for _ in range(2))
         self.pool_x, self.pool_y = (Pool(pool, space.shape) for _ in range(2))
 
     def generators_step(self, x: Tensor, generator: Generator, y: Tensor) -> Tensor:
@@ -140,9 +146,18 @@ class CycleGAN(nn.Module):
         x_made, x_same = self.back(torch.cat([y, x])).split([len(y), len(x)])
         self.made = x_made.detach(), y_made.detach()  # for the critics, whose turn is next
         adversarial = (self.critic_y(y_made) - 1).square().mean() + (self.critic_x(x_made) - 1).square().mean()
-        cycle = (self.back(y_made) - x).abs().mean() + (self.forth(x_made) - y).abs().mean()
+        y_seen, x_seen = (self.noisy(made, generator) for made in (y_made, x_made))
+        cycle = (self.back(y_seen) - x).abs().mean() + (self.forth(x_seen) - y).abs().mean()
         identity = (x_same - x).abs().mean() + (y_same - y).abs().mean()
         return adversarial + self.cycle * cycle + self.identity * identity
+
+    def noisy(self, x: Tensor, generator: Generator) -> Tensor:
+        return x + self.noise * torch.randn(x.shape, generator=generator, device=x.device) if self.noise > 0 else x
+
+    def unchanged(self, x: Tensor, generator: Generator, y: Tensor) -> Tensor:
+        """Mean |G(x) - x| over both generators and both domains."""
+        both = normalised(torch.cat([x, y]), self.space)
+        return ((self.forth(both) - both).abs().mean() + (self.back(both) - both).abs().mean()) / 2
 
     def critics_step(self, x: Tensor, generator: Generator, y: Tensor) -> Tensor:
         x_made, y_made = self.pool_x(self.made[0], generator), self.pool_y(self.made[1], generator)
@@ -160,7 +175,11 @@ class CycleGAN(nn.Module):
     def stages(self) -> tuple[Stage, ...]:
         generators = Objective("generators", parameters(self.forth, self.back), self.generators_step)
         critics = Objective("critics", parameters(self.critic_x, self.critic_y), self.critics_step)
-        return (Stage("train", (generators, critics), self.distance),)
+        game = Stage("game", (generators, critics), self.distance, 1 - self.beginning)
+        if self.beginning == 0:
+            return (game,)
+        alone = Objective("unchanged", parameters(self.forth, self.back), self.unchanged)
+        return Stage("beginning", (alone,), self.unchanged, self.beginning), game
 
     def translate(self, x: Tensor, back: bool = False) -> Tensor:
         """G(x), with `back` F(x), rounded to the nearest level: `[B, *shape]` twice."""
@@ -174,7 +193,13 @@ def parameters(*modules: nn.Module) -> Iterator[nn.Parameter]:
 
 
 PRESETS = {
-    "mnist-to-digits": Preset({}, steps=3_000, batch_size=16, lr=1e-3, betas=(0.5, 0.99), ema=0.99, validate_every=250),
-    "jackson-to-theo": Preset({}, steps=2_000, batch_size=8, lr=1e-3, betas=(0.5, 0.99), ema=0.99, validate_every=250),
-}
+    "mnist-to-digits": Preset(
+        {"noise": 0.4, "beginning": 0.15},
+        steps=3_200, batch_size=16, lr=5e-4, betas=(0.5, 0.99), ema=0.99, validate_every=250, half=True,
+    ),
+    "jackson-to-theo": Preset(
+        {"critic_depth": 3, "cycle": 5.0, "identity": 1.0},
+        steps=2_400, batch_size=8, lr=1e-3, betas=(0.5, 0.99), ema=0.99, validate_every=250, half=True,
+    ),
+}  # fmt: skip
 build = CycleGAN

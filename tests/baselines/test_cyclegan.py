@@ -58,6 +58,33 @@ def test_each_objective_moves_its_own_networks_and_the_critics_move_nobody_else(
         assert all(p.grad is None for p in part.parameters())
 
 
+def test_noise_stands_between_there_and_back_alone():
+    """The critics and the identity see none, and what comes back is of the translation with the noise of the seed."""
+    model, (x, y) = small(noise=0.5, identity=0.0), batches()
+    a, b = x.float() / 8 - 1, y.float() / 8 - 1
+    G, F = model.forth, model.back
+    draws = seeded(3)
+    y_seen, x_seen = (made + 0.5 * torch.randn(made.shape, generator=draws) for made in (G(a), F(b)))
+    expected = ((model.critic_y(G(a)) - 1) ** 2).mean() + ((model.critic_x(F(b)) - 1) ** 2).mean()
+    expected = expected + 10 * ((F(y_seen) - a).abs().mean() + (G(x_seen) - b).abs().mean())
+    torch.testing.assert_close(model.generators_step(x, seeded(3), y), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(model.made[1], G(a).detach(), rtol=1e-4, atol=1e-5)
+
+
+def test_the_beginning_is_a_stage_in_which_the_generators_learn_to_change_nothing():
+    model, (x, y) = small(beginning=0.25), batches()
+    first, game = stages_of(model)
+    assert (first.fraction, game.fraction) == (0.25, 0.75)
+    assert stages_of(small())[0].fraction == 1
+    (alone,) = first.objectives
+    both = torch.cat([x, y]).float() / 8 - 1
+    expected = ((model.forth(both) - both).abs().mean() + (model.back(both) - both).abs().mean()) / 2
+    torch.testing.assert_close(alone.loss(x, seeded(0), y), expected)
+    assert not {id(p) for p in alone.parameters} & {id(p) for p in model.critic_x.parameters()}
+    with pytest.raises(ValueError, match="give a share below 1"):
+        small(beginning=1.0)
+
+
 @pytest.mark.parametrize("weight", ["cycle", "identity"])
 def test_a_weight_of_zero_takes_its_loss_away(weight):
     one, none = small(), small(**{weight: 0.0})
@@ -70,22 +97,24 @@ def test_a_weight_of_zero_takes_its_loss_away(weight):
     torch.testing.assert_close(gap, {"cycle": cycle, "identity": identity}[weight], rtol=1e-3, atol=1e-4)
 
 
-def test_a_score_sees_a_patch_of_18_by_18():
-    critic = critic_of(1, 4).double().eval()
+@pytest.mark.parametrize(("depth", "side"), [(1, 8), (2, 18), (3, 38)])
+def test_a_score_sees_a_patch(depth, side):
+    critic = critic_of(1, 4, depth).double().eval()
     for m in critic:  # the normalisation sees the whole image: it is left out to see what the filters see
         if isinstance(m, torch.nn.InstanceNorm2d):
             m.forward = lambda x: x
     x = torch.rand(1, 1, 64, 64, generator=seeded(0), dtype=torch.float64).requires_grad_(True)
-    critic(x)[0, 0, 8, 8].backward()
+    middle = 32 // 2**depth
+    critic(x)[0, 0, middle, middle].backward()
     seen = x.grad[0, 0] != 0
-    assert (int(seen.any(1).sum()), int(seen.any(0).sum())) == (18, 18)
+    assert (int(seen.any(1).sum()), int(seen.any(0).sum())) == (side, side)
 
 
 @pytest.mark.parametrize("size", [(8, 8), (40, 64), (28, 28)])
 def test_sizes_come_back(size):
     x = torch.zeros(2, 3, *size)
     assert generator_of(3, 2, 1)(x).shape == x.shape
-    assert critic_of(3, 2)(x).shape == (2, 1, size[0] // 4, size[1] // 4)
+    assert critic_of(3, 2, 2)(x).shape == (2, 1, size[0] // 4, size[1] // 4)
 
 
 # ---- the pool
