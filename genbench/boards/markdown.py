@@ -31,6 +31,7 @@ QUESTIONS = {
     "copying": "Copying: how much do its samples owe to single training examples?",
     "modes": "Modes: which modes or classes do its samples fall into, and how evenly?",
     "representation": "Representation: what do latents and codes keep?",
+    "translation": "Translation: are translated examples of the other domain, and what do they keep?",
     "cost": "Cost: how long does sampling take?",
     "": "Further metrics",
 }

@@ -12,7 +12,7 @@ from genbench.numerics.intervals import Z95
 from genbench.numerics.points import Points
 from genbench.run.records import Run
 from genbench.space import Space
-from genbench.text import NEIGHBOURS, short, slug
+from genbench.text import NEIGHBOURS, TRANSLATIONS, short, slug
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,6 +39,14 @@ def draw_all(run: Run, name: str, dataset: Dataset, samples: np.ndarray) -> None
     elif dataset.vocabulary is not None:
         lines = ["".join(dataset.vocabulary[i] for i in text) for text in samples[:TEXTS]]
         run.write(path.with_name(path.name + ".txt"), "\n\n---\n\n".join(lines).encode())
+
+
+def draw_translations(run: Run, name: str, dataset: Dataset, x: np.ndarray, translated: np.ndarray) -> None:
+    """Writes test examples above what a model translated them to, where they are images."""
+    if dataset.space.is_image:
+        rows = [part for i in range(0, 2 * SHOWN, SHOWN) for part in (x[i : i + SHOWN], translated[i : i + SHOWN])]
+        path = run.pictures / f"{slug(name)}{TRANSLATIONS}.png"
+        run.write(path, grid(np.concatenate(rows), dataset.space, SHOWN))
 
 
 def neighbours(samples: np.ndarray, train: np.ndarray) -> np.ndarray:

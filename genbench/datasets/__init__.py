@@ -12,11 +12,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from genbench.errors import GenbenchError
 from genbench.space import Space
+
+if TYPE_CHECKING:
+    from genbench.numerics.speech import LogMel
 
 SPLITS = ("train", "validation", "test")
 
@@ -34,6 +38,8 @@ class Dataset:
         modes: centres `[m, d]` of the modes and their standard deviation, where the data have them.
         value: what one dimension is: "dim" (bits/dim) or "char" (bits/char).
         sequence: whether the examples of a split are pieces of one sequence, in its order, which depend on each other.
+        sound: how an example becomes audio, where it is a spectrogram.
+        target: the other domain, where the data are for translation: of the same space, and unpaired.
     """
 
     name: str
@@ -50,6 +56,8 @@ class Dataset:
     vocabulary: str | None = None
     value: str = "dim"
     sequence: bool = False
+    sound: LogMel | None = None
+    target: Dataset | None = None
 
     def __post_init__(self) -> None:
         for split in SPLITS:
@@ -57,6 +65,8 @@ class Dataset:
             self.space.checked(x[:1], who)
             if x.dtype != self.space.dtype:
                 object.__setattr__(self, split, self.space.checked(x, who))
+        if self.target is not None and self.target.space != self.space:
+            raise ValueError(f"{self.name}: the target domain is of another space, {self.target.space}")
 
     def split(self, name: str) -> np.ndarray:
         return {"train": self.train, "validation": self.validation, "test": self.test}[name]
@@ -95,6 +105,9 @@ class Dataset:
             facts["train"] += ", drawn afresh for every batch"
         if self.modes is not None:
             facts["modes"] = f"{len(self.modes[0]):,}, of standard deviation {self.modes[1]:g}"
+        if self.target is not None:
+            counts = ", ".join(f"{len(self.target.split(split)):,} {split}" for split in SPLITS)
+            facts["target"] = f"{self.target.name}: {counts}; {self.target.licence}, {self.target.source}"
         return facts
 
     @property
@@ -112,12 +125,14 @@ class Dataset:
 
     @cached_property
     def sha256(self) -> str:
-        """Of the space, and of every split with its labels."""
+        """Of the space, and of every split with its labels; of both domains where there are two."""
         digest = hashlib.sha256(json.dumps(self.space.to_dict(), sort_keys=True).encode())
         for split in SPLITS:
             digest.update(np.ascontiguousarray(self.split(split)).tobytes())
             if self.labels is not None:
                 digest.update(self.labels[split].astype(np.int64).tobytes())
+        if self.target is not None:
+            digest.update(self.target.sha256.encode())
         return digest.hexdigest()
 
 

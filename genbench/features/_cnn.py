@@ -1,6 +1,6 @@
-"""A small convolutional classifier of digits, and the extractor made of it: what digits-cnn and mnist-cnn share.
+"""A small convolutional classifier, and the extractor made of it: what digits-cnn, mnist-cnn and fsdd-cnn share.
 
-    levels -> [0, 1] -> body -> features [B, d] -> head -> class logits [B, 10]
+    levels -> [0, 1] -> body -> features [B, d] -> head -> class logits [B, classes]
 
 It normalises nothing over a batch, so the features of an image do not depend on its batch mates.
 """
@@ -41,13 +41,21 @@ class Classifier(nn.Module):
             deviation of every matrix entry, and of the shift in units of half the image.
     """
 
-    def __init__(self, space: Space, body: nn.Sequential, features: int, dropout: float, distortion: float) -> None:
+    def __init__(
+        self,
+        space: Space,
+        body: nn.Sequential,
+        features: int,
+        dropout: float,
+        distortion: float,
+        classes: int = CLASSES,
+    ) -> None:
         super().__init__()
         self.space = space
         self.distortion = distortion
         self.body = body
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(features, CLASSES)
+        self.head = nn.Linear(features, classes)
 
     def features(self, images: Tensor) -> Tensor:
         """Images on [0, 1] `[B, 1, H, W]` -> the input of the last layer `[B, d]`."""

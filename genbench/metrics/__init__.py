@@ -42,6 +42,7 @@ GROUPS = (
     "copying",  # how much they owe to single training examples
     "modes",  # how many of the known modes or classes they fall into, and how evenly
     "representation",  # what latents and codes keep, and how evenly they are spaced
+    "translation",  # whether translated examples are of the other domain, and what they keep
     "cost",  # how long sampling takes
 )
 ROUNDING = 1e-9  # by which a value may leave its range, relative to the end, or absolute at 0
@@ -68,6 +69,7 @@ UNITS = {
     "squared feature distance / squared path": False,  # the path as a share of the whole one
     "squared MMD": False,
     "squared MMD x 1000": False,
+    "share of the range": False,
     "squared share of the range": False,
     "dB": False,
     "similarity": False,  # 1 for equal images

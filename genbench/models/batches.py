@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from genbench.datasets import Dataset
+from genbench.errors import GenbenchError
 from genbench.models.sampling import derive, to_tensor
 
 
@@ -33,24 +34,43 @@ class Batches:
 
     Arguments:
         labelled: batches are (x, labels) instead of (x,).
+        paired: batches are (x, y), with y of the target domain, dealt independently.
+
+    Raises:
+        GenbenchError: the dataset has no target domain.
     """
 
-    def __init__(self, dataset: Dataset, batch_size: int, seed: int, labelled: bool, device: torch.device) -> None:
+    def __init__(
+        self, dataset: Dataset, batch_size: int, seed: int, labelled: bool, device: torch.device, paired: bool = False
+    ) -> None:
         self.dataset, self.seed, self.labelled, self.device = dataset, seed, labelled, device
+        self.target: Batches | None = None
+        if paired:
+            if dataset.target is None:
+                raise GenbenchError(
+                    f"dataset '{dataset.name}' has one domain, and a translator needs two",
+                    "Choose a dataset that has, such as mnist-to-digits.",
+                )
+            self.target = Batches(dataset.target, batch_size, derive(seed, "target"), False, device)
         self.size = min(batch_size, len(dataset.train))
         self.per_epoch = len(dataset.train) // self.size
 
     def __getitem__(self, number: int) -> tuple[Tensor, ...]:
-        """(x `[size, *shape]`,) or (x, labels `[size]` int64)."""
+        """(x `[size, *shape]`,), (x, labels `[size]` int64) or (x, y)."""
         epoch, i = divmod(number, self.per_epoch)
         index = permutation(self.seed, epoch, len(self.dataset.train))[i * self.size : (i + 1) * self.size]
         rng = np.random.default_rng(derive(self.seed, "batch", number))
         x = to_tensor(self.dataset.batch(index, rng), self.dataset.space, self.device)
+        if self.target is not None:
+            return x, *self.target[number]
         if not self.labelled:
             return (x,)
         return x, torch.from_numpy(self.dataset.labels_of("train")[index]).to(self.device)
 
     @functools.cached_property
     def validation(self) -> tuple[Tensor, ...]:
-        """All validation examples, (x,) or (x, labels)."""
+        """All validation examples, (x,) or (x, labels); of two domains (x, y) as many as both have."""
+        if self.target is not None:
+            pair = *examples(self.dataset, "validation", False, self.device), *self.target.validation
+            return tuple(t[: min(map(len, pair))] for t in pair)
         return examples(self.dataset, "validation", self.labelled, self.device)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class Sampler(Protocol):
-    """Every model: n samples in the raw values of the space."""
+    """Every model but a translator: n samples in the raw values of the space."""
 
     space: Space
 
@@ -183,6 +183,18 @@ class Completer(Protocol):
     space: Space
 
     def complete(self, x: Tensor, mask: Tensor, generator: Generator) -> Tensor: ...  # -> [B, *shape]
+
+
+@runtime_checkable
+class Translator(Protocol):
+    """Examples of the dataset's own domain as examples of its target domain; with `back` the other way.
+
+    Trained on a dataset with a target: its losses are given a batch of either domain, unpaired, (x, generator, y).
+    """
+
+    space: Space
+
+    def translate(self, x: Tensor, back: bool = False) -> Tensor: ...  # [B, *shape] -> [B, *shape]
 
 
 METHODS = (

@@ -13,7 +13,7 @@ import itertools
 import math
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,9 @@ import torch
 from genbench import catalog
 from genbench.datasets import Dataset
 from genbench.errors import GenbenchError
-from genbench.models.capabilities import HasElbo, HasLogProb, HasLogWeights, Reconstructor, Renderer
+from genbench.models.capabilities import HasElbo, HasLogProb, HasLogWeights, Reconstructor, Renderer, Translator
 from genbench.models.checkpoint import load
-from genbench.models.sampling import draw, seeded, to_tensor
+from genbench.models.sampling import draw, seeded, to_tensor, translate
 from genbench.models.training import preset_of, train
 from genbench.space import Space
 
@@ -70,14 +70,16 @@ def check(name: str) -> list[Check]:
 
 
 def toy(label: str, space: Space, n: int = 64) -> Dataset:
-    """Random data of a space, with labels: enough for two training steps."""
+    """Random data of a space, with labels and a target domain: enough for two training steps."""
     rng = np.random.default_rng(0)
     size = (4 * n, *space.shape)
     x = rng.standard_normal(size) if space.levels is None else rng.integers(space.levels, size=size)
     x = x.astype(space.dtype)
     y = {split: rng.permutation(np.arange(len(x)) % 10) for split in ("train", "validation", "test")}
     y = {"train": y["train"][: 2 * n], "validation": y["validation"][:n], "test": y["test"][:n]}
-    return Dataset(label, space, x[: 2 * n], x[2 * n : 3 * n], x[3 * n :], "CC0 (generated)", "conformance", labels=y)
+    splits = x[: 2 * n], x[2 * n : 3 * n], x[3 * n :]
+    data = Dataset(label, space, *splits, "CC0 (generated)", "conformance", labels=y)
+    return replace(data, target=replace(data, train=x[n : 3 * n]))
 
 
 def check_space(name: str, label: str, data: Dataset) -> Iterator[Check]:
@@ -95,8 +97,11 @@ def check_space(name: str, label: str, data: Dataset) -> Iterator[Check]:
         yield statement("trains for two steps and saves", lambda: trains(name, data, path))
         if not path.exists():
             return
-        yield statement("loads, and is then the same model", lambda: same_model(path, load(path)))
+        yield statement("loads, and is then the same model", lambda: same_model(path, load(path), data))
         model = load(path)
+    if isinstance(model, Translator):
+        yield statement("translates in the space, alike for one and for many", lambda: translates(model, data))
+        return
     yield statement("samples have the space's shape, dtype and range", lambda: samples_fit(model))
     yield statement("equal seeds give equal samples, other seeds others", lambda: reproducible(model))
     yield statement("block i does not depend on how many are drawn", lambda: block_invariant(model))
@@ -132,10 +137,25 @@ def trains(name: str, data: Dataset, path: Path) -> str | None:
 
 
 @torch.no_grad()
-def same_model(path: Path, model: Any) -> str | None:
+def same_model(path: Path, model: Any, data: Dataset) -> str | None:
     again: Any = load(path)
+    if isinstance(model, Translator):
+        a, b = (translate(m, data.test[:N], False) for m in (model, again))
+        return None if np.array_equal(a, b) else "two loads of one file translate otherwise"
     a, b = (draw(m, N, 0, N) for m in (model, again))
     return None if np.array_equal(a, b) else "two loads of one file draw different samples"
+
+
+def translates(model: Any, data: Dataset) -> str | None:
+    x = data.test[:N]
+    for back in (False, True):
+        together = translate(model, x, back)  # raises what is wrong
+        alone = np.concatenate([translate(model, row[None], back) for row in x])
+        gap = float(np.abs(together.astype(float) - alone).max())
+        # Rounding may differ by the batch's size, and then a value between two levels falls to either side.
+        if gap > (1e-4 if data.space.levels is None else 1):
+            return f"alone and in a batch differ by {gap:.3g}"
+    return None
 
 
 def samples_fit(model: Any) -> str | None:

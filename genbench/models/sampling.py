@@ -13,7 +13,7 @@ import torch
 
 from genbench.blocks import Arrays, Keep, Progress, afresh, in_blocks, rows_of, silent
 from genbench.errors import ModelError
-from genbench.models.capabilities import Encoder, HasGaussianPosterior, Reconstructor, Sampler
+from genbench.models.capabilities import Encoder, HasGaussianPosterior, Reconstructor, Sampler, Translator
 from genbench.space import Space
 
 
@@ -113,6 +113,34 @@ def reconstruct(
         block = to_array(model.reconstruct(batch), pictures, "reconstruct")
         if len(block) != len(batch):
             raise ModelError(f"reconstruct: given {len(batch)} examples, got {len(block)}")
+        return {"x": block}
+
+    return in_blocks(len(x), rows_of(model.space.shape), make, keep, progress)["x"]
+
+
+@torch.no_grad()
+def translate(
+    model: Translator,
+    x: np.ndarray,
+    back: bool,
+    device: torch.device | str = "cpu",
+    keep: Keep = afresh,
+    progress: Progress = silent,
+) -> np.ndarray:
+    """What a model makes of x `[n, *shape]` in the other domain, `[n, *shape]` in the space's dtype.
+
+    Arguments:
+        back: whether x is of the target domain.
+
+    Raises:
+        ModelError: the wrong shape, dtype or range, or values that are not finite.
+    """
+
+    def make(number: int, rows: slice) -> Arrays:
+        batch = to_tensor(x[rows], model.space, device)
+        block = to_array(model.translate(batch, back), model.space, "translate")
+        if len(block) != len(batch):
+            raise ModelError(f"translate: given {len(batch)} examples, got {len(block)}")
         return {"x": block}
 
     return in_blocks(len(x), rows_of(model.space.shape), make, keep, progress)["x"]

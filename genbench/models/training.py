@@ -3,7 +3,8 @@
 A baseline either has `fit(x, labels)` (closed form), or `loss(x, generator)` (gradient), or
 `stages()` where it takes more than one optimiser (a critic and a generator) or more than one
 stage (codes, then their prior); `initialise(x, generator)` sees some training data once, before
-the first step. `train` builds, trains and saves; `Loop` is one stage of it.
+the first step. The losses of a model that translates are given a batch of either domain. `train`
+builds, trains and saves; `Loop` is one stage of it.
 
 Everything random in step s is seeded by (seed, stage, s), so a run that was interrupted and
 resumed equals one that was not.
@@ -32,7 +33,7 @@ from genbench.errors import GenbenchError, unknown
 from genbench.files import Draft
 from genbench.models import building
 from genbench.models.batches import Batches, examples
-from genbench.models.capabilities import n_classes
+from genbench.models.capabilities import Translator, n_classes
 from genbench.models.checkpoint import Card, packed, unwritable
 from genbench.models.resuming import Interrupt, Resume
 from genbench.models.sampling import derive, seeded, to_tensor
@@ -85,7 +86,7 @@ class Preset:
 
 @dataclass(frozen=True)
 class Objective:
-    """One optimiser's task: lower `loss(x, generator[, labels])` over `parameters`, `repeats` times a step."""
+    """One optimiser's task: lower `loss(x, generator[, labels or y])` over `parameters`, `repeats` times a step."""
 
     name: str
     parameters: Iterable[nn.Parameter]
@@ -98,7 +99,7 @@ class Objective:
 class Stage:
     """Objectives that take turns, and the value (lower is better) by which the best weights are kept.
 
-    `validate(x, generator[, labels])` sees at most 500 examples at a time. None keeps the last weights.
+    `validate(x, generator[, labels or y])` sees at most 500 examples at a time. None keeps the last weights.
     """
 
     name: str
@@ -150,6 +151,12 @@ def as_kept(model: nn.Module, weights: Mapping[str, Tensor], half: bool) -> dict
     """A copy of the weights as a checkpoint will hold them: parameters rounded to half precision, or as they are."""
     trained = dict(model.named_parameters(remove_duplicate=False)) if half else {}
     return {name: value.half().to(value.dtype) if name in trained else value for name, value in copied(weights).items()}
+
+
+def passing(model: nn.Module) -> dict[str, Tensor]:
+    """The buffers that no checkpoint keeps (`persistent=False`), such as a pool of images: a resumed run needs them."""
+    kept = model.state_dict().keys()
+    return {name: value for name, value in model.named_buffers() if name not in kept}
 
 
 class Average:
@@ -293,6 +300,7 @@ class Loop:
         """All that `restore` needs to go on from here."""
         return {
             "model": self.model.state_dict(),
+            "passing": passing(self.model),
             "optimisers": [o.state_dict() for o in self.optimisers],
             "average": self.average.weights,
             "averaged": self.average.t,
@@ -306,6 +314,8 @@ class Loop:
     def restore(self, state: dict[str, Any]) -> None:
         for weights in (state["best"], state["average"], state["model"]):  # all three have to fit
             self.model.load_state_dict(weights)
+        for name, value in passing(self.model).items():
+            value.copy_(state["passing"][name])
         for optimiser, own in zip(self.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(own)
         self.average.weights, self.average.t = state["average"], state["averaged"]
@@ -407,7 +417,8 @@ def train(
                 model.fit(x, labels[0] if labels else None)
                 model.load_state_dict(as_kept(model, model.state_dict(), preset.half))
             else:
-                batches = Batches(dataset, preset.batch_size, seed, takes_labels(model), device)
+                paired = isinstance(model, Translator)
+                batches = Batches(dataset, preset.batch_size, seed, takes_labels(model), device, paired)
                 values = train_stages(model, batches, preset, seed, minutes, resume)
         model.eval()
         if hasattr(model, "report"):

@@ -327,11 +327,15 @@ def test(c: Context) -> np.ndarray:
 @artifact(DATA, "limit")
 def test_places(c: Context) -> np.ndarray:
     """The places of the test examples that are measured `[n]`: all, or as many as the limit says, by contents."""
-    n, limit = len(c.dataset.test), c.protocol.limit
+    return places_of(c.dataset, c.protocol.limit)
+
+
+def places_of(dataset: Dataset, limit: int | None) -> np.ndarray:
+    n = len(dataset.test)
     if limit is None or limit >= n:
         return np.arange(n)
-    places = chosen(c.dataset.test, limit, 0, c.dataset.labels["test"] if c.dataset.labels else None)
-    return np.sort(places) if c.dataset.sequence else places
+    places = chosen(dataset.test, limit, 0, dataset.labels["test"] if dataset.labels else None)
+    return np.sort(places) if dataset.sequence else places
 
 
 @artifact(DATA, "limit")
@@ -375,6 +379,54 @@ def train_features(c: Context) -> Points:
 def test_features(c: Context) -> Points:
     """Features of the test examples `[n, d]`."""
     return features_of_data(c, "test")
+
+
+def target(c: Context) -> Dataset:
+    if c.dataset.target is None:
+        raise Unavailable(f"dataset '{c.dataset.name}' has no target domain")
+    return c.dataset.target
+
+
+@artifact(DATA)
+def target_train(c: Context) -> np.ndarray:
+    """The training examples of the target domain `[n, *shape]`."""
+    return target(c).train
+
+
+@artifact(DATA)
+def target_train_labels(c: Context) -> np.ndarray:
+    """Classes of the training examples of the target domain `[n]`."""
+    return labels(target(c), "train")
+
+
+@artifact(DATA, "limit")
+def target_test(c: Context) -> np.ndarray:
+    """The test examples of the target domain `[n, *shape]`."""
+    return target(c).test[c.get("target_test_places")]
+
+
+@artifact(DATA, "limit")
+def target_test_places(c: Context) -> np.ndarray:
+    """The places of the test examples of the target domain that are measured `[n]`: see `test_places`."""
+    return places_of(target(c), c.protocol.limit)
+
+
+@artifact(DATA, "limit")
+def target_test_labels(c: Context) -> np.ndarray:
+    """Classes of the test examples of the target domain `[n]`."""
+    return labels(target(c), "test")[c.get("target_test_places")]
+
+
+@artifact(DATA, extracted=True)
+def target_train_features(c: Context) -> Points:
+    """Features of the training examples of the target domain `[n, d]`."""
+    return features_of_data(c, "target_train")
+
+
+@artifact(DATA, "limit", extracted=True)
+def target_test_features(c: Context) -> Points:
+    """Features of the test examples of the target domain `[n, d]`."""
+    return features_of_data(c, "target_test")
 
 
 # --- Samples
@@ -564,6 +616,83 @@ def encodings(c: Context, split: str) -> np.ndarray:
         return {"codes": encode(c.model, x, c.device, keep, c.progress(f"{split} examples", len(x)))}
 
     return c.kept(make)["codes"]
+
+
+def translations(c: Context, of: str, back: bool) -> np.ndarray:
+    """The artifact `of` in the other domain; in a row of real data that domain's own test examples."""
+    if isinstance(c.model, TrueData):
+        return c.get("test" if back else "target_test")
+    if not callable(getattr(c.model, "translate", None)):
+        raise Unavailable("the model has no translate")
+    x = c.get(of)
+
+    def make(keep: Keep) -> Arrays:
+        from genbench.models.sampling import translate
+
+        return {"x": translate(c.model, x, back, c.device, keep, c.progress("examples", len(x)))}
+
+    return c.kept(make)["x"]
+
+
+def translation_labels(c: Context, back: bool) -> np.ndarray:
+    own = "target_test_labels" if back else "test_labels"
+    other = "test_labels" if back else "target_test_labels"
+    return c.get(other if isinstance(c.model, TrueData) else own)
+
+
+@artifact(MODEL, "limit")
+def translated(c: Context) -> np.ndarray:
+    """The test examples in the target domain, by the model; in a row of real data that domain's own `[n, *shape]`."""
+    return translations(c, "test", back=False)
+
+
+@artifact(MODEL, "limit")
+def translated_back(c: Context) -> np.ndarray:
+    """The target's test examples in the dataset's own domain, by the model; in a row of real data the test examples."""
+    return translations(c, "target_test", back=True)
+
+
+@artifact(MODEL, "limit")
+def cycled(c: Context) -> np.ndarray:
+    """The test examples, translated there and back `[n, *shape]`."""
+    refuse_real(c)
+    return translations(c, "translated", back=True)
+
+
+@artifact(MODEL, "limit")
+def cycled_back(c: Context) -> np.ndarray:
+    """The target's test examples, translated back and there `[n, *shape]`."""
+    refuse_real(c)
+    return translations(c, "translated_back", back=False)
+
+
+def refuse_real(c: Context) -> None:
+    if isinstance(c.model, TrueData):
+        raise Unavailable("real data are not translated")
+
+
+@artifact(MODEL, "limit")
+def translated_labels(c: Context) -> np.ndarray:
+    """The class that every row of `translated` should have `[n]`: that of the example behind it."""
+    return translation_labels(c, back=False)
+
+
+@artifact(MODEL, "limit")
+def translated_back_labels(c: Context) -> np.ndarray:
+    """The class that every row of `translated_back` should have `[n]`."""
+    return translation_labels(c, back=True)
+
+
+@artifact(MODEL, "limit", extracted=True)
+def translated_features(c: Context) -> Points:
+    """Features of `translated` `[n, d]`."""
+    return c.points(c.extract(lambda: c.get("translated"))["features"], "translated")
+
+
+@artifact(MODEL, "limit", extracted=True)
+def translated_back_features(c: Context) -> Points:
+    """Features of `translated_back` `[n, d]`."""
+    return c.points(c.extract(lambda: c.get("translated_back"))["features"], "translated_back")
 
 
 def kept_likelihood(c: Context, make: Callable[[np.ndarray, Keep, Progress], LogLikelihood]) -> LogLikelihood:

@@ -212,6 +212,8 @@ def measure_source(todo: Plan, source: Source, cells: list[Cell], bench: Bench) 
             yield from measure(artifacts, job, wanted, bench)
     if bench.pictures and artifacts.has("samples"):
         picture(source, artifacts.get("samples", None), todo, bench.run)
+    elif bench.pictures and artifacts.has("translated") and not isinstance(artifacts.model, FixedSamples):
+        picture(source, artifacts.get("translated", None), todo, bench.run, of=artifacts.get("test", None))
 
 
 def preflight(source: Source, todo: Plan, device: str) -> None:
@@ -262,10 +264,13 @@ def pick_device(device: str) -> str:
     return device
 
 
-def picture(source: Source, samples: np.ndarray, todo: Plan, run: Run) -> None:
+def picture(source: Source, samples: np.ndarray, todo: Plan, run: Run, of: np.ndarray | None = None) -> None:
     """Pictures of the samples and of their nearest neighbours; failing to draw fails no number.
 
     Of several checkpoints that make one row the first is shown.
+
+    Arguments:
+        of: what the samples are translations of, if they are; then these stand above them.
     """
     from genbench.boards import pictures
 
@@ -273,7 +278,10 @@ def picture(source: Source, samples: np.ndarray, todo: Plan, run: Run) -> None:
         return
     name = source.shown
     try:
-        pictures.draw_all(run, name, todo.dataset, samples)
+        if of is None:
+            pictures.draw_all(run, name, todo.dataset, samples)
+        else:
+            pictures.draw_translations(run, name, todo.dataset, of, samples)
     except GenbenchError:
         raise
     except Exception as error:

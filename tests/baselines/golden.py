@@ -15,8 +15,9 @@ import numpy as np
 import torch
 
 from genbench import catalog, datasets
+from genbench.models.capabilities import Translator
 from genbench.models.checkpoint import load, read_card
-from genbench.models.sampling import draw, seeded, to_tensor
+from genbench.models.sampling import draw, seeded, to_tensor, translate
 
 FILE = Path(__file__).with_name("golden.json")
 SHIPPED = sorted((catalog.BASELINES / "checkpoints").glob("*/*.safetensors"))
@@ -26,13 +27,16 @@ N = 16
 def behaviour(path: Path) -> dict[str, Any]:
     """Sixteen samples and sixteen log-likelihoods (or one log-weight, or one draw of the bound) of a checkpoint.
 
-    A sample is told by its mean and by its inner product with a fixed random vector.
+    A sample is told by its mean and by its inner product with a fixed random vector. Of a translator, translations of
+    noise stand in the place of samples, half of them there and half back.
     """
     model: Any = load(path)
     space = read_card(path).space
-    x = draw(model, N, 0, N).reshape(N, -1).astype(np.float64)
-    direction = np.random.default_rng(0).standard_normal(x.shape[1])
-    found = {"mean": x.mean(1).tolist(), "projection": (x @ direction).tolist()}
+    if isinstance(model, Translator):
+        x = np.random.default_rng(0).integers(space.levels, size=(N, *space.shape)).astype(space.dtype)
+        x = np.concatenate([translate(model, x[: N // 2], False), translate(model, x[N // 2 :], True)])
+        return {"version": made_of(path), **told(x)}
+    found = told(draw(model, N, 0, N))
     batch = to_tensor(examples(path, model), space)
     with torch.no_grad():
         if hasattr(model, "log_prob"):
@@ -41,7 +45,17 @@ def behaviour(path: Path) -> dict[str, Any]:
             found["log_weight"] = model.log_weights(batch, 1, seeded(0))[0].double().tolist()
         elif hasattr(model, "elbo"):
             found["elbo"] = model.elbo(batch, seeded(0)).double().tolist()
-    return {"version": catalog.find("baselines", read_card(path).baseline).made_of, **found}
+    return {"version": made_of(path), **found}
+
+
+def made_of(path: Path) -> str:
+    return catalog.find("baselines", read_card(path).baseline).made_of
+
+
+def told(x: np.ndarray) -> dict[str, Any]:
+    x = x.reshape(N, -1).astype(np.float64)
+    direction = np.random.default_rng(0).standard_normal(x.shape[1])
+    return {"mean": x.mean(1).tolist(), "projection": (x @ direction).tolist()}
 
 
 def examples(path: Path, model: Any) -> np.ndarray:

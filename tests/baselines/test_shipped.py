@@ -6,11 +6,12 @@ import pytest
 import torch
 
 from genbench import catalog, datasets
-from genbench.models.capabilities import n_classes
+from genbench.models.capabilities import Translator, n_classes
 from genbench.models.checkpoint import load, read_card
 from genbench.models.sampling import seeded, to_tensor
 from genbench.models.training import stages_of
 
+REAL = ("tinyshakespeare", "mnist-to-digits", "jackson-to-theo")  # what needs files
 BATCH = 500  # examples of one call in the training loop, whose draws are seeded by the first of them
 CHECKPOINTS = sorted((catalog.BASELINES / "checkpoints").glob("*/*.safetensors"))
 FITTED = [p for p in CHECKPOINTS if not any("validation" in key for key in read_card(p).training)]
@@ -22,14 +23,20 @@ def name(path: Path) -> str:
     return f"{path.parent.name}/{path.stem}"
 
 
+def loaded(card, request) -> datasets.Dataset:
+    name = card.dataset["name"]
+    return datasets.load(name, request.getfixturevalue("data_root") if name in REAL else None)
+
+
 @pytest.mark.parametrize("path", TRAINED, ids=name)
 @torch.no_grad()
 def test_validation_gives_the_values_of_the_card(path, request):
     card, model = read_card(path), load(path)
-    root = request.getfixturevalue("data_root") if card.dataset["name"] == "tinyshakespeare" else None
-    data = datasets.load(card.dataset["name"], root)
+    data = loaded(card, request)
     given = [to_tensor(data.validation, data.space)]
-    if n_classes(model):
+    if isinstance(model, Translator):
+        given.append(to_tensor(data.target.validation, data.space))
+    elif n_classes(model):
         given.append(torch.from_numpy(data.labels_of("validation")))
     stages = stages_of(model)
     trained = [{p for o in stage.objectives for p in o.parameters} for stage in stages]
@@ -46,9 +53,9 @@ def test_validation_gives_the_values_of_the_card(path, request):
 
 
 @pytest.mark.parametrize("path", FITTED, ids=name)
-def test_a_new_fit_gives_the_same_weights(path):
+def test_a_new_fit_gives_the_same_weights(path, request):
     card, model = read_card(path), load(path)
-    data = datasets.load(card.dataset["name"])
+    data = loaded(card, request)
     again = catalog.build(card.baseline, card.space, card.options)
     again.fit(to_tensor(data.train, data.space))
     for key, value in model.state_dict().items():

@@ -22,6 +22,7 @@ MEANS, DISTANCES = (93, 97), (90, 98)  # per cent: what is asked of means and sh
 # fmt: off
 OF_DISTANCES = {
     "fd", "fd_infinity", "fd_per_class", "rfd", "mifid", "kd", "cmmd", "mind", "sliced_wasserstein",
+    "translation_fd", "translation_fd_back",
     "fld", "fld_gap", "jsd", "classes_kl", "modes_kl", "data_copying", "vendi", "is",
 }
 # fmt: on

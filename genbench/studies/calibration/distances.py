@@ -24,6 +24,7 @@ from genbench.metrics import (
     mifid,
     rfd,
     sliced_wasserstein,
+    translation_fd,
     vendi,
 )
 from genbench.numerics import roots
@@ -91,6 +92,7 @@ def cases() -> list[Case]:
         ]
     found += [fitted_likelihood(pair) for pair in (Pair(4, 300, 600), Pair(8, 300, 500, shift=0.5, sd=0.8))]
     found += [binned(pair) for pair in (Pair(4, 500, 1000), Pair(4, 500, 1000, shift=0.5, sd=1.2))]
+    found += [translated(Pair(4, 300, 500, shift=0.5, sd=1.2)), translated(Pair(16, 500, 1000))]
     found += [reconstructed(0.8, 0.3), reconstructed(1.0, 0.1)]
     found += [diversity(300, 8), diversity(300, 200)]
     found += [recognised(500, 1.0), recognised(500, 4.0)]
@@ -111,6 +113,17 @@ def of_pair(
         return compute(pair.samples(rng), pair.data(rng))
 
     return Case(outputs, pair.what + note, pair.counts, draw, truth, replicates)
+
+
+def translated(pair: Pair) -> Case:
+    """Translations in either direction that miss the other domain, given another domain each time."""
+    outputs = ("translation_fd", "translation_fd_back")
+
+    def draw(rng: np.random.Generator) -> dict[str, Measure]:
+        x, there, back, here = pair.samples(rng), pair.data(rng), pair.samples(rng), pair.data(rng)
+        return translation_fd.compute(x, there, back, back, here, x)
+
+    return Case(outputs, f"{pair.what}, in the place of translations", pair.counts, draw, dict, 1000)
 
 
 def fd_of_training_sets(pair: Pair) -> dict[str, Truth]:

@@ -11,8 +11,11 @@ from genbench.metrics import (
     Measure,
     class_accuracy,
     class_agreement,
+    class_kept,
     classes,
     copies,
+    cycle_error,
+    domain_reached,
     modes,
     parzen,
     path_length,
@@ -31,6 +34,7 @@ def cases() -> list[Case]:
     found = [differing(Pair(4, 500, 1000)), differing(Pair(4, 500, 1000, shift=0.5, sd=1.2))]
     found += [copied(0.1), copied(0.01), agreeing(0.7), accurate(0.9)]
     found += [probed(100), probed(500)]
+    found += [kept(0.7, 50), kept(0.9, 500), reached(0.8, 50), reached(0.95, 500), cycles(100)]
     found += [mixture(1.0), mixture(1.5), modes_of(np.full(25, 1 / 25), 2000), modes_of(np.arange(1, 26) / 325, 500)]
     found += [classes_of(np.full(10, 0.1), 500), classes_of(skewed, 500), classes_of(np.full(100, 0.01), 300)]
     found += [paths(1000, 0.5), paths(1000, 1.0), reconstructions(100), window(300), timed(6)]
@@ -97,6 +101,49 @@ def probed(n: int) -> Case:
         return {"probe": Truth(float(np.mean(right)))}
 
     return Case(("probe",), "two Gaussian classes, given 200 training codes", str(n), draw, truth, 2000)
+
+
+def kept(p: float, n: int, count: int = 5) -> Case:
+    """Translations that lie, with probability p, at the centre of the class that they had, else at another's."""
+    train = np.repeat(np.eye(count), 20, axis=0)
+    known = np.repeat(np.arange(count), 20)
+
+    def draw(rng: np.random.Generator) -> dict[str, Measure]:
+        there, here = rng.integers(count, size=(2, n))
+        x, y = (_said(had, p, count, rng) for had in (there, here))
+        return class_kept.compute(x, there, train, known, train, known, y, here, train, known, train, known)
+
+    outputs = ("class_kept", "class_kept_back")
+    what = f"kept with probability {p}"
+    return Case(outputs, what, str(n), draw, lambda: dict.fromkeys(outputs, Truth(p)), 2000)
+
+
+def reached(p: float, n: int) -> Case:
+    """Translations that lie in the other domain with probability p, else in the one that they came from."""
+    fixed = np.random.default_rng(FIXED)
+    here, there = (sign + 0.1 * fixed.standard_normal((50, 1)) for sign in (-1, 1))
+
+    def draw(rng: np.random.Generator) -> dict[str, Measure]:
+        x, y = (sign * np.where(rng.random((n, 1)) < p, 1.0, -1.0) for sign in (1, -1))
+        return domain_reached.compute(x, y, here, there, here, there)
+
+    outputs = ("domain_reached", "domain_reached_back")
+    what = f"reached with probability {p}"
+    return Case(outputs, what, str(n), draw, lambda: dict.fromkeys(outputs, Truth(p)), 2000)
+
+
+def cycles(n: int) -> Case:
+    """Images of which a share of the pixels, another one for each image, comes back inverted."""
+    space = Space((1, 8, 8), levels=2)
+
+    def draw(rng: np.random.Generator) -> dict[str, Measure]:
+        x, y = rng.integers(2, size=(2, n, *space.shape))
+        back = [z ^ (rng.random(z.shape) < rng.beta(1, 9, size=(n, 1, 1, 1))) for z in (x, y)]
+        return cycle_error.compute(back[0], x, back[1], y, space)
+
+    outputs = ("cycle_error", "cycle_error_back")
+    what = "binary images, a share of pixels from Beta(1, 9) inverted"
+    return Case(outputs, what, str(n), draw, lambda: dict.fromkeys(outputs, Truth(0.1)), 2000)
 
 
 def _said(labels: np.ndarray, p: float, count: int, rng: np.random.Generator) -> np.ndarray:
