@@ -20,6 +20,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -63,7 +64,7 @@ def publish(runs: list[Run], folder: Path) -> list[Path]:
     pictures = pictures_of(runs)
     page.check()
     page.write(page.pack, pack(records))
-    page.write_manifest(manifest)
+    page.replace_manifest({**manifest, "rows": settled(manifest.get("rows", {}), {r.cell_id for r in records})})
     if values:
         page.write(page.replicates, packed_values(values))
     else:
@@ -100,6 +101,22 @@ def together(runs: Iterable[Run]) -> list[Record]:
     if not found:
         raise GenbenchError("no record to publish", "Measure something first: `genbench evaluate -o RUN`.")
     return [found[cell_id] for cell_id in sorted(found)]
+
+
+def settled(rows: dict[str, Any], measured: set[str]) -> dict[str, Any]:
+    """The rows of a manifest without plans that later ones replaced, so that they do not count as missing.
+
+    Of a row these are cells without a record whose metric has one in it (of another version); of rows with one name
+    those without any record (of a checkpoint that was trained anew).
+    """
+    names = {row["name"] for row in rows.values() if measured & row["cells"].keys()}
+    found = {}
+    for key, row in rows.items():
+        known = {label for cell, label in row["cells"].items() if cell in measured}
+        cells = {cell: label for cell, label in row["cells"].items() if cell in measured or label not in known}
+        if known or row["name"] not in names:
+            found[key] = {**row, "cells": cells}
+    return found
 
 
 def pack(records: Iterable[Record]) -> bytes:

@@ -248,8 +248,11 @@ class Run:
         except GenbenchError as error:
             warnings.warn(f"{error.problem}; it is written anew", stacklevel=2)
             before = {}
-        joined = join_manifests(before, finite(manifest, "", []))
-        self.write(self.folder / "manifest.json", json.dumps(joined, indent=1, sort_keys=True).encode() + b"\n")
+        self.replace_manifest(join_manifests(before, finite(manifest, "", [])))
+
+    def replace_manifest(self, manifest: dict[str, Any]) -> None:
+        """Writes the manifest in the place of the one that is there."""
+        self.write(self.folder / "manifest.json", json.dumps(manifest, indent=1, sort_keys=True).encode() + b"\n")
 
     def manifest(self) -> dict[str, Any]:
         """What the run says of itself; nothing where it says nothing.

@@ -241,3 +241,19 @@ def test_the_index_counts_what_applies_what_failed_and_what_is_missing(tmp_path,
     assert "| 0 (1 failed, 2 missing) |" in " ".join(lines["c"].split())
     board = [cell.strip() for cell in lines["[page](page.md)"].split("|")[2:-1]]
     assert board == ["digits", "500", "3", "3", "3", "2026-01-01"], "data, examples, models, metrics, values, day"
+
+
+def test_plans_that_later_ones_replaced_are_not_missing(run, tmp_path):
+    """A metric whose version rose, a checkpoint that was trained anew; what was never measured stays planned."""
+    manifest = run.manifest()
+    rows = manifest["rows"]
+    (key, row) = next((key, row) for key, row in rows.items() if row["name"] == "a")
+    stale = {content_key("old nll"): "nll", content_key("never"): "kd[pixels]"}
+    rows[key] = {**row, "cells": {**row["cells"], **stale}}
+    rows[content_key("gone")] = {**row, "model": content_key("gone"), "cells": {content_key("gone nll"): "nll"}}
+    rows[content_key("new")] = {**row, "name": "z", "model": content_key("z"), "cells": {content_key("z nll"): "nll"}}
+    run.write_manifest(manifest)
+    publish([run], tmp_path / "page")
+    found = Run(tmp_path / "page").rows()
+    assert {one["name"] for one in found.values()} == {"a", "b c", "z"}
+    assert found[key]["cells"] == {**row["cells"], content_key("never"): "kd[pixels]"}

@@ -41,7 +41,11 @@ def test_a_library_that_is_not_there_is_named_with_the_way_to_get_it():
 @pytest.mark.parametrize(
     ("code", "problem", "remedy"),
     [
-        ("raise RuntimeError('operator torchvision::nms does not exist')", "torchvision, which does not fit", "remove it"),
+        (
+            "raise RuntimeError('operator torchvision::nms does not exist')",
+            "torchvision, which does not fit",
+            "remove it",
+        ),
         ("import no_such_part", "No module named 'no_such_part'", "tested versions"),
         ("Something = 1", "has no attribute 'Class'", "tested versions"),
     ],
