@@ -25,6 +25,7 @@ def measured_as(record: Record) -> dict[str, Any]:
     """All that has to agree for two values to stand in one column, by the names that a header gives it."""
     metric = {"metric": record.metric.get("name"), "version": record.metric.get("version")}
     extractor = {"extractor": record.metric.get("extractor_sha256")}
+    reference = {"reference": (record.metric.get("reference") or {}).get("sha256")}
     data = {
         "data": record.dataset.get("sha256"),
         "split": record.dataset.get("split"),
@@ -33,7 +34,7 @@ def measured_as(record: Record) -> dict[str, Any]:
     }
     params = {f"params.{name}": value for name, value in record.metric.get("params", {}).items()}
     protocol = {f"protocol.{name}": value for name, value in record.protocol.items()}
-    return metric | extractor | data | params | protocol
+    return metric | extractor | reference | data | params | protocol
 
 
 def column_key(record: Record) -> str:

@@ -186,6 +186,11 @@ def legend(b: Board, shown: Callable[[str], str] = one_line) -> list[str]:
     devices = sorted(
         {f"{r.env['device']}, {r.env['threads']} threads" for r in records if {"device", "threads"} <= {*r.env}}
     )
+    published: dict[str, list[str]] = {}
+    for c in b.columns:
+        if said := c.any_record.metric.get("reference"):
+            size = "of unknown size" if said["count"] is None else f"of {said['count']:,} images"
+            published.setdefault(f"{shown(said['file'])} ({size}, sha256 {said['sha256'][:16]})", []).append(c.name)
     return [
         "`=` exact, `≤` upper bound, `≥` lower bound, `~` estimate; ± is the wider half of the 95 % interval; "
         "↓ lower is better, ↑ higher is better; ⚑ flagged.",
@@ -193,4 +198,8 @@ def legend(b: Board, shown: Callable[[str], str] = one_line) -> list[str]:
         f"sha256 {' and '.join(hashes)}. Samples: {', '.join(map(str, samples)) or 'none'} "
         f"from each model, seed {', '.join(map(str, seeds)) or 'none'}. "
         f"Measured on {shown('; '.join(devices)) or 'unknown'}.",
+        *(
+            f"Against the published statistics in {what}, not against training data: {', '.join(map(shown, names))}."
+            for what, names in published.items()
+        ),
     ]

@@ -48,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
     from genbench.studies.verification import (
         CLOCK,
         DIFFERENT,
+        NO_REFERENCE,
         NO_SOURCE,
         Verdict,
         checkpoints,
@@ -79,4 +80,4 @@ def run(args: argparse.Namespace) -> int:
     print(f"{len(found)} of {len(every)} cells: {said or 'none'}; {took}", file=sys.stderr)
     if counts[DIFFERENT]:
         return TRIPPED
-    return 0 if len(found) > counts[NO_SOURCE] else INCOMPARABLE
+    return 0 if len(found) > counts[NO_SOURCE] + counts[NO_REFERENCE] else INCOMPARABLE
