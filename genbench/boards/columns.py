@@ -19,6 +19,7 @@ from genbench.run.records import Record
 ARROWS = {"lower": "↓", "higher": "↑", "none": ""}
 UNITS: dict[str, bool] = catalog.literals(catalog.HERE / "metrics" / "__init__.py")["UNITS"]  # without importing scipy
 MOST = 13  # metrics in one table
+RAW = "pixels"  # the extractor that is no network
 
 
 def measured_as(record: Record) -> dict[str, Any]:
@@ -197,6 +198,17 @@ class Board:
         entry = catalog.entries("datasets").get(self.dataset)
         summary = entry.summary.rstrip(".") if entry else ""
         return summary if summary[1:2].isupper() else summary[:1].lower() + summary[1:]
+
+    @property
+    def sole_extractor(self) -> str:
+        """The one network in whose features all samples are compared with data, where models are ranked by that.
+
+        Empty where none is, where another network or raw values tell too, and where there is nobody to rank.
+        """
+        by = [c for c in self.columns if c.group in ("fidelity", "diversity") and c.extractor and c.direction != "none"]
+        ranked = {m for c in by for m, r in c.records.items() if r.status == "ok" and r.model["family"] != "reference"}
+        names = {c.extractor for c in by if any(r.status == "ok" for r in c.records.values())}
+        return names.pop() if len(names) == 1 and RAW not in names and len(ranked) > 1 else ""
 
     def record(self, model: str, column: Column) -> Record | None:
         return column.records.get(model)

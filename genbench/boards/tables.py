@@ -99,6 +99,12 @@ def compact(record: Record, sign: bool = True) -> str:
     return before + (alone(record.value) if half is None else with_half(record.value, half))
 
 
+ONE_NETWORK = (
+    "Samples are compared with data in the features of one network alone, {}: a model can be trained on its distances "
+    "directly, so a rank by samples is to be confirmed in other features."
+)
+
+
 class Notes:
     """Footnotes of a line each, numbered in the order in which they are first needed."""
 
@@ -192,6 +198,7 @@ def legend(b: Board, shown: Callable[[str], str] = one_line) -> list[str]:
             size = "of unknown size" if said["count"] is None else f"of {said['count']:,} images"
             published.setdefault(f"{shown(said['file'])} ({size}, sha256 {said['sha256'][:16]})", []).append(c.name)
     return [
+        *([ONE_NETWORK.format(shown(b.sole_extractor))] if b.sole_extractor else []),
         "`=` exact, `≤` upper bound, `≥` lower bound, `~` estimate; ± is the wider half of the 95 % interval; "
         "↓ lower is better, ↑ higher is better; ⚑ flagged.",
         f"Data: {shown(b.dataset)}, test split{examples}, "

@@ -1,4 +1,4 @@
-"""Fréchet distance between Gaussians fitted to the features of samples and of training data, or to a reference.
+"""Fréchet distance between Gaussians fitted to the features of samples and of training data.
 
     FD = |mu1 - mu2|^2 + tr S1 + tr S2 - 2 tr (S1 S2)^(1/2)
 
