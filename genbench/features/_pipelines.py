@@ -145,6 +145,21 @@ def inception_of_clean_fid(fidelity: Any, network: Network, state: State) -> nn.
     return Pipeline(inception(fidelity, network, state), of_clean_fid, lambda model, x: pooled(model, x))
 
 
+def inception_of_pytorch_fid(fidelity: Any, network: Network, state: State) -> nn.Module:
+    """torch's own bilinear resize of values on [0, 1], which has no antialias and pixels with half-integer centres."""
+
+    class Resized(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = inception(fidelity, network, state)
+
+        def forward(self, x: Tensor) -> tuple[Tensor]:
+            x = nn.functional.interpolate(x.float() / 255, size=(299, 299), mode="bilinear", align_corners=False)
+            return (pooled(self.network, 2 * x - 1),)
+
+    return Resized()
+
+
 def spatial_inception(fidelity: Any, network: Network, state: State) -> nn.Module:
     """Of the images that torch-fidelity's own resize makes, whose last step before the layers this repeats."""
     from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x as resize

@@ -142,11 +142,11 @@ def _short(x: Points, y: Points | Summary) -> bool:
 
 def _factor(x: Points | Summary) -> roots.Factor:
     """Of the covariance: from the rows themselves where they are few, which is exact at any rank."""
-    if isinstance(x, Summary):
-        return roots.factor_of_covariance(x.covariance)
 
     def make() -> roots.Factor:
-        return roots.factor_of_data(x.x) if len(x) <= x.d else roots.factor_of_covariance(x.moments.covariance)
+        if isinstance(x, Points) and len(x) <= x.d:
+            return roots.factor_of_data(x.x)
+        return roots.factor_of_covariance(x.moments.covariance)
 
     return x.remember("factor", make)
 

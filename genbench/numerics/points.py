@@ -9,7 +9,7 @@ distances, which answers what either asks of the other.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -45,6 +45,13 @@ class Summary:
     covariance: np.ndarray
     n: int | None = None
     called: str = "a reference"
+    _own: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
+
+    def remember(self, key: Hashable, make: Callable[[], T]) -> T:
+        """`make()`, computed the first time that `key` is asked for."""
+        if key not in self._own:
+            self._own[key] = make()
+        return self._own[key]
 
     @property
     def moments(self) -> Summary:

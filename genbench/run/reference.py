@@ -123,13 +123,13 @@ class Reference:
             return
         made = self.card["extractor"]
         for what, theirs, mine in (
-            ("extractor", made["name"], extractor.name),
-            ("rule", made["preprocessing"], extractor.preprocessing),
-            ("weights and code", made["sha256"][:16], sha256[:16]),
+            ("another extractor", made["name"], extractor.name),
+            ("another rule", made["preprocessing"], extractor.preprocessing),
+            ("other weights or code", made["sha256"][:16], sha256[:16]),
         ):
             if theirs != mine:
                 raise GenbenchError(
-                    f"{self.name} was made with another {what}: '{theirs}', here it is '{mine}'",
+                    f"{self.name} was made with {what}: '{theirs}', here it is '{mine}'",
                     "Features of two pipelines cannot be compared: write it anew with `genbench statistics`.",
                 )
 

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import nn
 
 from genbench import catalog
-from genbench.features import _dinov2, _pipelines, _torchvision, load
+from genbench.features import _dinov2, _pipelines, _torchvision, inceptionv3, load
 from genbench.space import Space
 
 SIZES = (32, 256)
@@ -250,6 +250,44 @@ def test_clean_features_are_those_of_clean_fids_resize_and_pytorch_fids_network(
     assert_equal(load("inceptionv3-clean", space, path)(x)[0], theirs)
 
 
+def between(n: int, size: int) -> np.ndarray:
+    """The rows of a bilinear resize with half-pixel centres, edges repeated, no antialias: `[size, n]`."""
+    at = np.clip((np.arange(size) + 0.5) * n / size - 0.5, 0, None)
+    low = np.minimum(at.astype(int), n - 1)
+    share = at - low
+    rows = np.zeros((size, n))
+    rows[np.arange(size), low] += 1 - share
+    rows[np.arange(size), np.minimum(low + 1, n - 1)] += share
+    return rows
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("space", SPACES)
+def test_pytorch_fids_features_are_those_of_the_layers_on_bilinear_images(space, inception):
+    path, model = inception
+    x = few(space)
+    R, C = between(space.shape[1], 299), between(space.shape[2], 299)
+    images = 2 * np.einsum("ih,nchw,jw->ncij", R, x / 255.0, C, optimize=True) - 1
+    theirs = _pipelines.pooled(model, torch.from_numpy(images).float()).numpy()
+    features, _ = load("inceptionv3-pytorch-fid", space, path)(x)
+    assert_equal(features, theirs)
+    others = load("inceptionv3", space, path)(x)[0]
+    assert abs(features - others).max() > 1e-3 * abs(others).max(), "torch-fidelity's resize is another"
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("space", SPACES)
+def test_pytorch_fids_features_are_its_own(space, inception, monkeypatch):
+    _torchvision.make_importable()
+    peer = pytest.importorskip("pytorch_fid.inception", reason="pytorch-fid is not installed")
+    path, _ = inception
+    monkeypatch.setattr(peer, "load_state_dict_from_url", lambda *_, **__: torch.load(path, weights_only=True))
+    assert inceptionv3.NETWORK.weights.sha256 in peer.FID_WEIGHTS_URL, "its weights have the same checksum"
+    x = few(space)
+    theirs = peer.InceptionV3([3]).eval()(torch.from_numpy(x).float() / 255)[0].flatten(1).numpy()
+    assert_equal(load("inceptionv3-pytorch-fid", space, path)(x)[0], theirs)
+
+
 @torch.no_grad()
 @pytest.mark.parametrize("space", SPACES)
 def test_spatial_features_are_what_passes_through_torch_fidelitys_own_forward(space, inception):
@@ -343,19 +381,20 @@ def test_features_of_clip_fid_are_those_of_openais_transform_and_tower(space, re
 # What the record says
 
 
-PIPELINES = (
-    "clip-vit-b-32-clean",
-    "clip-vit-l-14-336px-cmmd",
-    "dinov2-vit-l-14-dgm",
-    "inceptionv3-clean",
-    "inceptionv3-spatial",
-)
+SISTERS = {
+    "clip-vit-b-32-clean": "clip-vit-b-32",
+    "clip-vit-l-14-336px-cmmd": "clip-vit-l-14-336px",
+    "dinov2-vit-l-14-dgm": "dinov2-vit-l-14",
+    "inceptionv3-clean": "inceptionv3",
+    "inceptionv3-pytorch-fid": "inceptionv3",
+    "inceptionv3-spatial": "inceptionv3",
+}
 
 
-@pytest.mark.parametrize("name", PIPELINES)
+@pytest.mark.parametrize("name", SISTERS)
 def test_each_has_the_weights_of_its_sister_and_a_rule_of_its_own(name, registry):
     network = catalog.load("extractors", name).NETWORK
-    sister = catalog.load("extractors", name.rpartition("-")[0]).NETWORK
+    sister = catalog.load("extractors", SISTERS[name]).NETWORK
     assert network.name == name
     assert network.weights == sister.weights
     assert network.resize != sister.resize

@@ -346,7 +346,7 @@ def test_another_width_is_an_error_of_usage(digits, pixels_checkpoint, tmp_path)
     [
         ({"name": "pixels"}, "made with another extractor: 'pixels', here it is 'digits-cnn'"),
         ({"preprocessing": "PIL bicubic"}, "made with another rule: 'PIL bicubic'"),
-        ({"sha256": "0" * 64}, "made with another weights and code: '0000000000000000'"),
+        ({"sha256": "0" * 64}, "made with other weights or code: '0000000000000000'"),
     ],
 )
 def test_an_own_file_of_another_pipeline_is_refused_with_the_reason(
