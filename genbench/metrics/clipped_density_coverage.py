@@ -29,12 +29,13 @@ References:
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from scipy.special import betaln, gammaln
 
 from genbench.domains import check
-from genbench.metrics import Measure, _groups
+from genbench.metrics import Measure, _groups, holding
 from genbench.metrics._inputs import counts, point_sets, reference
 from genbench.numerics.intervals import wilson
 from genbench.numerics.points import Points
@@ -80,16 +81,20 @@ def compute(sample_features: Points, reference_features: Points, k: int = 5) -> 
         radii = y.nearest(y, k)[0][:, -1:]
         return (y.nearest(x, k)[0] < radii).mean(1)
 
-    density = widened(cut(_groups.mean(held, x, y, k + 1, details)), len(x))
-    coverage = widened(_groups.mean(filled, x, y, k + 1, {**details}), len(y))
-    return {"clipped_density": density, "clipped_coverage": calibrated(coverage, expected(len(x), len(y), k))}
+    density = widened(_groups.mean(held, x, y, k + 1, details), len(x))
+    coverage = widened(_groups.mean(filled, x, y, k + 1, details), len(y))
+    return {"clipped_density": cut(density), "clipped_coverage": calibrated(coverage, expected(len(x), len(y), k))}
 
 
 def widened(found: Measure, n: int) -> Measure:
     """The measure with Wilson's interval for a share of n rows where all rows are alike, and their spread says 0."""
     if found.ci95 is None or found.ci95[0] < found.ci95[1]:
         return found
-    return replace(found, ci95=wilson(found.value, n), ci_method="Wilson, since all rows are alike")
+    return replace(
+        found,
+        ci95=holding(found.value, *wilson(min(found.value, 1.0), n)),
+        ci_method="Wilson, since all rows are alike",
+    )
 
 
 def clipped_radii(y: Points, k: int) -> np.ndarray:
@@ -100,11 +105,20 @@ def clipped_radii(y: Points, k: int) -> np.ndarray:
     return np.where(radii <= middle, squares, middle**2)
 
 
+def before(found: Measure) -> dict[str, Any]:
+    """The details of a measure with what it was."""
+    return {**found.details, "before": {"value": found.value, "stderr": found.stderr, "ci95": found.ci95}}
+
+
 def cut(density: Measure) -> Measure:
-    """The measure no higher than 1; what it was before is in its details."""
-    details = {**density.details, "before_cut": density.value}
-    ci = None if density.ci95 is None else (min(density.ci95[0], 1.0), min(density.ci95[1], 1.0))
-    return replace(density, value=min(density.value, 1.0), ci95=ci, details=details)
+    """The measure no higher than 1."""
+    value = min(density.value, 1.0)
+    if density.ci95 is None:
+        return replace(density, value=value, details=before(density))
+    low, high = (min(end, 1.0) for end in density.ci95)
+    return replace(
+        density, value=value, ci95=(low, high), ci_method=f"cut at 1: {density.ci_method}", details=before(density)
+    )
 
 
 def expected(n: int, m: int, k: int) -> np.ndarray:
@@ -121,15 +135,15 @@ def expected(n: int, m: int, k: int) -> np.ndarray:
 
 
 def calibrated(covered: Measure, f: np.ndarray) -> Measure:
-    """The measure on the scale of shares of good samples; what it was before is in its details."""
+    """The measure on the scale of shares of good samples."""
 
     def g(c: float) -> float:
         return float(np.searchsorted(f, c)) / len(f)
 
-    value, details = g(covered.value), {**covered.details, "uncalibrated": covered.value}
+    value, details = g(covered.value), before(covered)
     if covered.stderr is None or covered.ci95 is None:
         return replace(covered, value=value, details=details)
     low, high = (g(end) for end in covered.ci95)
     stderr = (g(covered.value + covered.stderr) - g(covered.value - covered.stderr)) / 2
-    method = f"{covered.ci_method}, its ends calibrated"
+    method = f"calibrated: {covered.ci_method}"
     return replace(covered, value=value, stderr=stderr, ci95=(low, high), ci_method=method, details=details)

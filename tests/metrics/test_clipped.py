@@ -51,7 +51,7 @@ def test_both_by_hand():
     assert found["clipped_density"].value == pytest.approx(1 / 4, rel=1e-15)
     # 0.5 is within the balls of 0 and 1, 12 within that of 20: three of five. With k = 1, f(m) = P(J > 0), and
     # P(J = 0) of m samples against 4 others is 4/(4 + m): f = 0, 1/5, 2/6, 3/7, 4/8, 5/9, all below 3/5.
-    assert found["clipped_coverage"].details["uncalibrated"] == 3 / 5
+    assert found["clipped_coverage"].details["before"]["value"] == 3 / 5
     assert found["clipped_coverage"].value == 1
 
 
