@@ -12,7 +12,7 @@ from genbench.datasets import Dataset
 from genbench.models.adapters import parse
 from genbench.models.adapters.object import held
 from genbench.run.evaluate import evaluate as measure_all
-from genbench.run.plan import plan
+from genbench.run.plan import hyphenated, plan
 from genbench.run.protocol import fitted, suite_for
 from genbench.run.records import Record, Run
 from genbench.run.reference import read as read_reference
@@ -61,7 +61,8 @@ def evaluate(
     suite = suite_for(None, known, metrics, extractor, **protocol)
     dataset = data if isinstance(data, Dataset) else datasets.load(known)
     source = parse(model, dataset) if isinstance(model, str) else held(model, name)
-    references = {} if reference is None else {suite.extractor: read_reference(Path(reference), suite.extractor)}
+    extractor = hyphenated(suite.extractor)
+    references = {} if reference is None else {extractor: read_reference(Path(reference), extractor)}
     fitting = fitted(suite, dataset, [source]) if samples is None else suite
     todo = plan(fitting, dataset, [source], references=references)
     before = state_of(model)

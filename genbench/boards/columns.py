@@ -58,6 +58,13 @@ def apart(record: Record, others: Iterable[Record]) -> str:
     return " ".join(brief(short[name], mine[name]) if name in mine else f"{short[name]} unsaid" for name in differ)
 
 
+def against(record: Record, differs: str) -> str:
+    """What sets a column apart, with the published reference that it was measured against, also where it is alone."""
+    if (sha256 := measured_as(record)["reference"]) is None or (named := brief("reference", sha256)) in differs:
+        return differs
+    return f"{differs} {named}".strip()
+
+
 def brief(name: str, value: Any) -> str:
     """`seed=1`, or `no limit` where it is None; of a sha256 the first eight digits.
 
@@ -308,7 +315,8 @@ def board(dataset: str, records: list[Record], sort: str | None, known: Mapping[
         column.card = known.get(column.name.partition("[")[0], {})
     columns.sort(key=lambda c: (c.card.get("place", math.inf), c.name, -len(c.records)))
     for column in columns:
-        column.differs = apart(column.any_record, [c.any_record for c in columns if c.name == column.name])
+        others = [c.any_record for c in columns if c.name == column.name]
+        column.differs = against(column.any_record, apart(column.any_record, others))
     info = {r.model["name"]: r.model for r in sorted(records, key=lambda r: r.ended)}
     by = [c for c in columns if sort and matches(c.name, sort)] or [c for c in columns if c.name == columns[0].name]
     ties = [c for c in columns if matches(c.name, "fd")]

@@ -70,7 +70,9 @@ class Reference:
         """Of what was read, whatever the file is called and however it is packed."""
         digest = hashlib.sha256()
         for array in (self.mean, self.covariance, self.rows):
-            digest.update(b"none" if array is None else f"{array.shape}".encode() + np.ascontiguousarray(array).data)
+            if array is not None:
+                digest.update(f"{array.dtype} {array.shape}".encode())
+                digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
     @property
@@ -165,6 +167,8 @@ def read(path: Path, extractor: str, count: int | None = None) -> Reference:
     mean, covariance = checked(mean, covariance, path)
     if rows is not None and len(keys) > 1:
         agree(rows, mean, covariance, path)
+    if rows is not None and card and card["count"] != len(rows):
+        raise unfit(path, f"the card says {card['count']} images, there are {len(rows)} rows of features")
     known = len(rows) if rows is not None else card["count"] if card else None
     if count is not None and known not in (None, count):
         raise GenbenchError(f"{path} is of {known} images, --reference-count says {count}", "Leave the count out.")

@@ -13,6 +13,7 @@ from scipy.linalg import sqrtm
 import genbench
 from genbench import datasets
 from genbench.boards.columns import boards, columns_of
+from genbench.boards.hub import notes
 from genbench.boards.markdown import markdown
 from genbench.errors import GenbenchError, Unavailable
 from genbench.metrics import fd, fd_infinity, kd
@@ -161,6 +162,10 @@ def test_two_references_never_share_a_column_and_the_header_tells_them_apart(
     assert [column.title for column in board.columns if "no reference" in column.title]
     hashes = {record.metric["reference"]["sha256"][:8] for record in records[1:]}
     assert hashes == {column.differs[-8:] for column in board.columns if "reference=" in column.differs}
+    (alone,) = boards(records[1:2])
+    sha256 = records[1].metric["reference"]["sha256"]
+    assert alone.columns[0].title == f"fd[digits-cnn] ↓ reference={sha256[:8]}", "said also where no other is beside it"
+    assert f"against the statistics in published.npz with sha256 {sha256[:16]}" in notes(records[1], {})
     page = markdown([board])
     assert "Against the published statistics in published.npz (of unknown size, sha256 " in page
     assert "other.npz (of unknown size" in page
@@ -289,6 +294,7 @@ def test_pickles_are_refused_unread_with_the_way_to_write_the_same(kind, tmp_pat
 
 
 MU, SIGMA = np.zeros(3), np.diag([1.0, 2.0, 3.0])
+CARD = json.dumps({"count": 5, "extractor": {"name": "x", "sha256": "0", "preprocessing": "none"}})
 
 
 def off_diagonal(value):
@@ -311,6 +317,7 @@ def off_diagonal(value):
         ({"mu": MU}, "has no mu and sigma of extractor 'inceptionv3': it holds mu"),
         ({"arr_0": np.zeros((4, 8, 8, 3), np.uint8)}, "it holds arr_0"),
         ({"feats": np.zeros((1, 3))}, "not features"),
+        ({"features": np.eye(3), "card": np.array(CARD)}, "the card says 5 images, there are 3 rows"),
         ({"feats": np.full((4, 3), np.nan)}, "12 values of feats are NaN"),
         ({"mu": MU, "sigma": SIGMA, "features": np.random.default_rng(0).random((9, 3))}, "the mean is not that of"),
         ({"mu": MU, "sigma": SIGMA, "card": np.array("{}")}, "a card that `genbench statistics` does not write"),
