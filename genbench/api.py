@@ -12,9 +12,10 @@ from genbench.datasets import Dataset
 from genbench.models.adapters import parse
 from genbench.models.adapters.object import held
 from genbench.run.evaluate import evaluate as measure_all
-from genbench.run.plan import plan
+from genbench.run.plan import hyphenated, plan
 from genbench.run.protocol import fitted, suite_for
 from genbench.run.records import Record, Run
+from genbench.run.reference import read as read_reference
 
 
 def evaluate(
@@ -27,6 +28,7 @@ def evaluate(
     seed: int | None = None,
     k: int | None = None,
     limit: int | None = None,
+    reference: str | Path | None = None,
     name: str = "",
     out: str | Path | None = None,
     device: str = "auto",
@@ -42,6 +44,7 @@ def evaluate(
         data: a dataset's name, a path to a folder, `.npz` or `.npy`, or a `Dataset`.
         metrics: names, "all" among them; by default those of the dataset's suite.
         extractor, samples, seed, k, limit: in place of the suite's: see `genbench evaluate --help`.
+        reference: an `.npz` of published statistics in the features of the extractor, in place of the training set.
         name: of the model in the records.
         out: a run's folder, which keeps records and arrays, so that nothing is measured twice; by default none is.
 
@@ -58,7 +61,10 @@ def evaluate(
     suite = suite_for(None, known, metrics, extractor, **protocol)
     dataset = data if isinstance(data, Dataset) else datasets.load(known)
     source = parse(model, dataset) if isinstance(model, str) else held(model, name)
-    todo = plan(fitted(suite, dataset, [source]) if samples is None else suite, dataset, [source])
+    extractor = hyphenated(suite.extractor)
+    references = {} if reference is None else {extractor: read_reference(Path(reference), extractor)}
+    fitting = fitted(suite, dataset, [source]) if samples is None else suite
+    todo = plan(fitting, dataset, [source], references=references)
     before = state_of(model)
     with tempfile.TemporaryDirectory() as scratch:
         run = Run(Path(out or scratch))

@@ -19,12 +19,14 @@ from genbench.run.records import Record
 ARROWS = {"lower": "↓", "higher": "↑", "none": ""}
 UNITS: dict[str, bool] = catalog.literals(catalog.HERE / "metrics" / "__init__.py")["UNITS"]  # without importing scipy
 MOST = 13  # metrics in one table
+RAW = "pixels"  # the extractor that is no network
 
 
 def measured_as(record: Record) -> dict[str, Any]:
     """All that has to agree for two values to stand in one column, by the names that a header gives it."""
     metric = {"metric": record.metric.get("name"), "version": record.metric.get("version")}
     extractor = {"extractor": record.metric.get("extractor_sha256")}
+    reference = {"reference": (record.metric.get("reference") or {}).get("sha256")}
     data = {
         "data": record.dataset.get("sha256"),
         "split": record.dataset.get("split"),
@@ -33,7 +35,7 @@ def measured_as(record: Record) -> dict[str, Any]:
     }
     params = {f"params.{name}": value for name, value in record.metric.get("params", {}).items()}
     protocol = {f"protocol.{name}": value for name, value in record.protocol.items()}
-    return metric | extractor | data | params | protocol
+    return metric | extractor | reference | data | params | protocol
 
 
 def column_key(record: Record) -> str:
@@ -54,6 +56,13 @@ def apart(record: Record, others: Iterable[Record]) -> str:
     last = [name.rpartition(".")[2] for name in differ]
     short = {name: end if last.count(end) == 1 else name for name, end in zip(differ, last, strict=True)}
     return " ".join(brief(short[name], mine[name]) if name in mine else f"{short[name]} unsaid" for name in differ)
+
+
+def against(record: Record, differs: str) -> str:
+    """What sets a column apart, with the published reference that it was measured against, also where it is alone."""
+    if (sha256 := measured_as(record)["reference"]) is None or (named := brief("reference", sha256)) in differs:
+        return differs
+    return f"{differs} {named}".strip()
 
 
 def brief(name: str, value: Any) -> str:
@@ -197,6 +206,17 @@ class Board:
         summary = entry.summary.rstrip(".") if entry else ""
         return summary if summary[1:2].isupper() else summary[:1].lower() + summary[1:]
 
+    @property
+    def sole_extractor(self) -> str:
+        """The one network in whose features all samples are compared with data, where models are ranked by that.
+
+        Empty where none is, where another network or raw values tell too, and where there is nobody to rank.
+        """
+        by = [c for c in self.columns if c.group in ("fidelity", "diversity") and c.extractor and c.direction != "none"]
+        ranked = {m for c in by for m, r in c.records.items() if r.status == "ok" and r.model["family"] != "reference"}
+        names = {c.extractor for c in by if any(r.status == "ok" for r in c.records.values())}
+        return names.pop() if len(names) == 1 and RAW not in names and len(ranked) > 1 else ""
+
     def record(self, model: str, column: Column) -> Record | None:
         return column.records.get(model)
 
@@ -295,7 +315,8 @@ def board(dataset: str, records: list[Record], sort: str | None, known: Mapping[
         column.card = known.get(column.name.partition("[")[0], {})
     columns.sort(key=lambda c: (c.card.get("place", math.inf), c.name, -len(c.records)))
     for column in columns:
-        column.differs = apart(column.any_record, [c.any_record for c in columns if c.name == column.name])
+        others = [c.any_record for c in columns if c.name == column.name]
+        column.differs = against(column.any_record, apart(column.any_record, others))
     info = {r.model["name"]: r.model for r in sorted(records, key=lambda r: r.ended)}
     by = [c for c in columns if sort and matches(c.name, sort)] or [c for c in columns if c.name == columns[0].name]
     ties = [c for c in columns if matches(c.name, "fd")]

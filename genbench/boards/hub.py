@@ -100,6 +100,8 @@ def notes(record: Record, commands: dict[str, str]) -> str:
     said.append(f"in {record.metric['unit']}" + (f", {direction} is better" if direction != "none" else ""))
     if protocol := {name: value for name, value in sorted(record.protocol.items()) if value is not None}:
         said.append(", ".join(f"{name} {value}" for name, value in protocol.items()))
+    if reference := record.metric.get("reference"):
+        said.append(f"against the statistics in {reference['file']} with sha256 {reference['sha256'][:16]}")
     if not record.complete:
         said.append(f"only {record.dataset['n']} test examples")
     said += record.warnings

@@ -99,6 +99,12 @@ def compact(record: Record, sign: bool = True) -> str:
     return before + (alone(record.value) if half is None else with_half(record.value, half))
 
 
+ONE_NETWORK = (
+    "Samples are compared with data in the features of one network alone, {}: a model can be trained on its distances "
+    "directly, so a rank by samples is to be confirmed in other features."
+)
+
+
 class Notes:
     """Footnotes of a line each, numbered in the order in which they are first needed."""
 
@@ -186,11 +192,21 @@ def legend(b: Board, shown: Callable[[str], str] = one_line) -> list[str]:
     devices = sorted(
         {f"{r.env['device']}, {r.env['threads']} threads" for r in records if {"device", "threads"} <= {*r.env}}
     )
+    published: dict[str, list[str]] = {}
+    for c in b.columns:
+        if said := c.any_record.metric.get("reference"):
+            size = "of unknown size" if said["count"] is None else f"of {said['count']:,} images"
+            published.setdefault(f"{shown(said['file'])} ({size}, sha256 {said['sha256'][:16]})", []).append(c.name)
     return [
+        *([ONE_NETWORK.format(shown(b.sole_extractor))] if b.sole_extractor else []),
         "`=` exact, `≤` upper bound, `≥` lower bound, `~` estimate; ± is the wider half of the 95 % interval; "
         "↓ lower is better, ↑ higher is better; ⚑ flagged.",
         f"Data: {shown(b.dataset)}, test split{examples}, "
         f"sha256 {' and '.join(hashes)}. Samples: {', '.join(map(str, samples)) or 'none'} "
         f"from each model, seed {', '.join(map(str, seeds)) or 'none'}. "
         f"Measured on {shown('; '.join(devices)) or 'unknown'}.",
+        *(
+            f"Against the published statistics in {what}, not against training data: {', '.join(map(shown, names))}."
+            for what, names in published.items()
+        ),
     ]

@@ -59,7 +59,7 @@ def settings_of(pairs: list[str]) -> dict[str, Any]:
     return found
 
 
-def weights_of(given: list[str], extractor: str) -> dict[str, Path]:
+def by_extractor(given: list[str], extractor: str) -> dict[str, Path]:
     """{extractor: file} of `[NAME=]FILE` arguments; without a name it is the suite's extractor."""
     from genbench.run.plan import hyphenated
 
@@ -71,3 +71,12 @@ def weights_of(given: list[str], extractor: str) -> dict[str, Path]:
         else:
             found[hyphenated(extractor)] = Path(spec)
     return found
+
+
+def references_of(given: list[str], extractor: str, count: int | None) -> dict[str, Any]:
+    """The published statistics of `[NAME=]FILE` arguments by extractor."""
+    from genbench.run.reference import read
+
+    if count is not None and len(given) != 1:
+        raise GenbenchError("--reference-count is of one --reference", "Give one of them, or leave the count out.")
+    return {name: read(path, name, count) for name, path in by_extractor(given, extractor).items()}

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from genbench import catalog
-from genbench.cli.arguments import Parser, add_batch_size, number, weights_of
+from genbench.cli.arguments import Parser, add_batch_size, by_extractor, number
 from genbench.cli.ending import FAILED
 from genbench.errors import GenbenchError
 from genbench.reading import Count
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         strengths = None if args.strengths is None else [float(s) for s in args.strengths.split(",")]
     except ValueError as error:
         raise GenbenchError(f"--strengths {args.strengths}: {error}", "Write --strengths 0.1,0.2,0.5.") from error
-    weights = weights_of(args.extractor_weights, suite.extractor)
+    weights = by_extractor(args.extractor_weights, suite.extractor)
     todo = audit.prepare(dataset, suite, names, strengths, args.seeds, args.samples, weights)
     run = Run(args.out or Path("runs") / f"audit-{dataset.name}")
     started = time.monotonic()

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genbench import catalog
-from genbench.cli.arguments import Parser, add_batch_size, number, weights_of
+from genbench.cli.arguments import Parser, add_batch_size, by_extractor, number, references_of
 from genbench.cli.ending import FAILED, name_unreadable
 from genbench.errors import GenbenchError
-from genbench.reading import Seed
+from genbench.reading import Count, Seed
 from genbench.text import one_line, slug
 
 if TYPE_CHECKING:
@@ -45,6 +45,14 @@ def add_arguments(p: Parser) -> None:
     p.add_argument(
         "--extractor-weights", action="append", default=[], metavar="[NAME=]FILE", help="weights that do not ship"
     )
+    p.add_argument(
+        "--reference",
+        action="append",
+        default=[],
+        metavar="[EXTRACTOR=]FILE.npz",
+        help="published statistics (mu, sigma) in place of the training set, for what compares samples with data",
+    )
+    p.add_argument("--reference-count", type=number(Count), metavar="N", help="of how many images the statistics are")
     p.add_argument("--samples", type=int, metavar="N", help="samples from each model")
     p.add_argument("--seed", type=number(Seed))
     p.add_argument("--k", type=int, help="importance samples per example")
@@ -91,7 +99,9 @@ def run(args: argparse.Namespace) -> int:
     sources = [replace(one, row="") if one.row in curves else one for one in sources]
     if args.samples is None:
         suite = fitted(suite, dataset, sources)
-    todo = plan(suite, dataset, sources, weights_of(args.extractor_weights, suite.extractor))
+    weights = by_extractor(args.extractor_weights, suite.extractor)
+    references = references_of(args.reference, suite.extractor, args.reference_count)
+    todo = plan(suite, dataset, sources, weights, references)
     run = Run(args.out or Path("runs") / (Path(args.suite).stem if args.suite else dataset.name))
     if args.dry_run:
         for source in sources:

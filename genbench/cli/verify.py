@@ -72,6 +72,7 @@ def of_board(args: argparse.Namespace, board: Path) -> int:
     from genbench.studies.verification import (
         CLOCK,
         DIFFERENT,
+        NO_REFERENCE,
         NO_SOURCE,
         Verdict,
         checkpoints,
@@ -103,4 +104,4 @@ def of_board(args: argparse.Namespace, board: Path) -> int:
     print(f"{len(found)} of {len(every)} cells: {said or 'none'}; {took}", file=sys.stderr)
     if counts[DIFFERENT]:
         return TRIPPED
-    return 0 if len(found) > counts[NO_SOURCE] else INCOMPARABLE
+    return 0 if len(found) > counts[NO_SOURCE] + counts[NO_REFERENCE] else INCOMPARABLE

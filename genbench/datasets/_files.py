@@ -175,6 +175,19 @@ def load_labelled(path: Path, space: Space) -> tuple[np.ndarray, np.ndarray | No
     return in_space(found, space, str(path)), labels
 
 
+def load_alone(path: Path) -> tuple[np.ndarray, Space]:
+    """Samples without a dataset that says their space, `[n, *shape]`, in the space that their values have.
+
+    Raises:
+        GenbenchError: no such file, or values whose space is not clear.
+    """
+    arrays = read(path)
+    found = channels_first(loaded(single(arrays, path)[0]))
+    given = arrays.get("levels")
+    space = space_of(found, None if given is None else as_levels(loaded(given), path), path)
+    return in_space(found, space, str(path)), space
+
+
 Array = np.ndarray | Stored  # at hand, or known by its header and not yet read
 
 

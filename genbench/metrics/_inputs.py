@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from genbench.errors import GenbenchError, ModelError
-from genbench.numerics.points import Points
+from genbench.numerics.points import Points, Summary
 
 
 def matrix(x: np.ndarray, what: str, at_least: int = 2) -> np.ndarray:
@@ -47,6 +47,28 @@ def point_sets(at_least: int, **named: np.ndarray | Points) -> list[Points]:
     return [x if isinstance(x, Points) else Points(x) for x in named.values()]
 
 
+def points_and_moments(
+    at_least: int, sample_features: np.ndarray | Points, reference_moments: np.ndarray | Points | Summary
+) -> tuple[Points, Points | Summary]:
+    """Samples, and what they are compared with, of one width: rows, or the moments alone of a published reference."""
+    if not isinstance(reference_moments, Summary):
+        x, y = point_sets(at_least, sample_features=sample_features, reference_moments=reference_moments)
+        return x, y
+    (x,) = point_sets(at_least, sample_features=sample_features)
+    if x.d != reference_moments.d:
+        widths = f"sample_features {x.d}, {reference_moments.called} {reference_moments.d}"
+        raise ValueError(f"features of different widths cannot be compared: {widths}")
+    return x, reference_moments
+
+
+def said_of(y: Points | Summary) -> dict[str, Any]:
+    """What a record says of the set that samples were compared with by its moments."""
+    if isinstance(y, Points):
+        return {"n_train": len(y)}
+    size = "of unknown size" if y.n is None else f"of {y.n:,} rows"
+    return {"n_reference": y.n, "note": f"against the moments of {y.called}, {size}: the interval covers the samples"}
+
+
 REFERENCE = 2  # seed of the reference, another one than those of `_groups.parts`
 
 
@@ -60,9 +82,9 @@ def counts(x: Points, y: Points, r: Points) -> dict[str, Any]:
     """What a record says of samples x, training examples y, and those of them, r, that x was compared with."""
     found: dict[str, Any] = {"n_samples": len(x), "n_train": len(y), "n_reference": len(r)}
     if len(r) < len(y):
-        found["note"] = f"against {len(r):,} of {len(y):,} training examples, as many as there are samples"
+        found["note"] = f"against {len(r):,} of {len(y):,} {y.called}, as many as there are samples"
     elif len(x) > len(y):
-        found["note"] = f"against all {len(y):,} training examples: fewer than the {len(x):,} samples"
+        found["note"] = f"against all {len(y):,} {y.called}: fewer than the {len(x):,} samples"
     return found
 
 

@@ -41,7 +41,7 @@ from genbench.metrics._inputs import enough, point_sets
 from genbench.numerics.points import Points
 
 VERSION = 2
-NEEDS = ("sample_features", "train_features")
+NEEDS = ("sample_features", "reference_features")
 OUTPUTS = {
     "ndb": {
         "unit": "share",
@@ -70,11 +70,11 @@ ROUNDS = 100
 
 
 def compute(
-    sample_features: np.ndarray | Points, train_features: np.ndarray | Points, bins: int = 100
+    sample_features: np.ndarray | Points, reference_features: np.ndarray | Points, bins: int = 100
 ) -> dict[str, Measure]:
     check(DOMAINS, {"bins": bins}, "bins")
-    x, y = point_sets(1, sample_features=sample_features, train_features=train_features)
-    enough(len(y), f"train_features with {bins} bins", bins)
+    x, y = point_sets(1, sample_features=sample_features, reference_features=reference_features)
+    enough(len(y), f"reference_features with {bins} bins", bins)
     centres = y.remember(("bins", bins), lambda: Points(_centres(y.x, bins), y.device))
     training = y.remember(("bin counts", bins), lambda: _counts(y, centres))
     found = _counts(x, centres)

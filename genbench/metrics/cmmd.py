@@ -29,7 +29,7 @@ from genbench.numerics.points import Points
 
 VERSION = 2
 MIN_SAMPLES = 4
-NEEDS = ("sample_features", "train_features")
+NEEDS = ("sample_features", "reference_features")
 OUTPUTS = {
     "cmmd": {
         "unit": "squared MMD x 1000",
@@ -49,12 +49,12 @@ SCALE = 1000
 
 def compute(
     sample_features: np.ndarray | Points,
-    train_features: np.ndarray | Points,
+    reference_features: np.ndarray | Points,
     sigma: float = 10.0,
     normalise: bool = True,
 ) -> dict[str, Measure]:
     check(DOMAINS, {"sigma": sigma, "normalise": normalise}, "cmmd")
-    x, y = point_sets(MIN_SAMPLES, sample_features=sample_features, train_features=train_features)
+    x, y = point_sets(MIN_SAMPLES, sample_features=sample_features, reference_features=reference_features)
     kernel = Gaussian(sigma, of_directions=normalise)
     n, m = len(x), len(y)
     xx, yy, xy = (float(a.kernel_sums(b, kernel).sum()) for a, b in ((x, x), (y, y), (x, y)))

@@ -32,7 +32,7 @@ from genbench.numerics.points import Points
 
 VERSION = 2
 MIN_SAMPLES = 6  # for k = 5
-NEEDS = ("sample_features", "train_features")
+NEEDS = ("sample_features", "reference_features")
 OUTPUTS = {
     "density": {
         "unit": "balls / k",
@@ -57,9 +57,9 @@ REFERENCE = "Naeem et al., 2020"
 DOMAINS = {"k": "a whole number in [1, inf)"}
 
 
-def compute(sample_features: Points, train_features: Points, k: int = 5) -> dict[str, Measure]:
+def compute(sample_features: Points, reference_features: Points, k: int = 5) -> dict[str, Measure]:
     check(DOMAINS, {"k": k}, "density_coverage")
-    x, train = point_sets(k + 1, sample_features=sample_features, train_features=train_features)
+    x, train = point_sets(k + 1, sample_features=sample_features, reference_features=reference_features)
     y = reference(x, train)
     details = {**counts(x, train, y), "k": k}
 

@@ -14,7 +14,8 @@ to the linear part of the variance V1 + V2 (see `_halves.py`) and V2 / (parts - 
 part, and of a term c/n^2 some -c/n^2 remains. With 5 samples per feature that is a third of the
 standard error, with 2 it may be all of it: below 4 there is a warning.
 
-The interval covers the draw of the samples and of the training set.
+The interval covers the draw of the samples and of the training set; of a published reference, whose moments are
+enough here, that of the samples alone.
 
 References:
     Effectively unbiased FID and inception score and where to find them (Chong, Forsyth, 2020), section 3.
@@ -30,15 +31,14 @@ import numpy as np
 
 from genbench.domains import check
 from genbench.metrics import Measure, normal
-from genbench.metrics._halves import variance
-from genbench.metrics._inputs import enough, point_sets
-from genbench.metrics.fd import linear_variance, of_training, terms
+from genbench.metrics._inputs import enough, points_and_moments, said_of
+from genbench.metrics.fd import at, of_training, spread, terms
 from genbench.numerics.moments import merge
-from genbench.numerics.points import Points
+from genbench.numerics.points import Points, Summary
 
 VERSION = 1
 MIN_SAMPLES = 10
-NEEDS = ("sample_features", "train_features")
+NEEDS = ("sample_features", "reference_moments")
 OUTPUTS = {
     "fd_infinity": {
         "unit": "squared feature distance",
@@ -55,20 +55,20 @@ DOMAINS = {"parts": "a whole number in [2, inf)"}
 
 
 def compute(
-    sample_features: np.ndarray | Points, train_features: np.ndarray | Points, parts: int = 5
+    sample_features: np.ndarray | Points, reference_moments: np.ndarray | Points | Summary, parts: int = 5
 ) -> dict[str, Measure]:
     check(DOMAINS, {"parts": parts}, "fd_infinity")
-    x, y = point_sets(4, sample_features=sample_features, train_features=train_features)
+    x, y = points_and_moments(4, sample_features, reference_moments)
     enough(len(x), f"fd_infinity with parts={parts}", 2 * parts)
     found = [(1 / len(subset), sum(terms(subset, y))) for subset in _without_one_part(x, parts)]
     inverse, less = (float(part) for part in np.mean(found, 0))
     whole = sum(terms(x, y))
     slope = (less - whole) / (inverse - 1 / len(x))
-    once, twice = variance(linear_variance, x, y), linear_variance(x, y)  # V1 + V2, and V1 + 2 V2
+    once, twice = spread(x, y)
     stderr = np.sqrt(once + max(twice - once, 0.0) / (parts - 1))
     details = {
         "n_samples": len(x),
-        "n_train": len(y),
+        **said_of(y),
         "dimension": x.d,
         "sizes": [len(x), 1 / inverse],
         "fd": [whole, less],
@@ -76,9 +76,10 @@ def compute(
     }
     curved = f"{len(x)} samples of {x.d} features: below 4 to 1, FD may not be linear in 1/n, and the value too low"
     warnings = (curved,) if len(x) < 4 * x.d else ()
-    method = "normal, by the influence function with its quadratic part corrected from halves"
+    over = "" if isinstance(y, Points) else f" {at(y)}"
+    method = f"normal{over}, by the influence function with its quadratic part corrected from halves"
     value = whole - slope / len(x)
-    shared = of_training(x, y, once)
+    shared = of_training(x, y, once) if isinstance(y, Points) else ()
     measure = normal(value, float(stderr), method=method, details=details, warnings=warnings, shared=shared)
     return {"fd_infinity": measure}
 

@@ -30,7 +30,7 @@ from genbench.numerics.points import Points
 
 VERSION = 2
 MIN_SAMPLES = 3
-NEEDS = ("sample_features", "train_features")
+NEEDS = ("sample_features", "reference_features")
 OUTPUTS = {
     "kd": {
         "unit": "squared MMD",
@@ -47,10 +47,10 @@ DOMAINS = {"subsets": "a whole number in [0, inf)", "subset_size": "a whole numb
 
 
 def compute(
-    sample_features: Points, train_features: Points, subsets: int = 0, subset_size: int = 1000
+    sample_features: Points, reference_features: Points, subsets: int = 0, subset_size: int = 1000
 ) -> dict[str, Measure]:
     check(DOMAINS, {"subsets": subsets, "subset_size": subset_size}, "kd")
-    x, y = point_sets(MIN_SAMPLES, sample_features=sample_features, train_features=train_features)
+    x, y = point_sets(MIN_SAMPLES, sample_features=sample_features, reference_features=reference_features)
     details: dict[str, float] = {"n_samples": len(x), "n_train": len(y), "dimension": x.d}
     if subsets > 0:
         values = _over_subsets(x.x, y.x, subsets, subset_size)

@@ -28,7 +28,7 @@ from genbench.numerics.points import Points
 
 VERSION = 3
 MIN_SAMPLES = 4  # for k = 3
-NEEDS = ("sample_features", "train_features")
+NEEDS = ("sample_features", "reference_features")
 OUTPUTS = {
     "precision": {
         "unit": "share",
@@ -53,9 +53,9 @@ REFERENCE = "Kynkäänniemi et al., 2019"
 DOMAINS = {"k": "a whole number in [1, inf)"}
 
 
-def compute(sample_features: Points, train_features: Points, k: int = 3) -> dict[str, Measure]:
+def compute(sample_features: Points, reference_features: Points, k: int = 3) -> dict[str, Measure]:
     check(DOMAINS, {"k": k}, "precision_recall")
-    x, train = point_sets(k + 1, sample_features=sample_features, train_features=train_features)
+    x, train = point_sets(k + 1, sample_features=sample_features, reference_features=reference_features)
     y = reference(x, train)
     details = {**counts(x, train, y), "k": k}
 

@@ -37,7 +37,7 @@ from genbench.numerics.neighbours import Rows, Tile
 from genbench.numerics.points import Points
 
 VERSION = 1
-NEEDS = ("sample_features", "train_features")
+NEEDS = ("sample_features", "reference_features")
 OUTPUTS = {
     "realism": {
         "unit": "radius / distance",
@@ -55,14 +55,14 @@ DOMAINS = {"k": "a whole number in [1, inf)"}
 SHOWN = 10  # samples named in the details, from either end
 
 
-def compute(sample_features: Points, train_features: Points, k: int = 3) -> dict[str, Measure]:
+def compute(sample_features: Points, reference_features: Points, k: int = 3) -> dict[str, Measure]:
     check(DOMAINS, {"k": k}, "realism")
-    R = scores(sample_features, train_features, k)
+    R = scores(sample_features, reference_features, k)
     order = np.argsort(-R, kind="stable")
     q = np.quantile(R, [0.05, 0.25, 0.75, 0.95], method="inverted_cdf")
     details = {
         "n_samples": len(R),
-        "n_train": len(train_features),
+        "n_train": len(reference_features),
         "k": k,
         "share_at_least_1": float((R >= 1).mean()),
         "quantiles": dict(zip(("5%", "25%", "75%", "95%"), map(float, q), strict=True)),
@@ -74,8 +74,8 @@ def compute(sample_features: Points, train_features: Points, k: int = 3) -> dict
 
 def scores(samples: Points, train: Points, k: int = 3) -> np.ndarray:
     """R of every sample: `[n]`, in [0, inf]."""
-    x, y = point_sets(1, sample_features=samples, train_features=train)
-    enough(len(y), "train_features", k + 1)
+    x, y = point_sets(1, sample_features=samples, reference_features=train)
+    enough(len(y), "reference_features", k + 1)
     squared_radii = y.nearest(y, k)[0][:, -1]
     narrow = squared_radii <= np.median(squared_radii)
     centres, points = (narrow & (squared_radii > 0)), (narrow & (squared_radii == 0))

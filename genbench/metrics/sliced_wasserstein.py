@@ -38,7 +38,7 @@ from genbench.numerics.points import Points
 
 VERSION = 2
 MIN_SAMPLES = 4
-NEEDS = ("sample_features", "train_features")
+NEEDS = ("sample_features", "reference_features")
 OUTPUTS = {
     "mind": {
         "unit": "squared feature distance",
@@ -67,12 +67,12 @@ BLOCK = 2**22  # projections held at once: 32 MiB
 
 def compute(
     sample_features: np.ndarray | Points,
-    train_features: np.ndarray | Points,
+    reference_features: np.ndarray | Points,
     directions: int = 1000,
     seed: int = 2020,
 ) -> dict[str, Measure]:
     check(DOMAINS, {"directions": directions, "seed": seed}, "sliced_wasserstein")
-    x, y = point_sets(MIN_SAMPLES, sample_features=sample_features, train_features=train_features)
+    x, y = point_sets(MIN_SAMPLES, sample_features=sample_features, reference_features=reference_features)
     squares, of_rows = slices(x, y, unit_vectors(directions, x.d, seed))
     square, of_directions = float(squares.mean()), variance_of_means(squares)
     stderr = float(np.sqrt(of_directions + of_rows))

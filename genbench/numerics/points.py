@@ -9,7 +9,7 @@ distances, which answers what either asks of the other.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -23,11 +23,43 @@ from genbench.numerics.moments import Moments, moments
 from genbench.numerics.neighbours import TILE, Counts, Nearest, Rows, Table, Taker, Within
 
 T = TypeVar("T")
+TRAINING = "training examples"
 WIDTH, WIDTH_MET = 5, 2  # neighbours in the tables within a set and between two: what metrics usually ask for
 BALLS = (3, 5)  # neighbours that the radius of a ball usually reaches to
 
 HALVED = 8  # rows from which kernels are summed over halves
 KERNELS = (Cubic(), Gaussian(10.0, of_directions=True))  # those of KID and CMMD, from the same products
+
+
+@dataclass(frozen=True, eq=False)
+class Summary:
+    """A set of which the moments alone are known, as published statistics are; stands where rows are not needed.
+
+    Arguments:
+        mean, covariance: `[d]` and `[d, d]` float64, ddof = 1 like those of rows.
+        n: of how many rows they are, None where nobody says.
+        called: what the set is, in words.
+    """
+
+    mean: np.ndarray
+    covariance: np.ndarray
+    n: int | None = None
+    called: str = "a reference"
+    _own: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
+
+    def remember(self, key: Hashable, make: Callable[[], T]) -> T:
+        """`make()`, computed the first time that `key` is asked for."""
+        if key not in self._own:
+            self._own[key] = make()
+        return self._own[key]
+
+    @property
+    def moments(self) -> Summary:
+        return self
+
+    @property
+    def d(self) -> int:
+        return len(self.mean)
 
 
 @dataclass
@@ -47,6 +79,7 @@ class Points:
         tile: rows and columns of distances held at once; changes no value.
         keys: gives what the rows are known by, where they are features of something: of that, which no rounding
             touches. By default the rows' own contents.
+        called: what the set is where a record says that samples were compared with it.
     """
 
     def __init__(
@@ -55,11 +88,12 @@ class Points:
         device: str = "cpu",
         tile: tuple[int, int] = TILE,
         keys: Callable[[], list[bytes]] | None = None,
+        called: str = TRAINING,
     ) -> None:
-        self.x, self.device, self.tile = x, device, tile
+        self.x, self.device, self.tile, self.called = x, device, tile, called
         self._keys = keys
         self._own: dict[Hashable, Any] = {}
-        self._against: WeakKeyDictionary[Points, dict[Hashable, Any]] = WeakKeyDictionary()
+        self._against: WeakKeyDictionary[Points | Summary, dict[Hashable, Any]] = WeakKeyDictionary()
 
     def __len__(self) -> int:
         return len(self.x)
@@ -74,7 +108,7 @@ class Points:
             self._own[key] = make()
         return self._own[key]
 
-    def remember_against(self, other: Points, key: Hashable, make: Callable[[], T]) -> T:
+    def remember_against(self, other: Points | Summary, key: Hashable, make: Callable[[], T]) -> T:
         """The same of two sets, forgotten with `other`."""
         if other is self:
             return self.remember(("self", key), make)
@@ -150,6 +184,21 @@ class Points:
             mine.balls |= takers[0].counts(self.rows)
             theirs.balls |= takers[1].counts(other.rows)
         return mine.balls[k]
+
+    def inside(self, other: Points, squared_radii: np.ndarray, k: int) -> Counts:
+        """In how many balls about `other`'s rows every row lies, whatever their radii; its own left out.
+
+        Arguments:
+            squared_radii: `[len(other)]`, the same for equal rows.
+            k: rows that a ball usually holds.
+        """
+        taker = Within(self.rows, other.rows, {k: squared_radii[other.rows.first]})
+        neighbours.sweep(self.rows, other.rows, [taker], [taker] if other is self else [], self.tile)
+        found = taker.counts(self.rows)[k]
+        if other is not self or not self.rows.has_copies:
+            return found
+        copies = self.rows.count[self.rows.index] - 1  # each holds the others, and no pair of rows was shown
+        return Counts(found.closed + copies, found.open + copies * (squared_radii > 0))
 
     def meet(self, other: Points) -> Meeting:
         """One sweep over the distances to another set, which is told as much.

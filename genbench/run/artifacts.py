@@ -42,8 +42,9 @@ if TYPE_CHECKING:
     from genbench.likelihood.bdmc import Bidirectional
     from genbench.likelihood.decoder import Annealable
     from genbench.models.timing import Timings
-    from genbench.numerics.points import Points
+    from genbench.numerics.points import Points, Summary
     from genbench.run.plan import Plan
+    from genbench.run.reference import Reference
 
 DATA, SAMPLES, MODEL = "data", "samples", "model"  # what an artifact asks
 WARNINGS, MADE_ON = "warnings", "made_on"  # in the file of arrays, beside them
@@ -60,12 +61,14 @@ class Artifact:
         asks: "data" (the same for all models), "samples" (any model has them) or "model" (what it can do).
         fields: of the protocol, all that decide it.
         extracted: whether the extractor decides it too.
+        referenced: whether a published reference decides it, where one is given for the extractor.
     """
 
     make: Callable[[Context], Any]
     asks: str
     fields: tuple[str, ...]
     extracted: bool
+    referenced: bool = False
 
     @property
     def summary(self) -> str:
@@ -75,11 +78,13 @@ class Artifact:
 ARTIFACTS: dict[str, Artifact] = {}
 
 
-def artifact(asks: str, *fields: str, extracted: bool = False) -> Callable[[Callable], Callable]:
+def artifact(
+    asks: str, *fields: str, extracted: bool = False, referenced: bool = False
+) -> Callable[[Callable], Callable]:
     """Declares the function under it as the artifact of its name."""
 
     def declare(make: Callable) -> Callable:
-        ARTIFACTS[make.__name__] = Artifact(make, asks, fields, extracted)
+        ARTIFACTS[make.__name__] = Artifact(make, asks, fields, extracted, referenced)
         return make
 
     return declare
@@ -222,6 +227,11 @@ class Context:
     def extractor(self) -> Extractor:
         assert self.name is not None, f"artifact '{self.need}' is not declared as extracted"
         return self.artifacts.extractor(self.name)
+
+    @property
+    def reference(self) -> Reference | None:
+        """What stands in place of the training features of this extractor."""
+        return self.artifacts.plan.references.get(self.name or "")
 
     def get(self, need: str) -> Any:
         """Another artifact, of the same extractor if it depends on one."""
@@ -373,6 +383,20 @@ def features_of_data(c: Context, split: str) -> Points:
 def train_features(c: Context) -> Points:
     """Features of the training examples `[n, d]`."""
     return features_of_data(c, "train")
+
+
+@artifact(DATA, extracted=True, referenced=True)
+def reference_features(c: Context) -> Points:
+    """What samples are compared with, row by row `[n, d]`: training features, or those of a published reference."""
+    return c.get("train_features") if c.reference is None else c.reference.points(c.device)
+
+
+@artifact(DATA, extracted=True, referenced=True)
+def reference_moments(c: Context) -> Points | Summary:
+    """The same for metrics that need its mean and covariance alone: rows where there are any, else the moments."""
+    if c.reference is None or c.reference.rows is not None:
+        return c.get("reference_features")
+    return c.reference.moments()
 
 
 @artifact(DATA, "limit", extracted=True)

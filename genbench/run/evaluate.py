@@ -35,6 +35,7 @@ from genbench.models.guard import guarded
 from genbench.run.artifacts import ARTIFACTS, SAMPLES, Artifacts, noting, opened
 from genbench.run.plan import Cell, Job, Plan
 from genbench.run.records import DONE, SHARED, Record, Run
+from genbench.run.reference import Reference
 from genbench.text import one_line, short, slug
 
 
@@ -237,14 +238,16 @@ def preflight(source: Source, todo: Plan, device: str) -> None:
 
 
 def try_extractor(name: str, todo: Plan, bench: Bench) -> None:
-    """Shows an extractor one image before the long work, so that weights that do not fit are an error of usage.
+    """Shows an extractor one image before the long work: weights or a reference that do not fit are errors of usage.
 
     What a function in code raises by itself is left to be recorded by the cells that need it.
     """
     extractor = opened(name, todo, bench.device, bench.shared)
     try:
         with guarded():
-            extractor.seen(todo.dataset.train[:1])
+            features, _ = extractor.seen(todo.dataset.train[:1])
+        if name in todo.references:
+            todo.references[name].check(extractor, todo.extractors[name], features.shape[1])
     except GenbenchError:
         raise
     except Exception:
@@ -335,10 +338,18 @@ def measure(artifacts: Artifacts, job: Job, cells: list[Cell], bench: Bench) -> 
         warnings=noted,
     )
     extractor = artifacts.extractor(job.extractor) if job.extractor else None
-    return [fill(frame, cell, found.get(cell.output), extractor, bench.run) for cell in cells]
+    reference = artifacts.plan.reference(job)
+    return [fill(frame, cell, found.get(cell.output), extractor, reference, bench.run) for cell in cells]
 
 
-def fill(frame: Record, cell: Cell, measure: Measure | None, extractor: Extractor | None, run: Run) -> Record:
+def fill(
+    frame: Record,
+    cell: Cell,
+    measure: Measure | None,
+    extractor: Extractor | None,
+    reference: Reference | None,
+    run: Run,
+) -> Record:
     """The record of one cell; what its value shares with those of other models is put into the run."""
     output = cell.job.entry.constants["OUTPUTS"][cell.output]
     unit = output["unit"].replace("/dim", f"/{frame.dataset['per']}")
@@ -356,6 +367,7 @@ def fill(frame: Record, cell: Cell, measure: Measure | None, extractor: Extracto
             "extractor_sha256": cell.identity["extractor"],
             "preprocessing": extractor.preprocessing if extractor else None,
             "weights_sha256": extractor.weights if extractor else None,
+            **({} if reference is None else {"reference": reference.said}),
         },
         protocol=cell.identity["protocol"],
     )
@@ -386,6 +398,7 @@ def manifest(todo: Plan, run_id: str, env: dict[str, Any], command: str) -> dict
         "dataset": {"name": todo.dataset.name, "sha256": todo.dataset.sha256, "licence": todo.dataset.licence},
         "protocol": asdict(todo.protocol),
         "extractors": {public_path(name): sha256 for name, sha256 in todo.extractors.items()},
+        **({"references": {public_path(n): one.said for n, one in todo.references.items()}} if todo.references else {}),
         "rows": rows_of(todo),
     }
 

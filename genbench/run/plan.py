@@ -22,6 +22,8 @@ from genbench.models.adapters import Source
 from genbench.run.artifacts import ARTIFACTS
 from genbench.run.protocol import Protocol, Suite
 from genbench.run.records import PROTOCOL_VERSION, Record, Run, named
+from genbench.run.reference import Reference
+from genbench.space import Space
 
 
 @dataclass(frozen=True)
@@ -131,13 +133,20 @@ class Plan:
     extractors: dict[str, str]  # name -> sha256
     weights: dict[str, Path] = field(default_factory=dict)  # name -> file, where one was named
     unpinned: frozenset[str] = frozenset()  # extractors of which nobody knows what decides their features
+    references: dict[str, Reference] = field(default_factory=dict)  # by extractor, in place of training features
     nonce: str = field(default_factory=lambda: secrets.token_hex(16))  # in place of what nobody knows
 
     def cells(self, source: Source) -> list[Cell]:
         return [Cell(source, job, o, self.identity(source, job, o)) for job in self.jobs for o in job.outputs]
 
+    def reference(self, job: Job) -> Reference | None:
+        """What a metric compares samples with, where that is not the training set."""
+        asks = any(ARTIFACTS[need].referenced for need in job.needs)
+        return self.references.get(job.extractor or "") if asks else None
+
     def identity(self, source: Source, job: Job, output: str) -> dict[str, Any]:
         """What the value depends on, and nothing else: no device, no paths, no dates."""
+        reference = self.reference(job)
         return {
             "model": source.identity,
             "dataset": {**self.dataset.identity, "split": "test"},
@@ -148,6 +157,7 @@ class Plan:
                 **({} if job.entry.origin == "genbench" else {"made_of": job.entry.made_of}),
             },
             "extractor": self.extractors[job.extractor] if job.extractor else None,
+            **({} if reference is None else {"reference": reference.identity}),
             "protocol": {name: getattr(self.protocol, name) for name in sorted(job.fields)},
             "protocol_version": PROTOCOL_VERSION,
         }
@@ -174,15 +184,22 @@ class Plan:
         ]
 
 
-def plan(suite: Suite, dataset: Dataset, sources: list[Source], weights: dict[str, Path] | None = None) -> Plan:
+def plan(
+    suite: Suite,
+    dataset: Dataset,
+    sources: list[Source],
+    weights: dict[str, Path] | None = None,
+    references: dict[str, Reference] | None = None,
+) -> Plan:
     """Checks what can be checked before the long work.
 
     Arguments:
         weights: {extractor: file} in place of the weights that it would find by itself.
+        references: by extractor, what samples are compared with in place of the training features.
 
     Raises:
-        GenbenchError: unknown metric or extractor, two models of one name, fewer samples than a metric needs, or
-            weights that are not there.
+        GenbenchError: unknown metric or extractor, two models of one name, fewer samples than a metric needs, weights
+            that are not there, or a reference that no metric asks for.
     """
     todo = jobs(suite.metrics, suite.extractor, suite.params)
     check_enough(todo, suite.protocol.n_samples, sources)
@@ -201,10 +218,17 @@ def plan(suite: Suite, dataset: Dataset, sources: list[Source], weights: dict[st
             raise GenbenchError(f"no metric uses extractor '{name}', for which weights are given", "Leave them out.")
         if not path.is_file():
             raise GenbenchError(f"no weights at {path}, for extractor '{name}'", "Check the path.")
-    known = {name: extractor_hash(name, dataset, weights.get(name)) for name in sorted(used)}
+    known = {name: hash_of_extractor(name, dataset.space, weights.get(name)) for name in sorted(used)}
     hashes = {name: sha256 for name, (sha256, _) in known.items()}
     unpinned = frozenset(name for name, (_, pinned) in known.items() if not pinned)
-    return Plan(dataset, suite.protocol, todo, unique(sources), hashes, weights, unpinned)
+    found = Plan(dataset, suite.protocol, todo, unique(sources), hashes, weights, unpinned, references or {})
+    for name in found.references:
+        if not any(job.extractor == name and found.reference(job) for job in todo):
+            raise GenbenchError(
+                f"no metric compares samples with a reference in the features of '{name}'",
+                "Name the extractor, --reference NAME=FILE, or a metric such as fd: --metrics fd.",
+            )
+    return found
 
 
 def check_enough(todo: list[Job], n_samples: int, sources: list[Source]) -> None:
@@ -240,15 +264,15 @@ def unique(sources: list[Source]) -> list[Source]:
     return list({source.name: source for source in sources}.values())
 
 
-def extractor_hash(name: str, dataset: Dataset, weights: Path | None = None) -> tuple[str, bool]:
+def hash_of_extractor(name: str, space: Space, weights: Path | None = None) -> tuple[str, bool]:
     """What decides an extractor's features, as a sha256, and whether that is all that does.
 
     Of weights in the place of those that ship it is that of the file, which needs no torch; else what the extractor
     says itself; with the code of one from outside.
     """
     if ":" in name:
-        found = features.load(name, dataset.space, weights)
+        found = features.load(name, space, weights)
         return found.sha256, found.pinned
     entry = catalog.find("extractors", name)
-    own = sha256_file(weights or entry.weights) if entry.weights else features.load(name, dataset.space, weights).sha256
+    own = sha256_file(weights or entry.weights) if entry.weights else features.load(name, space, weights).sha256
     return (own if entry.origin == "genbench" else features.identity(own, entry.made_of)), True

@@ -72,6 +72,12 @@ class DatasetSaid(TypedDict):
     space: NotRequired[SpaceSaid]
 
 
+class ReferenceSaid(TypedDict):
+    file: Name
+    sha256: str
+    count: Annotated[int, Within(1)] | None
+
+
 class MetricSaid(TypedDict):
     name: Name
     direction: Literal["lower", "higher", "none"]
@@ -81,6 +87,7 @@ class MetricSaid(TypedDict):
     title: NotRequired[str]
     extractor: NotRequired[str | None]
     extractor_sha256: NotRequired[str | None]
+    reference: NotRequired[ReferenceSaid]
 
 
 class ProtocolSaid(TypedDict):

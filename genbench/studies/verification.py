@@ -41,7 +41,7 @@ CLOCKS = ("timings",)  # artifacts that measure the machine
 FAR = 1e300  # in place of a number that is not there
 COMPARED = ("status", "kind", "value", "stderr", "ci95", "n_nonfinite")
 SAME, ROUNDED, LOOSE, DIFFERENT = "same bits", "within rounding", "within its interval", "DIFFERS"
-CLOCK, NO_SOURCE = "clock", "no checkpoint"
+CLOCK, NO_SOURCE, NO_REFERENCE = "clock", "no checkpoint", "no reference"
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Verdict:
     Arguments:
         said: the record of the board, under the name of its row.
         found: the record that was measured now, None where none was.
-        verdict: SAME, ROUNDED, LOOSE or DIFFERENT; CLOCK or NO_SOURCE where nothing was measured.
+        verdict: SAME, ROUNDED, LOOSE or DIFFERENT; CLOCK, NO_SOURCE or NO_REFERENCE where nothing was measured.
         why: in words, where that is not plain.
         difference: of the values, found - said, None where one of them is not finite.
         allowed: how far value, standard error and ends of the interval may be apart by rounding alone; 0 where equal
@@ -132,7 +132,10 @@ def verify(
             )
     env = environment(device)
     bench = Bench(run, "verification", env, device, batch_size, pictures=False)
-    for group in groups(records):
+    for record in records:
+        if said := record.metric.get("reference"):
+            yield Verdict(record, None, NO_REFERENCE, f"{said['file']} of sha256 {said['sha256'][:16]} is needed")
+    for group in groups([record for record in records if not record.metric.get("reference")]):
         sources = {id(record): source_of(record, known, dataset) for record in group}
         found = {source.key: source for source in sources.values() if source is not None}
         todo = plan_of(group, dataset, list(found.values()))
@@ -250,7 +253,7 @@ def rounding(said: Record) -> float:
 
 def table(found: Iterable[Verdict]) -> str:
     """Markdown: a row for every cell, what must be read first on top; then what is not compared, in a line."""
-    order = [DIFFERENT, LOOSE, ROUNDED, SAME, NO_SOURCE]
+    order = [DIFFERENT, LOOSE, ROUNDED, SAME, NO_SOURCE, NO_REFERENCE]
     rows = [
         [
             shown(v.said.model["name"]), shown(v.said.metric["name"]),

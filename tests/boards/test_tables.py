@@ -287,3 +287,38 @@ def test_the_legend_says_under_which_protocols_the_numbers_stand(record):
     of_samples = record("a", "fd", protocol={"n_samples": 9}, dataset={**few, "n": None})
     assert "Data: digits, test split, sha256 0123456789abcdef." in legend(boards([of_samples])[0])[1]
     assert "Samples: none from each model, seed none." in legend(boards([record(protocol={})])[0])[1]
+
+
+def in_features(record, model, extractor, metric="fd", **changes):
+    card = {"extractor": extractor, "extractor_sha256": extractor, "unit": "squared feature distance"}
+    return record(model, f"{metric}[{extractor}]", kind="estimate", card=card, **changes)
+
+
+def test_a_board_that_ranks_samples_in_one_network_alone_says_that_it_can_be_trained_on(record, missing):
+    def first_line(*records):
+        return legend(boards([*records, record("a"), record("b")])[0])[0]
+
+    one = [in_features(record, model, "digits-cnn", metric) for model in "ab" for metric in ("fd", "recall")]
+    line = first_line(*one)
+    assert line.startswith("Samples are compared with data in the features of one network alone, digits-cnn:")
+    assert "can be trained on" in line
+    silent = "`=` exact"
+    assert first_line(*one, in_features(record, "a", "inceptionv3")).startswith(silent), "another network tells too"
+    assert first_line(*one, in_features(record, "a", "pixels")).startswith(silent), "raw values tell too"
+    assert first_line(*(in_features(record, m, "pixels") for m in "ab")).startswith(silent), "no network"
+    assert first_line(one[0]).startswith(silent), "one model has no rank"
+    real = in_features(record, "real test data", "digits-cnn", family="reference")
+    assert first_line(one[0], real).startswith(silent), "nor has one beside real data"
+    failed = missing("a", "fd[inceptionv3]")
+    assert first_line(*one, failed) == line, "what was not measured confirms nothing"
+    assert first_line(*one, in_features(record, "a", "inceptionv3", "near-duplicates")) == line, "copying is no rank"
+
+
+def test_pages_of_every_kind_carry_the_warning(record):
+    from genbench.boards.markdown import markdown
+    from genbench.boards.terminal import terminal
+    from genbench.boards.web import html
+
+    found = boards([in_features(record, model, "digits-cnn") for model in "ab"])
+    for page in (markdown(found), terminal(found, 120, None), html(found, [])):
+        assert "in the features of one network alone" in " ".join(page.split())

@@ -8,6 +8,7 @@ into the equation that defines them.
 import functools
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from genbench import catalog
 from genbench.metrics import (
     Measure,
     _groups,
+    clipped_density_coverage,
     cmmd,
     density_coverage,
     fd,
@@ -345,6 +347,29 @@ def of_order(m: Measure, n: int) -> None:
         assert m.ci95[1] - m.ci95[0] == pytest.approx(2 * Z * m.stderr, rel=1e-12)
 
 
+def of_what_it_was(m: Measure, n: int) -> Measure:
+    """The measure before its value and its ends were cut or calibrated, which obeys Hall's law."""
+    was = m.details["before"]
+    found = replace(m, value=was["value"], stderr=was["stderr"], ci95=was["ci95"], ci_method=m.ci_method.split(": ")[1])
+    halls(found, n)
+    return found
+
+
+def cut_at_1(m: Measure, n: int) -> None:
+    was = of_what_it_was(m, n)
+    assert (m.value, *m.ci95) == tuple(min(x, 1) for x in (was.value, *was.ci95))
+    assert m.stderr == was.stderr
+
+
+def of_shares_of_good_samples(m: Measure, n: int) -> None:
+    was = of_what_it_was(m, n)
+    f = clipped_density_coverage.expected(*(m.details[name] for name in ("n_samples", "n_reference", "k")))
+    for now, then in zip((m.value, *m.ci95), (was.value, *was.ci95), strict=True):
+        assert now == (f < then).mean()
+    low, high = ((f < was.value + side * was.stderr).mean() for side in (-1, 1))
+    assert m.stderr == pytest.approx((high - low) / 2, rel=1e-12)
+
+
 def of_classes(m: Measure, n: int) -> None:
     """From measures that it does not hold: see `test_the_interval_per_class_is_put_together_from_the_classes_own`."""
     assert m.ci95[0] < m.value < m.ci95[1]
@@ -359,6 +384,8 @@ LAWS = {
     r"t over splits": of_splits,
     r"t over the means": of_batches,
     r"order statistics": of_order,
+    r"cut at 1: t over examples": cut_at_1,
+    r"calibrated: t over examples": of_shares_of_good_samples,
     r"from the intervals of the classes": of_classes,
 }
 LEAST = {
@@ -367,7 +394,7 @@ LEAST = {
     for output, card in entry.constants["OUTPUTS"].items()
 }
 SYMMETRIC = {"sliced_wasserstein"}  # itself the root
-OF_TRAINING_ROWS = {"recall", "coverage"}
+OF_TRAINING_ROWS = {"recall", "coverage", "clipped_coverage"}
 
 
 @pytest.mark.parametrize(("i", "output"), [(i, output) for i, case in enumerate(CASES) for output in case.outputs])

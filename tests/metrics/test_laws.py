@@ -40,6 +40,7 @@ from genbench.run.plan import jobs, plan
 from genbench.run.protocol import Protocol, Suite
 from genbench.run.records import Run
 from genbench.space import Space
+from pointsets import AS, SETS, measured
 
 FINE = Measure(0.5, "estimate", 0.1, (0.3, 0.7), "by hand")
 CARDS = {"m": {"unit": "share", "direction": "lower", "range": (0, 1), "title": "m", "group": "modes", "place": 1}}
@@ -214,8 +215,7 @@ def test_a_mean_whose_spread_overflows_says_so():
 OF_FEATURES = [
     name
     for name, entry in catalog.entries("metrics").items()
-    if "sample_features" in entry.constants["NEEDS"]
-    and set(entry.constants["NEEDS"]) <= {"sample_features", "train_features", "test_features"}
+    if "sample_features" in entry.constants["NEEDS"] and set(entry.constants["NEEDS"]) <= set(AS)
 ]
 
 
@@ -232,10 +232,9 @@ def test_values_and_intervals_of_features_stay_in_the_range_of_their_cards(name,
         sets[0][:] = sets[1][0]
     elif kind == "whole numbers":
         sets = [np.round(x) for x in sets]
-    needs, cards = (catalog.find("metrics", name).constants[what] for what in ("NEEDS", "OUTPUTS"))
-    given = dict(zip(("sample_features", "train_features", "test_features"), map(Points, sets), strict=True))
+    cards = catalog.find("metrics", name).constants["OUTPUTS"]
     try:
-        found = catalog.load("metrics", name).compute(**{need: given[need] for need in needs})
+        found = measured(name, dict(zip(SETS, sets, strict=True)))
     except (GenbenchError, Unavailable):
         return
     for output, card in cards.items():

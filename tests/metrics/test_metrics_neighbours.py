@@ -28,7 +28,7 @@ def features(sizes=(150, 200, 120), d=8, seed=0, shift=0.3, scale=1.1):
 
 
 def compute(metric, x, train, test, **parameters):
-    given = {"sample_features": x, "train_features": train, "test_features": test}
+    given = {"sample_features": x, "train_features": train, "reference_features": train, "test_features": test}
     return metric.compute(*(given[need] for need in metric.NEEDS), **parameters)
 
 

@@ -375,11 +375,11 @@ def test_the_space_is_in_a_datasets_hash(digits):
 def test_an_extractor_in_code_is_known_by_file_and_name(tmp_path, digits):
     path = tmp_path / "e.py"
     path.write_text("def f(x): return x.reshape(len(x), -1)\ndef g(x): return x.reshape(len(x), -1)\n")
-    hashes = {planning.extractor_hash(f"{path}:{name}", digits)[0] for name in "fg"}
+    hashes = {planning.hash_of_extractor(f"{path}:{name}", digits.space)[0] for name in "fg"}
     assert len(hashes) == 2
     other = tmp_path / "other.py"
     other.write_text(path.read_text() + "\nW = 1\n")
-    assert planning.extractor_hash(f"{other}:f", digits)[0] not in hashes
+    assert planning.hash_of_extractor(f"{other}:f", digits.space)[0] not in hashes
 
 
 def test_weights_in_the_place_of_those_that_ship_are_another_extractor(tmp_path, digits):
@@ -388,7 +388,7 @@ def test_weights_in_the_place_of_those_that_ship_are_another_extractor(tmp_path,
     copy.write_bytes(shipped.read_bytes() + b" ")
     for given, read in ((None, shipped), (copy, copy)):
         expected = hashlib.sha256(read.read_bytes()).hexdigest()
-        assert planning.extractor_hash("digits-cnn", digits, given) == (expected, True)
+        assert planning.hash_of_extractor("digits-cnn", digits.space, given) == (expected, True)
 
 
 def test_the_code_of_a_class_is_its_file_and_what_that_imports_but_no_comment(tmp_path):

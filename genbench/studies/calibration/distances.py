@@ -28,7 +28,7 @@ from genbench.metrics import (
     vendi,
 )
 from genbench.numerics import roots
-from genbench.numerics.points import Points
+from genbench.numerics.points import Points, Summary
 from genbench.studies.calibration import FIXED, Case, Truth
 
 SETS = 2000  # training sets over which an expectation is taken
@@ -90,6 +90,7 @@ def cases() -> list[Case]:
             of_pair(("mifid",), mifid.compute, pair, 1000),
             sliced(pair),
         ]
+    found += [published(pair) for pair in PAIRS]
     found += [fitted_likelihood(pair) for pair in (Pair(4, 300, 600), Pair(8, 300, 500, shift=0.5, sd=0.8))]
     found += [binned(pair) for pair in (Pair(4, 500, 1000), Pair(4, 500, 1000, shift=0.5, sd=1.2))]
     found += [translated(Pair(4, 300, 500, shift=0.5, sd=1.2)), translated(Pair(16, 500, 1000))]
@@ -97,6 +98,20 @@ def cases() -> list[Case]:
     found += [diversity(300, 8), diversity(300, 200)]
     found += [recognised(500, 1.0), recognised(500, 4.0)]
     return found
+
+
+def published(pair: Pair) -> Case:
+    """Of fresh samples against moments that are given, here those of the distribution itself."""
+    reference = Summary(np.zeros(pair.d), np.eye(pair.d))
+
+    def draw(rng: np.random.Generator) -> dict[str, Measure]:
+        x = pair.samples(rng)
+        return fd.compute(x, reference) | fd_infinity.compute(x, reference)
+
+    def truth() -> dict[str, Truth]:
+        return {"fd_infinity": Truth(float(pair.mean @ pair.mean) + pair.d * (pair.sd - 1) ** 2)}
+
+    return Case(("fd", "fd_infinity"), f"{pair.what}, given moments", str(pair.n), draw, truth, 2000)
 
 
 def of_pair(

@@ -7,6 +7,7 @@ import numpy as np
 from genbench.metrics import (
     Measure,
     authenticity,
+    clipped_density_coverage,
     data_copying,
     density_coverage,
     memorisation,
@@ -23,11 +24,13 @@ GIVEN = "given the training data"
 GIVEN_BOTH = "given training and test data"
 MANY = 100_000  # samples by which a median is known
 NOISE = 0.02  # of near copies
+AWAY = 50.0  # from the data's middle lie bad samples
 
 
 def cases() -> list[Case]:
     equal, narrow, wide = Pair(4, 400, 600), Pair(4, 400, 600, sd=0.7), Pair(16, 400, 600)
     found = [manifolds(pair) for pair in (Pair(2, 400, 600), narrow, wide, Pair(4, 500, 500, shift=1.0, sd=0.8))]
+    found += [good(equal), good(equal, bad=0.3), good(wide, bad=0.3), good(Pair(4, 500, 500, shift=1.0, sd=0.8))]
     found += [by_class(Pair(4, 60, 120, sd=0.8)), by_class(Pair(8, 60, 120, shift=0.5))]
     for pair in (equal, narrow, wide):
         found += [authentic(pair), deepest(pair), leaning(pair)]
@@ -52,6 +55,24 @@ def manifolds(pair: Pair, k: int = 5) -> Case:
         return precision_recall.compute(x, train) | density_coverage.compute(x, train, k)
 
     return Case(("precision", "recall", "density", "coverage"), pair.what, pair.counts, draw, truth, 600)
+
+
+def good(pair: Pair, bad: float = 0.0) -> Case:
+    """Clipped density and coverage, of which a share of bad samples far away takes just so much."""
+
+    def truth() -> dict[str, Truth]:
+        if pair.shift or pair.sd != 1 or not bad:
+            return {}
+        return {output: Truth(1 - bad, "share of good ones") for output in outputs}
+
+    def draw(rng: np.random.Generator) -> dict[str, Measure]:
+        x = pair.samples(rng).x
+        x[rng.random(len(x)) < bad] += AWAY
+        return clipped_density_coverage.compute(Points(x), pair.data(rng))
+
+    outputs = ("clipped_density", "clipped_coverage")
+    what = f"{pair.what}, {bad:.0%} bad samples" if bad else pair.what
+    return Case(outputs, what, pair.counts, draw, truth, 600)
 
 
 def by_class(pair: Pair, classes: int = 4) -> Case:

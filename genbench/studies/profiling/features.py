@@ -525,9 +525,10 @@ def five(x: np.ndarray, train: np.ndarray, test: np.ndarray, x_logits: np.ndarra
 def measure(names: Sequence[str], *sets: np.ndarray) -> None:
     *features, x_logits = sets
     given = dict(zip(READY, (*map(Points, features), x_logits), strict=True))
+    given |= dict.fromkeys(("reference_features", "reference_moments"), given["train_features"])
     for name in names:
         needs = catalog.find("metrics", name).constants["NEEDS"]
-        if set(needs) <= set(READY):
+        if set(needs) <= set(given):
             with contextlib.suppress(Unavailable):
                 catalog.load("metrics", name).compute(*(given[need] for need in needs))
 
