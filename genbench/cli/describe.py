@@ -13,7 +13,7 @@ SUMMARY = "one member of the catalog, or a checkpoint's card"
 
 
 def add_arguments(p: Parser) -> None:
-    p.add_argument("name", help="a member of the catalog, FILE.safetensors, or data: a folder, .npz or .npy")
+    p.add_argument("name", help="a member of the catalog, FILE.safetensors, or data at a path")
     p.add_argument("--data-root", type=Path, help="folder of data sets (GENBENCH_DATA)")
     p.add_argument("--plugin", action="append", metavar="MODULE_OR_FILE")
 
@@ -68,7 +68,7 @@ def describe_entry(entry: catalog.Entry, args: argparse.Namespace) -> None:
 
 
 def describe_dataset(entry: catalog.Entry, root: Path | None) -> None:
-    """What a dataset of the catalog holds; where its files are not at hand what is said of it: nothing is downloaded."""
+    """What a dataset of the catalog holds; of one that is not at hand what its file says: nothing is downloaded."""
     from genbench.cli.listing import download_in_words, said_of_data
     from genbench.datasets._download import Absent, kept_offline
 

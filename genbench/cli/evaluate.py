@@ -39,7 +39,7 @@ def add_arguments(p: Parser) -> None:
         help="files of a pattern are checkpoints of one training: their metrics against its steps, and RUN/NAME.svg",
     )
     p.add_argument("--suite", help="a name or a TOML file (digits)")
-    p.add_argument("--dataset", help="instead of the suite's: a name, or a path to a folder, .npz, .npy or .txt")
+    p.add_argument("--dataset", help="instead of the suite's: a name, or PATH[?size=64&crop=center]")
     p.add_argument("--metrics", help="instead of the suite's: names with commas, or all")
     p.add_argument("--extractor", help="instead of the suite's: a name, or a function in code as FILE.py:NAME")
     p.add_argument(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -139,6 +140,8 @@ class Dataset:
             found["sequence"] = True
         if self.preprocessing:
             found["preprocessing"] = self.preprocessing
+        if self.classes is not None:  # which folders of samples are of which class
+            found["classes"] = list(self.classes)
         return found
 
     @cached_property
@@ -155,7 +158,7 @@ class Dataset:
 
 
 def load(name: str, root: Path | None = None) -> Dataset:
-    """The dataset called `name` in the catalog, or the one in a folder, `.npz`, `.npy` or `.txt` file at a path.
+    """The dataset called `name` in the catalog, or the one in a folder or a file at a path, `PATH[?key=value&...]`.
 
     Raises:
         GenbenchError: no such dataset, or its files are neither at hand nor downloadable.
@@ -164,11 +167,14 @@ def load(name: str, root: Path | None = None) -> Dataset:
 
     if is_path(name) and name not in catalog.names("datasets"):
         from genbench.datasets import _files
+        from genbench.query import parted
 
-        return _files.load_path(Path(name))
+        path, args = parted(name)
+        return _files.load_path(Path(path), _files.asked(args, path))
     return catalog.load("datasets", name).load(root)
 
 
 def is_path(name: str) -> bool:
-    """Whether it names a folder or a file and no member of the catalog."""
-    return "/" in name or Path(name).suffix in (".npz", ".npy", ".txt") or Path(name).is_dir()
+    """Whether it names a folder or a file, with arguments or without, and no member of the catalog."""
+    path = name if os.path.exists(name) else name.partition("?")[0]
+    return "/" in path or Path(path).suffix in (".npz", ".npy", ".txt", ".parquet", ".tar") or Path(path).is_dir()
