@@ -9,7 +9,7 @@ from typing import Any
 
 from genbench import datasets
 from genbench.datasets import Dataset
-from genbench.models.adapters import parse
+from genbench.models.adapters import parse_all
 from genbench.models.adapters.object import held
 from genbench.run.evaluate import evaluate as measure_all
 from genbench.run.plan import plan
@@ -32,7 +32,7 @@ def evaluate(
     device: str = "auto",
     batch_size: int = 500,
 ) -> list[Record]:
-    """Measures one model and returns a record for every number, as `genbench evaluate` does.
+    """Measures one model, or one at every value of a sweep, and returns a record for every number.
 
     A model that is a `torch.nn.Module` is left as it was: in the mode and on the device that it came in.
 
@@ -57,8 +57,8 @@ def evaluate(
     protocol = {"n_samples": samples, "seed": seed, "k": k, "limit": limit}
     suite = suite_for(None, known, metrics, extractor, **protocol)
     dataset = data if isinstance(data, Dataset) else datasets.load(known)
-    source = parse(model, dataset) if isinstance(model, str) else held(model, name)
-    todo = plan(fitted(suite, dataset, [source]) if samples is None else suite, dataset, [source])
+    sources = parse_all(model, dataset) if isinstance(model, str) else [held(model, name)]
+    todo = plan(fitted(suite, dataset, sources) if samples is None else suite, dataset, sources)
     before = state_of(model)
     with tempfile.TemporaryDirectory() as scratch:
         run = Run(Path(out or scratch))

@@ -19,6 +19,7 @@ from genbench.reading import Seed
 from genbench.text import one_line, slug
 
 if TYPE_CHECKING:
+    from genbench.boards.columns import Board
     from genbench.models.adapters import Source
     from genbench.run.records import Record, Run
 
@@ -31,7 +32,8 @@ def add_arguments(p: Parser) -> None:
         nargs="*",
         metavar="CKPT",
         help="[name=]FILE.safetensors, samples:PATH or FILE.py:OBJECT; "
-        "name='PATH/*.safetensors': one row of one model's training seeds",
+        "name='PATH/*.safetensors': one row of one model's training seeds; "
+        "'FILE?temperature=0.7,1': a row for each value, and the curve that they make",
     )
     p.add_argument(
         "--trajectory",
@@ -112,6 +114,8 @@ def run(args: argparse.Namespace) -> int:
         print(markdown(found) if args.wide else terminal(found, width, suite.sort), end="")
     else:
         print(f"no table: {run.folder} has none of the planned records", file=sys.stderr)
+    for b in found:
+        show_curves(b, run, args.json)
     unread = name_unreadable([run], {cell.id for source in todo.sources for cell in todo.cells(source)})
     if outcome.measured + outcome.failed + outcome.skipped == 0:
         print(f"nothing to measure: all {outcome.kept} cells are in {run.folder}", file=sys.stderr)
@@ -152,6 +156,18 @@ def curve(name: str, records: list[Record], steps: dict[str, int], run: Run) -> 
     write_atomically(path, plot(name, found, steps))
     print(f"the curve is {path}", file=sys.stderr)
     return table(name, found, steps)
+
+
+def show_curves(b: Board, run: Run, quiet: bool) -> None:
+    """Of every argument that was swept the table, unless a machine reads, and the plot into the run's pictures."""
+    from genbench.boards.curves import curves, plot, table
+
+    for curve in curves(b):
+        if not quiet:
+            print("\n" + table(b, curve, shutil.get_terminal_size().columns), end="")
+        if (drawn := plot(b, curve)) is not None:
+            run.write(run.pictures / curve.file, drawn)
+            print(f"the curve of {curve.title} is in {run.pictures / curve.file}", file=sys.stderr)
 
 
 def shipped(dataset: str) -> list[str]:

@@ -28,7 +28,7 @@ from genbench import catalog
 from genbench.datasets import Dataset
 from genbench.errors import GenbenchError
 from genbench.files import content_key
-from genbench.query import arguments
+from genbench.query import arguments, sweep
 
 WORD = r"[^\W\d]\w*"  # of Python: letters, digits and _, no digit first
 OBJECT = re.compile(rf"(.*\.py|{WORD}(\.{WORD})*):{WORD}(\.{WORD})*", re.DOTALL)  # FILE.py:OBJECT, module:OBJECT
@@ -148,11 +148,26 @@ def parse(spec: str, dataset: Dataset, unsafe: bool = False) -> Source:
 
 
 def parse_all(spec: str, dataset: Dataset, unsafe: bool = False) -> list[Source]:
-    """The sources that `spec` names: one, or of `NAME=PATTERN` all files that match, which make one row together.
+    """The sources that `spec` names: one, one for each value of arguments that are swept, `?guidance=1,2,4`, and of
+    `NAME=PATTERN` all files that match, which make one row together.
 
     Raises:
         GenbenchError: as for `parse`, no file matches, or the files are not trainings of one model.
     """
+    _, _, query = taken_apart(spec)
+    points = sweep(query)
+    if len(points) == 1:
+        return of_one_point(spec, dataset, unsafe)
+    before = spec.removesuffix(query)
+    return [
+        replace(one, name=f"{one.name} {apart}", row=f"{one.row} {apart}" if one.row else "")
+        for apart, own in points
+        for one in of_one_point(before + own, dataset, unsafe)
+    ]
+
+
+def of_one_point(spec: str, dataset: Dataset, unsafe: bool) -> list[Source]:
+    """The sources of `spec`, whose arguments have one value each."""
     name, what, _ = split(spec)
     if not name or not has_magic(what) or there(what):
         return [parse(spec, dataset, unsafe)]
@@ -240,10 +255,15 @@ def split(spec: str) -> tuple[str, str, dict[str, Any]]:
     Raises:
         GenbenchError: an empty name, or arguments that are not key=value, each key once.
     """
-    name, what, query = next((way for way in ways(spec) if there(way[1])), usual(spec))
+    name, what, query = taken_apart(spec)
     if name is not None and not name.strip():
         raise GenbenchError(f"'{spec}' has an empty name", "Write NAME=WHAT, or WHAT alone.")
     return (name or "").strip(), what, arguments(query, spec)
+
+
+def taken_apart(spec: str) -> tuple[str | None, str, str]:
+    """The name or None, WHAT, and the query."""
+    return next((way for way in ways(spec) if there(way[1])), usual(spec))
 
 
 def ways(spec: str) -> Iterator[tuple[str | None, str, str]]:
