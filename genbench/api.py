@@ -7,10 +7,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from genbench import datasets
 from genbench.datasets import Dataset
+from genbench.datasets._labels import checked, labels_at
 from genbench.models.adapters import parse_all
 from genbench.models.adapters.object import held
+from genbench.models.adapters.samples import labelled
 from genbench.run.evaluate import evaluate as measure_all
 from genbench.run.plan import plan
 from genbench.run.protocol import fitted, suite_for
@@ -27,6 +31,7 @@ def evaluate(
     seed: int | None = None,
     k: int | None = None,
     limit: int | None = None,
+    labels: str | Path | np.ndarray | None = None,
     name: str = "",
     out: str | Path | None = None,
     device: str = "auto",
@@ -42,6 +47,8 @@ def evaluate(
         data: a dataset's name, a path to a folder, `.npz` or `.npy`, or a `Dataset`.
         metrics: names, "all" among them; by default those of the dataset's suite.
         extractor, samples, seed, k, limit: in place of the suite's: see `genbench evaluate --help`.
+        labels: the class to ask of each sample of a class-conditional model, or that was asked of given samples: `[n]`,
+            or a file of them.
         name: of the model in the records.
         out: a run's folder, which keeps records and arrays, so that nothing is measured twice; by default none is.
 
@@ -54,11 +61,17 @@ def evaluate(
         {'nll': ('upper_bound', 2.114), 'fd[digits-cnn]': ('estimate', 4.9)}
     """
     known = data.name if isinstance(data, Dataset) else str(data)
+    asked = None
+    if labels is not None:
+        asked = labels_at(Path(labels)) if isinstance(labels, str | Path) else checked(labels, "labels")
+        samples = len(asked) if samples is None else samples
     protocol = {"n_samples": samples, "seed": seed, "k": k, "limit": limit}
     suite = suite_for(None, known, metrics, extractor, **protocol)
     dataset = data if isinstance(data, Dataset) else datasets.load(known)
     sources = parse_all(model, dataset) if isinstance(model, str) else [held(model, name)]
-    todo = plan(fitted(suite, dataset, sources) if samples is None else suite, dataset, sources)
+    if asked is not None:
+        sources = [labelled(one, asked) if one.adapter == "samples" and one.extra is None else one for one in sources]
+    todo = plan(fitted(suite, dataset, sources) if samples is None else suite, dataset, sources, labels=asked)
     before = state_of(model)
     with tempfile.TemporaryDirectory() as scratch:
         run = Run(Path(out or scratch))

@@ -49,6 +49,12 @@ def add_arguments(p: Parser) -> None:
     )
     p.add_argument("--samples", type=int, metavar="N", help="samples from each model")
     p.add_argument("--seed", type=number(Seed))
+    p.add_argument(
+        "--labels",
+        type=Path,
+        metavar="FILE",
+        help="classes to ask of samples, or those of given samples",
+    )
     p.add_argument("--k", type=int, help="importance samples per example")
     p.add_argument("--limit", type=int, metavar="N", help="only N test examples, chosen by their contents")
     add_batch_size(p)
@@ -73,7 +79,9 @@ def run(args: argparse.Namespace) -> int:
     from genbench.boards.pages import as_json
     from genbench.boards.seeds import pooled
     from genbench.boards.terminal import terminal
+    from genbench.datasets._labels import labels_at
     from genbench.models.adapters import parse_all
+    from genbench.models.adapters.samples import labelled
     from genbench.run.evaluate import evaluate, missing
     from genbench.run.plan import plan
     from genbench.run.protocol import fitted, suite_for
@@ -82,6 +90,9 @@ def run(args: argparse.Namespace) -> int:
     if args.offline:
         os.environ["GENBENCH_OFFLINE"] = "1"
     metrics = args.metrics.split(",") if args.metrics else None
+    labels = labels_at(args.labels) if args.labels else None
+    if labels is not None and args.samples is None:
+        args.samples = len(labels)
     protocol = {"n_samples": args.samples, "seed": args.seed, "k": args.k, "limit": args.limit}
     suite = suite_for(args.suite, args.dataset, metrics, args.extractor, **protocol)
     dataset = datasets.load(suite.dataset, args.data_root)
@@ -91,9 +102,11 @@ def run(args: argparse.Namespace) -> int:
     sources = [one for spec in ["data:test", *specs] for one in parse_all(spec, dataset, args.unsafe_load)]
     curves = trajectories(sources) if args.trajectory else {}
     sources = [replace(one, row="") if one.row in curves else one for one in sources]
+    if labels is not None:
+        sources = [labelled(one, labels) if one.adapter == "samples" and one.extra is None else one for one in sources]
     if args.samples is None:
         suite = fitted(suite, dataset, sources)
-    todo = plan(suite, dataset, sources, weights_of(args.extractor_weights, suite.extractor))
+    todo = plan(suite, dataset, sources, weights_of(args.extractor_weights, suite.extractor), labels)
     run = Run(args.out or Path("runs") / (Path(args.suite).stem if args.suite else dataset.name))
     if args.dry_run:
         for source in sources:

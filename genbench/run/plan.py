@@ -13,15 +13,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from genbench import catalog, domains, features
 from genbench.datasets import Dataset
 from genbench.datasets._files import count_samples
+from genbench.datasets._labels import digest
 from genbench.errors import GenbenchError, unknown
 from genbench.files import content_key, sha256_file
 from genbench.models.adapters import Source
 from genbench.run.artifacts import ARTIFACTS
 from genbench.run.protocol import Protocol, Suite
 from genbench.run.records import PROTOCOL_VERSION, Record, Run, named
+
+LABELS = "labels"  # what artifacts call the classes that samples are drawn for
 
 
 @dataclass(frozen=True)
@@ -131,6 +136,7 @@ class Plan:
     extractors: dict[str, str]  # name -> sha256
     weights: dict[str, Path] = field(default_factory=dict)  # name -> file, where one was named
     unpinned: frozenset[str] = frozenset()  # extractors of which nobody knows what decides their features
+    labels: np.ndarray | None = None  # the class that is asked of every sample of a class-conditional model
     nonce: str = field(default_factory=lambda: secrets.token_hex(16))  # in place of what nobody knows
 
     def cells(self, source: Source) -> list[Cell]:
@@ -148,9 +154,16 @@ class Plan:
                 **({} if job.entry.origin == "genbench" else {"made_of": job.entry.made_of}),
             },
             "extractor": self.extractors[job.extractor] if job.extractor else None,
-            "protocol": {name: getattr(self.protocol, name) for name in sorted(job.fields)},
+            "protocol": self.said(sorted(job.fields)),
             "protocol_version": PROTOCOL_VERSION,
         }
+
+    def said(self, fields: Iterable[str]) -> dict[str, Any]:
+        """What of the protocol decides a value: some of its fields, and the labels that samples are drawn for."""
+        found = {name: getattr(self.protocol, name) for name in fields if name != LABELS}
+        if self.labels is not None and LABELS in fields:
+            found[LABELS] = digest(self.labels)
+        return found
 
     def reusable(self, cell: Cell) -> bool:
         """Whether a value that an earlier call measured may stand: all that it was made of is known, and the same."""
@@ -174,17 +187,29 @@ class Plan:
         ]
 
 
-def plan(suite: Suite, dataset: Dataset, sources: list[Source], weights: dict[str, Path] | None = None) -> Plan:
+def plan(
+    suite: Suite,
+    dataset: Dataset,
+    sources: list[Source],
+    weights: dict[str, Path] | None = None,
+    labels: np.ndarray | None = None,
+) -> Plan:
     """Checks what can be checked before the long work.
 
     Arguments:
         weights: {extractor: file} in place of the weights that it would find by itself.
+        labels: the class to ask of every sample of class-conditional models `[n]`, in place of each in turn.
 
     Raises:
         GenbenchError: unknown metric or extractor, two models of one name, fewer samples than a metric needs, or
             weights that are not there.
     """
     todo = jobs(suite.metrics, suite.extractor, suite.params)
+    if labels is not None and len(labels) != suite.protocol.n_samples:
+        raise GenbenchError(
+            f"there are {len(labels)} labels for {suite.protocol.n_samples} samples of each model",
+            f"Take as many samples: --samples {len(labels)}.",
+        )
     check_enough(todo, suite.protocol.n_samples, sources)
     seen: dict[str, str] = {}
     for source in sources:
@@ -204,7 +229,7 @@ def plan(suite: Suite, dataset: Dataset, sources: list[Source], weights: dict[st
     known = {name: extractor_hash(name, dataset, weights.get(name)) for name in sorted(used)}
     hashes = {name: sha256 for name, (sha256, _) in known.items()}
     unpinned = frozenset(name for name, (_, pinned) in known.items() if not pinned)
-    return Plan(dataset, suite.protocol, todo, unique(sources), hashes, weights, unpinned)
+    return Plan(dataset, suite.protocol, todo, unique(sources), hashes, weights, unpinned, labels)
 
 
 def check_enough(todo: list[Job], n_samples: int, sources: list[Source]) -> None:
