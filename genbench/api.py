@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,24 @@ from genbench.run.protocol import fitted, suite_for
 from genbench.run.records import Record, Run
 
 
+@contextmanager
+def random_states_kept() -> Iterator[None]:
+    """The global generators come out as they went in: a network that is built here draws its first weights of them."""
+    import torch
+
+    before = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    on_cards = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+    try:
+        yield
+    finally:
+        random.setstate(before[0])
+        np.random.set_state(before[1])
+        torch.set_rng_state(before[2])
+        if on_cards:
+            torch.cuda.set_rng_state_all(on_cards)
+
+
+@random_states_kept()
 def evaluate(
     model: Any,
     data: str | Path | Dataset = "digits",
@@ -39,7 +59,8 @@ def evaluate(
 ) -> list[Record]:
     """Measures one model, or one at every value of a sweep, and returns a record for every number.
 
-    A model that is a `torch.nn.Module` is left as it was: in the mode and on the device that it came in.
+    A model that is a `torch.nn.Module` is left as it was: in the mode and on the device that it came in. So are the
+    global random generators: a training loop goes on as if nothing had been measured.
 
     Arguments:
         model: an object with `space` and, as far as it can, the methods in `genbench/models/capabilities.py`; or what
