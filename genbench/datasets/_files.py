@@ -287,6 +287,8 @@ def read(path: Path, how: Asked = AS_IT_IS) -> dict[str, Array]:
 def read_pictures(path: Path, how: Asked) -> Mapping[str, Array]:
     """Encoded pictures and their classes: `x` and `labels`, or by splits."""
     kind, paths, _ = files_of(path)
+    if kind != "parquet" and (how.image or how.label):
+        raise GenbenchError(f"{path} has no columns to name", "Leave out image= and label=: they are of parquet.")
     if kind == "images":
         return folders.read_folder(path, paths, how.rule, how.layout)
     splits = {one: None if how.layout == "flat" else split_of(path, one) for one in paths}
@@ -388,6 +390,7 @@ def single(arrays: Mapping[str, Array], path: Path) -> tuple[Array, Array | None
 
 def split_by_key(arrays: Mapping[str, Array], path: Path) -> tuple[dict[str, np.ndarray], Any]:
     """The three splits of an `.npz` that names them, and their labels or None."""
+    of_one_shape(arrays, path)
     missing = [split for split in SPLITS if split not in arrays]
     if missing == ["validation"] and arrays["train"].ndim > 1 and len(arrays["train"]) > 1:
         arrays, missing = with_validation(arrays, path), []
@@ -405,6 +408,19 @@ def split_by_key(arrays: Mapping[str, Array], path: Path) -> tuple[dict[str, np.
     if absent:
         return whole, None
     return whole, {s: as_labels(arrays[key], len(parts[s]), f"{path} ({key})") for s, key in keys.items()}
+
+
+def of_one_shape(arrays: Mapping[str, Array], path: Path) -> None:
+    """Raises GenbenchError where pictures of two splits have two shapes, with what brings them together."""
+    splits = {split: x for split in SPLITS if isinstance(x := arrays.get(split), Pictures)}
+    for split, x in splits.items():
+        first, other = next(iter(splits.values())), x.shape[1:]
+        if other != first.shape[1:]:
+            raise GenbenchError(
+                f"{path}: images of two shapes [C, H, W]: those of {next(iter(splits))} are {list(first.shape[1:])}, "
+                f"those of {split} are {list(other)}",
+                first.remedy(other),
+            )
 
 
 def with_validation(arrays: Mapping[str, Array], path: Path) -> dict[str, Array]:

@@ -23,6 +23,7 @@ from genbench.errors import GenbenchError
 
 IMAGES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".pgm", ".ppm"}
 SHOWN = 10  # names of files that are left out, of classes
+ALMOST = ("training", "testing", "eval", "evaluation", "dev")  # splits by other names, and hardly classes
 NAMES = {"train": "train", "validation": "validation", "valid": "validation", "val": "validation", "test": "test"}
 
 
@@ -85,6 +86,11 @@ def by_split(folder: Path, paths: list[Path], layout: str | None) -> dict[str, l
         return None
     first = list(dict.fromkeys(path.relative_to(folder).parts[0] for path in paths))
     named = {name: NAMES[name.casefold()] for name in first if name.casefold() in NAMES and (folder / name).is_dir()}
+    if layout is None and (almost := [name for name in first if name.casefold() in ALMOST]):
+        raise GenbenchError(
+            f"{folder} has {', '.join(almost)}, which are no names of splits and hardly classes",
+            f"Call them train, validation and test, or read them as classes: '{folder}?layout=classes'.",
+        )
     if not {"train", "test"} & set(named.values()):
         if layout == "splits":
             raise GenbenchError(f"{folder} has no folders train and test", "Leave out layout=splits.")

@@ -143,6 +143,8 @@ def test_splits_need_no_classes(tmp_path):
     [
         (("train/a", "val/a", "valid/a", "test/a"), "val and valid, both validation"),
         (("train", "plane"), "not clear whether they are splits or classes"),
+        (("training", "testing"), "training, testing, which are no names of splits|testing, training, which are no"),
+        (("Dev", "plane"), "has Dev, which are no names of splits"),
         (("train", "validation"), "has no test"),
         (("train/cat", "train/dog", "test/cat", "test/wolf"), "no training image is of the class wolf"),
         (("train/cat", "train/dog", "test"), "the images of train lie in folders of classes, those of test do not"),
@@ -215,9 +217,19 @@ def test_mixed_sizes_are_refused_with_what_reads_them(tmp_path):
     assert data.preprocessing == data.facts()["preprocessing"] == data.identity["preprocessing"] == said
 
 
+def test_splits_of_two_sizes_are_refused_with_what_reads_them(tmp_path):
+    for i in range(20):
+        put(tmp_path / "d" / ("test" if i % 4 == 0 else "train") / f"{i:02d}.png", photo(16, 16 + 4 * (i % 4 == 0)))
+    error = refused(
+        lambda: load_path(tmp_path / "d"), r"those of train are \[3, 16, 16\], those of test are \[3, 20, 16\]"
+    )
+    assert datasets.load(error.remedy.split("'")[1]).space == Space((3, 16, 16), 256)
+
+
 @pytest.mark.parametrize(
     ("query", "problem"),
     [
+        ("label=x", "has no columns to name"),
         ("size=8", "is 20x16, no square"),
         ("crop=center", "and no size"),
         ("filter=box", "and no size"),
