@@ -74,6 +74,11 @@ def read_parquet(where: Path, paths: list[Path], rule: Rule, image: str | None, 
         raise GenbenchError(f"no images in {where}", "Its files have no rows.")
     labels = None if classes_in is None else np.concatenate([classes_of(path, classes_in) for path in paths])
 
+    if labels is not None and names is not None and labels.max() >= len(names):
+        raise GenbenchError(
+            f"{where}: column {classes_in} has class {labels.max()}, of {len(names)} that have names", "Write it again."
+        )
+
     def encoded() -> Iterator[tuple[str, bytes]]:
         for path in paths:
             yield from pictures(path, column)
