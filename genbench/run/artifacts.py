@@ -771,7 +771,7 @@ def completion(c: Context) -> LogLikelihood:
     return kept_likelihood(c, lambda x, keep, tell: of_halves(c.model, x, c.device, keep, tell))
 
 
-@artifact(MODEL, *SAMPLED)
+@artifact(MODEL, *DRAWN)
 def sample_balance(c: Context) -> np.ndarray:
     """Detailed balance of every sample with a changed one `[n]`, under the model that drew it."""
     return kept_balance(c, c.get("samples"))
