@@ -84,7 +84,7 @@ class Space:
         if self.levels is not None:
             if x.size and (x.min() < 0 or x.max() >= self.levels):
                 raise ModelError(f"{who}: expected values 0..{self.levels - 1}, got {x.min()}..{x.max()}")
-            return x.astype(self.dtype)
+            return x.astype(self.dtype, copy=False)
         if bad := int((~np.isfinite(x)).sum()):
             raise ModelError(f"{who}: {bad} values are NaN or infinite")
         narrow, lost = narrowed(x, self.dtype)

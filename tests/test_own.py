@@ -1,6 +1,7 @@
 """What a user brings: the page on it runs as it stands, scaffolds work, and public names are those that it lists."""
 
 import hashlib
+import importlib
 import json
 import re
 import shlex
@@ -24,7 +25,9 @@ from genbench.run.artifacts import ARTIFACTS
 from genbench.run.protocol import fitted, suite_for
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-PAGE = (REPOSITORY / "docs" / "own.md").read_text(encoding="utf-8")
+DOCS = REPOSITORY / "docs"
+PAGE = (DOCS / "own.md").read_text(encoding="utf-8")
+PAGES = ("own.md", "data.md", "training-loop.md")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -33,9 +36,11 @@ def nothing_left(monkeypatch):
     monkeypatch.setattr(catalog, "_plugins", [])
     monkeypatch.setattr(measuring, "picture", lambda *given: None)  # they take longest, and have tests of their own
     monkeypatch.setattr(sys, "path", ["", *sys.path])  # as of `python` in that folder
+    before = set(sys.modules)
     yield
-    for name in ("tilted", "edges", "ink", "coins"):
-        sys.modules.pop(name, None)
+    for name in set(sys.modules) - before:
+        if Path(getattr(sys.modules[name], "__file__", None) or __file__).parent == Path.cwd():
+            del sys.modules[name]
 
 
 def lines(block: str) -> list[list[str]]:
@@ -43,20 +48,56 @@ def lines(block: str) -> list[list[str]]:
     return [words for line in block.splitlines() if (words := shlex.split(line, comments=True))]
 
 
-def test_every_block_of_the_page_runs(cli):
-    blocks = FENCE.findall(PAGE)
-    assert len(blocks) == PAGE.count("\n```") / 2
+@pytest.mark.parametrize("page", PAGES)
+def test_every_block_of_the_page_runs(page, cli):
+    text = (DOCS / page).read_text(encoding="utf-8")
+    blocks = FENCE.findall(text)
+    assert len(blocks) == text.count("\n```") / 2
     for language, body in blocks:
         if language == "python" and (named := re.match(r"# (\w+\.py)\n", body)):
             Path(named[1]).write_text(body)
         elif language == "python":
-            exec(compile(body, "docs/own.md", "exec"), {})
+            importlib.invalidate_caches()
+            exec(compile(body, f"docs/{page}", "exec"), {})
         else:
             assert language == "sh"
             for command, *arguments in lines(body):
                 assert command == "genbench"
                 code, out, err = cli(*arguments)
                 assert code == 0, f"{arguments}\n{out}\n{err}"
+
+
+def test_the_table_of_datasets_is_what_the_catalog_says():
+    text = (DOCS / "data.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in row.split("|")[1:-1]] for row in re.findall(r"^\| `.*\|$", text, re.MULTILINE)]
+    for name, downloads, licence, source, path in rows:
+        constants = catalog.find("datasets", name.strip("`")).constants
+        size = constants["DOWNLOAD"]
+        assert downloads == (f"{size / 1e6:,.1f} MB" if size else "nothing")
+        assert (licence, source, bool(path)) == (constants["LICENCE"], constants["SOURCE"], size > 0)
+    assert [row[0].strip("`") for row in rows] == catalog.names("datasets")
+
+
+def test_a_loop_is_not_disturbed_by_being_watched(monkeypatch, tmp_path):
+    """Its weights, its random numbers and its mode are those of the loop that measures nothing."""
+    monkeypatch.chdir(tmp_path)
+    body = next(b for _, b in FENCE.findall((DOCS / "training-loop.md").read_text()) if b.startswith("# pixels.py"))
+    Path("pixels.py").write_text(body)
+    importlib.invalidate_caches()
+    from pixels import Pixels
+
+    found = []
+    for watched in (False, True):
+        torch.manual_seed(0)
+        np.random.seed(0)
+        model = Pixels().train()
+        if watched:
+            genbench.evaluate(model, "digits", ["nll", "fd", "copies"], samples=100)
+        assert model.training
+        assert all(p.grad is None for p in model.parameters())
+        found.append((torch.rand(3).tolist(), np.random.rand(3).tolist(), model.logits.detach().clone()))
+    assert found[0][:2] == found[1][:2]
+    assert torch.equal(found[0][2], found[1][2])
 
 
 def test_public_names_are_those_that_the_page_lists():

@@ -19,7 +19,7 @@ def no_plugins_left():
     catalog._plugins.clear()
 
 
-def write_distribution(folder, module: str, body: str) -> None:
+def write_distribution(folder, module: str, body: str, group: str = "baselines", name: str = "coin") -> None:
     (folder / "pyproject.toml").write_text(
         textwrap.dedent(
             f"""
@@ -29,8 +29,8 @@ def write_distribution(folder, module: str, body: str) -> None:
             [project]
             name = "{module.replace("_", "-")}"
             version = "1.0"
-            [project.entry-points."genbench.baselines"]
-            coin = "{module}"
+            [project.entry-points."genbench.{group}"]
+            {name} = "{module}"
             [tool.hatch.build.targets.wheel]
             include = ["{module}.py"]
             """
@@ -92,6 +92,48 @@ def test_a_baseline_from_an_installed_distribution(tmp_path):
     done = genbench("evaluate", "coin.safetensors", "--metrics", "copies", "--samples", "20", path=site)
     assert done.returncode == 0, done.stderr
     assert re.search("^coin  .*  toy  ", done.stdout, re.M)
+
+
+COINS = '''
+    """Coins: eight of them, of which neighbours fall alike."""
+    import numpy as np
+    from genbench import Dataset, Space
+
+    LICENCE = "CC0; generated"
+    SOURCE = "drawn by the package"
+    DOWNLOAD = 1_500_000
+
+    def load(root):
+        x = np.repeat(np.random.default_rng(0).integers(2, size=(600, 4), dtype=np.uint8), 2, axis=1)
+        y = {"train": x[:400, 0], "validation": x[400:500, 0], "test": x[500:, 0]}
+        return Dataset("coins", Space((8,), 2), x[:400], x[400:500], x[500:], licence=LICENCE, source=SOURCE, labels=y)
+'''
+
+
+def test_a_dataset_from_an_installed_distribution_works_as_in_the_catalog(tmp_path):
+    """It is listed and described with its licence, models are trained and measured on it, records say its hash."""
+    source, site = tmp_path / "source", tmp_path / "site"
+    source.mkdir()
+    write_distribution(source, "coins_data", COINS, "datasets", "coins")
+    install(source, site)
+    listed = {e["name"]: e for e in json.loads(genbench("list", "datasets", "--json", path=site).stdout)}
+    assert listed["coins"]["origin"] == "coins-data"
+    assert (listed["coins"]["licence"], listed["coins"]["download"]) == ("CC0; generated", 1_500_000)
+    line = next(x for x in genbench("list", "datasets", path=site).stdout.splitlines() if x.startswith("coins "))
+    assert line.split()[1:4] == ["1.5", "MB", "CC0"]
+    assert line.endswith("Coins: eight of them, of which neighbours fall alike.")
+    shown = genbench("describe", "coins", path=site).stdout
+    for said in ("400 examples", "CC0; generated", "drawn by the package", "download  1.5 MB"):
+        assert said in shown
+    done = genbench("train", "mixture", "--dataset", "coins", "--steps", "2", "-o", "m.safetensors", path=site)
+    assert done.returncode == 0, done.stderr
+    line = ["m.safetensors", "--dataset", "coins", "--metrics", "nll,copies", "--samples", "20", "-o", "run"]
+    done = genbench("evaluate", *line, path=site)
+    assert done.returncode == 0, done.stderr
+    records = [json.loads(path.read_text()) for path in (site / "run/cells").iterdir()]
+    assert {r["dataset"]["name"] for r in records} == {"coins"}
+    assert all(r["dataset"]["sha256"] in shown for r in records)
+    assert "nothing to measure" in genbench("evaluate", *line, path=site).stderr
 
 
 def test_a_broken_distribution_is_named_and_hurts_nobody(tmp_path):

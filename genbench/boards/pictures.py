@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 GRID = (6, 10)  # rows, columns
 SHOWN = 10  # samples beside their neighbours
 TEXTS = 3
+PART = 1 << 25  # values of training examples that are held as numbers at once
 REACH = 1000.0  # standard deviations: the end of an audit's scale, where any change from a constant stands
 
 
@@ -50,10 +51,16 @@ def draw_translations(run: Run, name: str, dataset: Dataset, x: np.ndarray, tran
 
 
 def neighbours(samples: np.ndarray, train: np.ndarray) -> np.ndarray:
-    """The nearest training example of every sample, in raw values."""
-    near, everything = (Points(x.reshape(len(x), -1).astype(np.float32)) for x in (samples, train))
-    _, index = near.nearest(everything)
-    return train[index[:, 0]]
+    """The nearest training example of every sample, in raw values; of many training examples a part at a time."""
+    near = Points(samples.reshape(len(samples), -1).astype(np.float32))
+    best, index = np.full(len(samples), np.inf), np.zeros(len(samples), np.int64)
+    step = max(1, PART // train[0].size)
+    for start in range(0, len(train), step):
+        part = train[start : start + step]
+        distance, place = near.nearest(Points(part.reshape(len(part), -1).astype(np.float32)))
+        closer = distance[:, 0] < best  # of equals the first
+        best[closer], index[closer] = distance[closer, 0], start + place[closer, 0]
+    return train[index]
 
 
 def grid(images: np.ndarray, space: Space, columns: int) -> bytes:

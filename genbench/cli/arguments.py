@@ -48,7 +48,7 @@ def add_batch_size(p: Parser) -> None:
 
 def settings_of(pairs: list[str]) -> dict[str, Any]:
     """{key: value} of KEY=VALUE arguments."""
-    from genbench.models.adapters import literal
+    from genbench.query import literal
 
     found = {}
     for pair in pairs:

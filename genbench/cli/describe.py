@@ -13,7 +13,7 @@ SUMMARY = "one member of the catalog, or a checkpoint's card"
 
 
 def add_arguments(p: Parser) -> None:
-    p.add_argument("name", help="a member of the catalog, FILE.safetensors, or data: a folder, .npz or .npy")
+    p.add_argument("name", help="a member of the catalog, FILE.safetensors, or data at a path")
     p.add_argument("--data-root", type=Path, help="folder of data sets (GENBENCH_DATA)")
     p.add_argument("--plugin", action="append", metavar="MODULE_OR_FILE")
 
@@ -64,12 +64,36 @@ def describe_entry(entry: catalog.Entry, args: argparse.Namespace) -> None:
             print(f"preset {dataset}: {preset}")
     if entry.kind == "datasets":
         print()
-        describe_data(entry.name, args.data_root)
+        describe_dataset(entry, args.data_root)
+
+
+def describe_dataset(entry: catalog.Entry, root: Path | None) -> None:
+    """What a dataset of the catalog holds; of one that is not at hand what its file says: nothing is downloaded."""
+    from genbench.cli.listing import download_in_words, said_of_data
+    from genbench.datasets._download import Absent, kept_offline
+
+    said = said_of_data(entry)
+    size = said.pop("download")
+    try:
+        with kept_offline():
+            describe_data(entry.name, root)
+    except Absent as error:
+        facts = {name: value or "not said" for name, value in said.items()}
+        first = f"its first use downloads {download_in_words(size)}" if size else error.remedy
+        facts["contents"] = f"not at hand: {first}"
+        show(facts)
+    else:
+        if size:
+            show({"download": download_in_words(size)})
 
 
 def describe_data(name: str, root: Path | None) -> None:
-    from tabulate import tabulate
-
     from genbench import datasets
 
-    print(tabulate(list(datasets.load(name, root).facts().items()), tablefmt="plain", disable_numparse=True))
+    show(datasets.load(name, root).facts())
+
+
+def show(facts: dict[str, str]) -> None:
+    from tabulate import tabulate
+
+    print(tabulate(list(facts.items()), tablefmt="plain", disable_numparse=True))

@@ -19,6 +19,7 @@ from genbench.reading import Count, Seed
 from genbench.text import one_line, slug
 
 if TYPE_CHECKING:
+    from genbench.boards.columns import Board
     from genbench.models.adapters import Source
     from genbench.run.records import Record, Run
 
@@ -31,7 +32,8 @@ def add_arguments(p: Parser) -> None:
         nargs="*",
         metavar="CKPT",
         help="[name=]FILE.safetensors, samples:PATH or FILE.py:OBJECT; "
-        "name='PATH/*.safetensors': one row of one model's training seeds",
+        "name='PATH/*.safetensors': one row of one model's training seeds; "
+        "'FILE?temperature=0.7,1': a row for each value, and the curve that they make",
     )
     p.add_argument(
         "--trajectory",
@@ -39,7 +41,7 @@ def add_arguments(p: Parser) -> None:
         help="files of a pattern are checkpoints of one training: their metrics against its steps, and RUN/NAME.svg",
     )
     p.add_argument("--suite", help="a name or a TOML file (digits)")
-    p.add_argument("--dataset", help="instead of the suite's: a name, or a path to a folder, .npz, .npy or .txt")
+    p.add_argument("--dataset", help="instead of the suite's: a name, or PATH[?size=64&crop=center]")
     p.add_argument("--metrics", help="instead of the suite's: names with commas, or all")
     p.add_argument("--extractor", help="instead of the suite's: a name, or a function in code as FILE.py:NAME")
     p.add_argument(
@@ -55,6 +57,12 @@ def add_arguments(p: Parser) -> None:
     p.add_argument("--reference-count", type=number(Count), metavar="N", help="of how many images the statistics are")
     p.add_argument("--samples", type=int, metavar="N", help="samples from each model")
     p.add_argument("--seed", type=number(Seed))
+    p.add_argument(
+        "--labels",
+        type=Path,
+        metavar="FILE",
+        help="classes to ask of samples, or those of given samples",
+    )
     p.add_argument("--k", type=int, help="importance samples per example")
     p.add_argument("--limit", type=int, metavar="N", help="only N test examples, chosen by their contents")
     add_batch_size(p)
@@ -79,7 +87,9 @@ def run(args: argparse.Namespace) -> int:
     from genbench.boards.pages import as_json
     from genbench.boards.seeds import pooled
     from genbench.boards.terminal import terminal
+    from genbench.datasets._labels import labels_at
     from genbench.models.adapters import parse_all
+    from genbench.models.adapters.samples import labelled
     from genbench.run.evaluate import evaluate, missing
     from genbench.run.plan import plan
     from genbench.run.protocol import fitted, suite_for
@@ -88,6 +98,9 @@ def run(args: argparse.Namespace) -> int:
     if args.offline:
         os.environ["GENBENCH_OFFLINE"] = "1"
     metrics = args.metrics.split(",") if args.metrics else None
+    labels = labels_at(args.labels) if args.labels else None
+    if labels is not None and args.samples is None:
+        args.samples = len(labels)
     protocol = {"n_samples": args.samples, "seed": args.seed, "k": args.k, "limit": args.limit}
     suite = suite_for(args.suite, args.dataset, metrics, args.extractor, **protocol)
     dataset = datasets.load(suite.dataset, args.data_root)
@@ -97,11 +110,13 @@ def run(args: argparse.Namespace) -> int:
     sources = [one for spec in ["data:test", *specs] for one in parse_all(spec, dataset, args.unsafe_load)]
     curves = trajectories(sources) if args.trajectory else {}
     sources = [replace(one, row="") if one.row in curves else one for one in sources]
+    if labels is not None:
+        sources = [labelled(one, labels) if one.adapter == "samples" and one.extra is None else one for one in sources]
     if args.samples is None:
         suite = fitted(suite, dataset, sources)
     weights = by_extractor(args.extractor_weights, suite.extractor)
     references = references_of(args.reference, suite.extractor, args.reference_count)
-    todo = plan(suite, dataset, sources, weights, references)
+    todo = plan(suite, dataset, sources, weights, references, labels)
     run = Run(args.out or Path("runs") / (Path(args.suite).stem if args.suite else dataset.name))
     if args.dry_run:
         for source in sources:
@@ -122,6 +137,8 @@ def run(args: argparse.Namespace) -> int:
         print(markdown(found) if args.wide else terminal(found, width, suite.sort), end="")
     else:
         print(f"no table: {run.folder} has none of the planned records", file=sys.stderr)
+    for b in found:
+        show_curves(b, run, args.json)
     unread = name_unreadable([run], {cell.id for source in todo.sources for cell in todo.cells(source)})
     if outcome.measured + outcome.failed + outcome.skipped == 0:
         print(f"nothing to measure: all {outcome.kept} cells are in {run.folder}", file=sys.stderr)
@@ -162,6 +179,18 @@ def curve(name: str, records: list[Record], steps: dict[str, int], run: Run) -> 
     write_atomically(path, plot(name, found, steps))
     print(f"the curve is {path}", file=sys.stderr)
     return table(name, found, steps)
+
+
+def show_curves(b: Board, run: Run, quiet: bool) -> None:
+    """Of every argument that was swept the table, unless a machine reads, and the plot into the run's pictures."""
+    from genbench.boards.curves import curves, plot, table
+
+    for curve in curves(b):
+        if not quiet:
+            print("\n" + table(b, curve, shutil.get_terminal_size().columns), end="")
+        if (drawn := plot(b, curve)) is not None:
+            run.write(run.pictures / curve.file, drawn)
+            print(f"the curve of {curve.title} is in {run.pictures / curve.file}", file=sys.stderr)
 
 
 def shipped(dataset: str) -> list[str]:

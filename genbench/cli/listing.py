@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
+from typing import Any
 
 from genbench import catalog
 from genbench.cli.arguments import Parser
@@ -28,13 +30,21 @@ def run(args: argparse.Namespace) -> int:
     if args.kind == "plugins":
         found = [e for e in found if e.origin != "genbench"]
     if args.json:
-        rows = [{"name": e.name, "kind": e.kind, "summary": e.summary, "origin": e.origin} for e in found]
+        rows = [
+            {"name": e.name, "kind": e.kind, "summary": e.summary, "origin": e.origin, **said_of_data(e)} for e in found
+        ]
         print(json.dumps(rows, indent=1))
     elif found:
-        print(tabulate([[e.name, *extra_columns(e), e.summary] for e in found], tablefmt="plain"))
+        print(tabulate([[e.name, *extra_columns(e), e.summary] for e in found], *looks(args.kind)))
     else:
         print("none", file=sys.stderr)
     return 0
+
+
+def looks(kind: str) -> tuple[list[str], str]:
+    """The headers and the format of a list."""
+    headers = ["name", "downloads", "licence", "what it is"] if kind == "datasets" else []
+    return headers, "simple" if headers else "plain"
 
 
 def list_artifacts(args: argparse.Namespace) -> int:
@@ -55,11 +65,29 @@ def list_artifacts(args: argparse.Namespace) -> int:
     return 0
 
 
+def said_of_data(entry: catalog.Entry) -> dict[str, Any]:
+    """The licence, the source and the bytes of downloads that the file of a dataset says, None where it does not."""
+    if entry.kind != "datasets":
+        return {}
+    return {name: entry.constants.get(name.upper()) for name in ("licence", "source", "download")}
+
+
+def download_in_words(size: Any) -> str:
+    """How much is downloaded, where the dataset is not at hand."""
+    if not isinstance(size, int):
+        return "not said"
+    return f"{size / 1e6:,.1f} MB" if size else "nothing"
+
+
 def extra_columns(entry: catalog.Entry) -> list[str]:
-    """A baseline's family, a metric's outputs, an outside member's origin."""
+    """A baseline's family, a metric's outputs, what a dataset downloads and its licence, an outside member's origin."""
     shown = []
     if entry.kind == "baselines":
         shown.append(entry.family)
+    if entry.kind == "datasets":
+        said = said_of_data(entry)
+        shown += [download_in_words(said["download"]), re.split("[:;]", str(said["licence"] or "not said"))[0]]
     if "OUTPUTS" in entry.constants:
         shown.append(", ".join(o.replace("_", "-") for o in entry.constants["OUTPUTS"]))
-    return [*shown, *([entry.origin] if entry.origin != "genbench" else [])]
+    origin = [entry.origin] if entry.origin != "genbench" and entry.kind != "datasets" else []
+    return [*shown, *origin]

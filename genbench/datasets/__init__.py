@@ -1,13 +1,15 @@
 """A dataset is named train, validation and test arrays of one space, with a licence and a hash of its content.
 
 Every file here defines `load(root)`, where `root` is the data root or None, and opens with the
-sentence that `genbench list datasets` shows.
+sentence that `genbench list datasets` shows. It says LICENCE, SOURCE and DOWNLOAD (bytes that its first use downloads,
+0 for none), as literals that can be read without loading anything.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from genbench.numerics.speech import LogMel
 
 SPLITS = ("train", "validation", "test")
+SHOWN = 10  # names of classes
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,8 @@ class Dataset:
 
     Arguments:
         labels: class of every example by split, int64 `[n]`, or None.
+        classes: the names of the classes, in the order of their numbers, where they have names.
+        preprocessing: what was done to the pixels before they became values, "" for nothing.
         licence, source: where it comes from and what may be done with it.
         draw: makes a fresh training batch from indices, where training data are dynamic
             (binarisation, crops): `(index [b], numpy generator) -> [b, *shape]`.
@@ -58,6 +63,8 @@ class Dataset:
     sequence: bool = False
     sound: LogMel | None = None
     target: Dataset | None = None
+    classes: tuple[str, ...] | None = None
+    preprocessing: str = ""
 
     def __post_init__(self) -> None:
         for split in SPLITS:
@@ -87,7 +94,9 @@ class Dataset:
 
     @property
     def n_classes(self) -> int:
-        return int(self.labels["train"].max()) + 1 if self.labels else 0
+        if self.labels is None:
+            return 0
+        return len(self.classes) if self.classes else int(self.labels["train"].max()) + 1
 
     def facts(self) -> dict[str, str]:
         """What `genbench describe` shows of it."""
@@ -96,7 +105,7 @@ class Dataset:
             "shape": "x".join(map(str, self.space.shape)) + (" (channels, height, width)" * self.space.is_image),
             "levels": "real numbers" if levels is None else f"{levels:,} (integers 0..{levels - 1})",
             **{split: f"{len(self.split(split)):,} examples" for split in SPLITS},
-            "classes": f"{self.n_classes:,}" if self.labels else "no labels",
+            "classes": self.classes_in_words() if self.labels else "no labels",
             "licence": self.licence,
             "source": self.source,
             "sha256": self.sha256,
@@ -108,7 +117,15 @@ class Dataset:
         if self.target is not None:
             counts = ", ".join(f"{len(self.target.split(split)):,} {split}" for split in SPLITS)
             facts["target"] = f"{self.target.name}: {counts}; {self.target.licence}, {self.target.source}"
+        if self.preprocessing:
+            facts["preprocessing"] = self.preprocessing
         return facts
+
+    def classes_in_words(self) -> str:
+        if not self.classes:
+            return f"{self.n_classes:,}"
+        more = ", ..." if len(self.classes) > SHOWN else ""
+        return f"{self.n_classes:,}: {', '.join(self.classes[:SHOWN])}{more}"
 
     @property
     def identity(self) -> dict[str, object]:
@@ -121,6 +138,10 @@ class Dataset:
             found["modes"] = digest.hexdigest()
         if self.sequence:
             found["sequence"] = True
+        if self.preprocessing:
+            found["preprocessing"] = self.preprocessing
+        if self.classes is not None:  # which folders of samples are of which class
+            found["classes"] = list(self.classes)
         return found
 
     @cached_property
@@ -128,7 +149,7 @@ class Dataset:
         """Of the space, and of every split with its labels; of both domains where there are two."""
         digest = hashlib.sha256(json.dumps(self.space.to_dict(), sort_keys=True).encode())
         for split in SPLITS:
-            digest.update(np.ascontiguousarray(self.split(split)).tobytes())
+            digest.update(np.ascontiguousarray(self.split(split)).data)  # no copy: it may not fit
             if self.labels is not None:
                 digest.update(self.labels[split].astype(np.int64).tobytes())
         if self.target is not None:
@@ -137,7 +158,7 @@ class Dataset:
 
 
 def load(name: str, root: Path | None = None) -> Dataset:
-    """The dataset called `name` in the catalog, or the one in a folder, `.npz`, `.npy` or `.txt` file at a path.
+    """The dataset called `name` in the catalog, or the one in a folder or a file at a path, `PATH[?key=value&...]`.
 
     Raises:
         GenbenchError: no such dataset, or its files are neither at hand nor downloadable.
@@ -146,11 +167,14 @@ def load(name: str, root: Path | None = None) -> Dataset:
 
     if is_path(name) and name not in catalog.names("datasets"):
         from genbench.datasets import _files
+        from genbench.query import parted
 
-        return _files.load_path(Path(name))
+        path, args = parted(name)
+        return _files.load_path(Path(path), _files.asked(args, path))
     return catalog.load("datasets", name).load(root)
 
 
 def is_path(name: str) -> bool:
-    """Whether it names a folder or a file and no member of the catalog."""
-    return "/" in name or Path(name).suffix in (".npz", ".npy", ".txt") or Path(name).is_dir()
+    """Whether it names a folder or a file, with arguments or without, and no member of the catalog."""
+    path = name if os.path.exists(name) else name.partition("?")[0]
+    return "/" in path or Path(path).suffix in (".npz", ".npy", ".txt", ".parquet", ".tar") or Path(path).is_dir()

@@ -3,28 +3,43 @@
 It is looked for under the data root (`--data-root`, else GENBENCH_DATA), then in the cache
 (GENBENCH_CACHE, else ~/.cache/genbench), and then downloaded into the cache, unless
 GENBENCH_OFFLINE=1. Every way in is verified; only verified bytes are moved, whole, to their final
-name. Files under the data root are the user's and are never written.
+name. Files under the data root are the user's and are never written. A download that is longer than it should be, or
+slower than any line, breaks off; nothing is unpacked beyond the size that is promised.
 """
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import http.client
 import os
+import sys
+import tempfile
+import time
 import urllib.request
 import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any, TypeVar
+
+from tqdm import tqdm
 
 from genbench.errors import GenbenchError
-from genbench.files import at_home, write_atomically
+from genbench.files import at_home
 
 TIMEOUT = 30.0  # seconds without a byte
+SLOWEST = 20_000  # bytes a second on the whole, after a minute
+BLOCK = 1 << 20  # bytes
+T = TypeVar("T")
 
 
 class CorruptError(Exception):
     """The bytes are not those that were promised."""
+
+
+class Absent(GenbenchError):
+    """A file that is neither at hand nor may be downloaded."""
 
 
 @dataclass(frozen=True)
@@ -34,29 +49,111 @@ class Remote:
     Arguments:
         path: under the data root and under the cache, e.g. "mnist/train-images-idx3-ubyte.gz".
         urls: tried in order.
-        algorithm, digest: of the content; where the path ends in .gz, of the decompressed content,
-            since the same data are found compressed in more than one way.
+        algorithm, digest, size: of the file as it lies, which is checked before anything unpacks it; where the path
+            ends in .gz and no `unpacked` is given, of the content, since the same data are found compressed in more
+            than one way.
+        unpacked: bytes of the content of a .gz whose own checksum is known.
     """
 
     path: str
     urls: tuple[str, ...]
     algorithm: str
     digest: str
+    size: int
+    unpacked: int | None = None
+
+    @property
+    def is_gzip(self) -> bool:
+        return self.path.endswith(".gz") and not self.path.endswith(".tar.gz")
+
+    @property
+    def of_content(self) -> bool:
+        """Whether checksum and size are those of the unpacked content."""
+        return self.is_gzip and self.unpacked is None
+
+    @property
+    def most(self) -> int:
+        """Bytes that the file can have: what deflate cannot shrink it lengthens by less than a thousandth."""
+        return self.size + self.size // 1000 + 4096 if self.of_content else self.size
 
     def content(self, raw: bytes) -> bytes:
         """The verified, decompressed content of a file's raw bytes.
 
         Raises:
-            CorruptError: a broken gzip stream, or another checksum.
+            CorruptError: a broken gzip stream, another size or another checksum.
         """
-        try:
-            data = gzip.decompress(raw) if self.path.endswith(".gz") else raw
-        except (OSError, EOFError, zlib.error) as error:
-            raise CorruptError(f"its gzip stream is broken ({error})") from error
-        found = hashlib.new(self.algorithm, data, usedforsecurity=False).hexdigest()
-        if found != self.digest:
-            raise CorruptError(f"its {self.algorithm} is {found}, not {self.digest}")
+        if not self.of_content:
+            self.check(hashlib.new(self.algorithm, raw, usedforsecurity=False), len(raw))
+        if not self.is_gzip:
+            return raw
+        data = gunzipped(raw, self.size if self.unpacked is None else self.unpacked)
+        if self.of_content:
+            self.check(hashlib.new(self.algorithm, data, usedforsecurity=False), len(data))
         return data
+
+    def check(self, digest: hashlib._Hash, size: int) -> None:
+        if digest.hexdigest() != self.digest:
+            raise CorruptError(f"its {self.algorithm} is {digest.hexdigest()}, not {self.digest}")
+        if size != self.size:
+            raise CorruptError(f"it has {size:,} bytes, not {self.size:,}")
+
+    def read(self, path: Path) -> bytes:
+        """The verified content of a file.
+
+        Raises:
+            CorruptError: it is another.
+        """
+        with opened(path) as file:
+            raw = file.read(self.most + 1)
+        if len(raw) > self.most:
+            raise CorruptError(f"it has more than {self.most:,} bytes")
+        return self.content(raw)
+
+    def verified(self, path: Path) -> Path:
+        """The path itself, if the file there is the true one; of a large file never more than a block is in memory.
+
+        Raises:
+            CorruptError: it is another.
+        """
+        if self.of_content:
+            self.read(path)
+            return path
+        digest, size = hashlib.new(self.algorithm, usedforsecurity=False), 0
+        with opened(path) as file:
+            for block in blocks(file):
+                digest.update(block)
+                size += len(block)
+        self.check(digest, size)
+        return path
+
+
+def gunzipped(raw: bytes, size: int) -> bytes:
+    """The content of a gzip file, which has to have `size` bytes; what promises more is never unpacked.
+
+    Raises:
+        CorruptError: a broken stream, or another size.
+    """
+    parts, left, rest = [], size, raw
+    try:
+        while rest:  # a file may hold several streams
+            stream = zlib.decompressobj(wbits=31)
+            parts.append(stream.decompress(rest, left + 1))
+            left -= len(parts[-1])
+            if left < 0:
+                raise CorruptError(f"it unpacks to more than {size:,} bytes")
+            if not stream.eof:
+                raise CorruptError("its gzip stream is broken (it ends too early)")
+            rest = stream.unused_data.lstrip(b"\0")
+    except zlib.error as error:
+        raise CorruptError(f"its gzip stream is broken ({error})") from error
+    if not parts:
+        raise CorruptError("its gzip stream is broken (it is empty)")
+    return b"".join(parts)
+
+
+def blocks(file: IO[bytes]) -> Iterator[bytes]:
+    while block := file.read(BLOCK):
+        yield block
 
 
 def data_root(root: Path | None) -> Path | None:
@@ -74,16 +171,40 @@ def offline() -> bool:
     return os.environ.get("GENBENCH_OFFLINE", "") not in ("", "0")
 
 
+@contextmanager
+def kept_offline() -> Iterator[None]:
+    """Within it nothing is downloaded."""
+    before = os.environ.get("GENBENCH_OFFLINE")
+    os.environ["GENBENCH_OFFLINE"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["GENBENCH_OFFLINE"]
+        else:
+            os.environ["GENBENCH_OFFLINE"] = before
+
+
 def fetch(remote: Remote, root: Path | None = None) -> bytes:
     """The content of `remote`: from the data root, the cache, or its addresses, in that order.
 
     Raises:
         GenbenchError: the file under the root is corrupt, or no verified copy can be had.
     """
+    return found(remote, root, remote.read)
+
+
+def located(remote: Remote, root: Path | None = None) -> Path:
+    """Where a verified copy of `remote` lies, which may be too large for memory. Errors are those of `fetch`."""
+    return found(remote, root, remote.verified)
+
+
+def found(remote: Remote, root: Path | None, take: Callable[[Path], T]) -> T:
+    """What `take` makes of the first copy of `remote` that there is; of one that it refuses, why."""
     root = data_root(root)
     if root is not None and (root / remote.path).is_file():
         try:
-            return remote.content(read(root / remote.path))
+            return take(root / remote.path)
         except CorruptError as error:
             raise GenbenchError(
                 f"{root / remote.path} is corrupt: {error}", "Replace it, or remove it to have it downloaded."
@@ -92,48 +213,126 @@ def fetch(remote: Remote, root: Path | None = None) -> bytes:
     corrupt = ""
     if cached.is_file():
         try:
-            return remote.content(read(cached))
+            return take(cached)
         except CorruptError as error:  # a disk fault: the cache is ours to repair
             corrupt = f"; the copy in the cache is corrupt: {error}"
     if offline():
-        raise GenbenchError(
+        raise Absent(
             f"no {remote.path} under {root or 'GENBENCH_DATA (not set)'} or in the cache {cached}, "
             f"and GENBENCH_OFFLINE is set{corrupt}",
             "Point --data-root or GENBENCH_DATA at a folder that holds it, or go online once.",
         )
-    return download(remote, cached)
+    download(remote, cached)
+    try:
+        return take(cached)
+    except CorruptError as error:
+        raise GenbenchError(f"{cached} was damaged while it was written: {error}", "Check the disk.") from error
 
 
 def read(path: Path) -> bytes:
+    """All of a file. Errors are those of `opened`."""
+    with opened(path) as file:
+        return file.read()
+
+
+def opened(path: Path) -> IO[bytes]:
     try:
-        return path.read_bytes()
+        return open(path, "rb")
     except OSError as error:
         raise GenbenchError(f"{path} cannot be read: {error.strerror}", "Check its permissions.") from error
 
 
-def download(remote: Remote, target: Path) -> bytes:
+def download(remote: Remote, target: Path) -> None:
     """Downloads `remote` from the first address that gives its true content, and keeps it at `target`.
 
     Raises:
         GenbenchError: every address failed, with the reason of each; or `target` cannot be written.
     """
+
+    def verify(path: Path, digest: str, size: int) -> None:
+        if remote.of_content:
+            remote.read(path)
+        elif digest != remote.digest or size != remote.size:
+            remote.verified(path)
+
     reasons = []
     for url in remote.urls:
         try:
-            with urllib.request.urlopen(url, timeout=TIMEOUT) as response:
-                raw = response.read()  # a body shorter than promised raises IncompleteRead
-            data = remote.content(raw)
+            save(url, target, remote.algorithm, remote.most, verify)
         except (OSError, http.client.HTTPException, CorruptError) as error:
             reasons.append(f"{url}: {error}")
             continue
-        try:
-            write_atomically(target, raw)
-        except OSError as error:
-            raise GenbenchError(
-                f"{target} cannot be written: {error.strerror}", "Set GENBENCH_CACHE to a folder of yours with space."
-            ) from error
-        return data
+        return
     raise GenbenchError(
         f"{remote.path} could not be downloaded: {'; '.join(reasons)}",
         f"Try again, or put the file into FOLDER/{remote.path} and pass --data-root FOLDER (or set GENBENCH_DATA).",
     )
+
+
+def save(url: str, target: Path, algorithm: str, most: int, verify: Callable[[Path, str, int], None]) -> None:
+    """Downloads to a file of its own beside `target`, which gets its name when it is whole and verified.
+
+    Arguments:
+        most: bytes, after which it breaks off.
+        verify: is given the file, its digest by `algorithm` and its size, and raises a CorruptError if it is another.
+
+    Raises:
+        OSError, http.client.HTTPException, CorruptError: it cannot be had, or is not what was promised.
+        GenbenchError: it cannot be written.
+    """
+    remedy = "Set GENBENCH_CACHE to a folder of yours with space."
+    draft = None
+    try:
+        with urllib.request.urlopen(url, timeout=TIMEOUT) as response:
+            try:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                handle, name = tempfile.mkstemp(prefix=".genbench-", dir=target.parent)
+                draft = Path(name)
+            except OSError as error:
+                raise GenbenchError(f"{target} cannot be written: {error.strerror}", remedy) from error
+            with os.fdopen(handle, "wb") as file:
+                digest, size = received(response, file, algorithm, most, target.name)
+                try:
+                    file.flush()
+                    os.fsync(file.fileno())
+                except OSError as error:
+                    raise GenbenchError(f"{target} cannot be written: {error.strerror}", remedy) from error
+        verify(draft, digest, size)
+        os.chmod(draft, 0o644)
+        os.replace(draft, target)
+    finally:
+        if draft is not None:
+            with suppress(FileNotFoundError):
+                draft.unlink()
+
+
+def received(response: Any, file: IO[bytes], algorithm: str, most: int, name: str) -> tuple[str, int]:
+    """Writes the body of a response into a file, block by block: its digest and its size.
+
+    Raises:
+        CorruptError: it is larger than `most`, or comes slower than any line would bring it.
+        http.client.IncompleteRead: it is shorter than it says.
+    """
+    said = response.headers.get("Content-Length")
+    promised = int(said) if said and said.isdigit() else None
+    if promised is not None and promised > most:
+        raise CorruptError(f"it has {promised:,} bytes, more than {most:,}")
+    digest, size = hashlib.new(algorithm, usedforsecurity=False), 0
+    started = time.monotonic()
+    with tqdm(total=promised, unit="B", unit_scale=True, desc=name, disable=not sys.stderr.isatty()) as bar:
+        while block := response.read1(BLOCK):
+            size += len(block)
+            if size > most:
+                raise CorruptError(f"it has more than {most:,} bytes")
+            if (seconds := time.monotonic() - started) > 60 and size < SLOWEST * (seconds - 60):
+                raise CorruptError(f"only {size:,} bytes came in {seconds:.0f} s")
+            digest.update(block)
+            try:
+                bar.update(file.write(block))
+            except OSError as error:
+                raise GenbenchError(
+                    f"{name} cannot be written: {error.strerror}", "Set GENBENCH_CACHE to a folder of yours with space."
+                ) from error
+    if promised is not None and size < promised:
+        raise http.client.IncompleteRead(b"", promised - size)
+    return digest.hexdigest(), size

@@ -1,50 +1,87 @@
-"""Files of any framework as arrays: a folder of images, an `.npz` or an `.npy`, as a dataset or as samples.
+"""Files of any framework as arrays: folders of images, parquet, WebDataset shards, `.npz`, `.npy`: data or samples.
 
-Images in a folder are read in the sorted order of their paths, subfolders included, hidden ones and links to folders
-not; what is not read is named in a warning. Grey images are `[1, H, W]`, colour ones `[3, H, W]`, and none is resized
-or has its values changed: one that says more than 8 bits of one still picture can is refused. Arrays may be
-`[n, C, H, W]`, `[n, H, W, C]` with C of 1 or 3, or `[n, H, W]`. Nothing is ever unpickled.
+Images are read as `_folders.py`, `_parquet.py` and `_shards.py` say, each by the one code in `_images.py`: none is
+resized unless that is asked for. Arrays may be `[n, C, H, W]`, `[n, H, W, C]` with C of 1 or 3, or `[n, H, W]`. Nothing
+is ever unpickled.
 """
 
 from __future__ import annotations
 
 import io
 import math
-import os
-import re
 import sys
 import warnings
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
 from genbench.datasets import SPLITS, Dataset
-from genbench.errors import GenbenchError, ModelError
-from genbench.files import memory, write_atomically
+from genbench.datasets import _folders as folders
+from genbench.datasets._images import Rule, read_image
+from genbench.datasets._pictures import Pictures
+from genbench.errors import GenbenchError, ModelError, unknown
+from genbench.files import write_atomically
 from genbench.numpy_files import Stored, stored
+from genbench.reading import As
 from genbench.space import Space
 
-if TYPE_CHECKING:
-    from PIL.ImageFile import ImageFile
+__all__ = ["read_image"]
 
-IMAGES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".pgm", ".ppm"}
-ORIENTATION, BITS_PER_SAMPLE, SAMPLE_FORMAT = 0x0112, 258, 339  # tags of EXIF and TIFF
-FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "GIF", "TIFF", "PPM")  # by content, whatever the name says
-MOST_PIXELS = 1 << 26  # of one image; a file of a few kilobytes can promise billions
 KEYS = ("images", "samples", "x", "arr_0")
 CHANNELS = (1, 3)
 SHARE = 0.1  # of one array that becomes validation, and as much test
 MOST_CLASSES = 1 << 16
-SHOWN = 10  # names of files that are left out
+SUFFIXES = (".npz", ".npy", ".parquet", ".tar")
 
 
-def load_path(path: Path) -> Dataset:
-    """The dataset at `path`: a folder of images, an `.npz`, an `.npy`, or a text in a `.txt` (see `_text.py`).
+@dataclass(frozen=True)
+class Asked(Rule):
+    """How images are read, as `PATH?key=value&...` says: the rule by which they are resized, and what is read.
+
+    Arguments:
+        layout: what the subfolders of a folder are: "splits", "classes", or "flat" for nothing; None finds out.
+        image, label: columns of parquet; label "none" reads no classes.
+    """
+
+    layout: Annotated[str | None, As(Literal["splits", "classes", "flat"] | None)] = None
+    image: str | None = None
+    label: str | None = None
+
+    @property
+    def rule(self) -> Rule:
+        return Rule(**{field.name: getattr(self, field.name) for field in fields(Rule)})
+
+    def said(self) -> dict[str, Any]:
+        """What differs from the defaults, and of a size the filter too: what an identity holds."""
+        found = {name: value for name, value in asdict(self).items() if value != getattr(AS_IT_IS, name)}
+        return found | ({"filter": self.filter} if self.size else {})
+
+
+AS_IT_IS = Asked()
+
+
+def asked(args: Mapping[str, Any], who: str) -> Asked:
+    """What arguments behind a `?` ask for.
+
+    Raises:
+        GenbenchError: an argument that there is not, or a value that it cannot have.
+    """
+    known = [field.name for field in fields(Asked)]
+    for name in args:
+        if name not in known:
+            raise unknown(f"argument of {who}:", name, known)
+    return Asked(**args)
+
+
+def load_path(path: Path, how: Asked = AS_IT_IS) -> Dataset:
+    """The dataset at `path`: a folder of images, of parquet files or of shards, one such file, an `.npz`, an `.npy`, or
+    a text in a `.txt` (see `_text.py`).
 
     An `.npz` holds `train`, `test` and perhaps `validation`, and perhaps `train_labels`, ...; or one array
-    under `images`, `samples`, `x` or `arr_0`, and perhaps `labels`. One array is split 80/10/10 by a
+    under `images`, `samples`, `x` or `arr_0`, and perhaps `labels`. One set is split 80/10/10 by a
     fixed permutation, which is said on stderr; splits that share examples are warned of. Bytes have
     256 levels, booleans 2; other integers need the number under `levels`.
 
@@ -54,14 +91,16 @@ def load_path(path: Path) -> Dataset:
     if path.suffix == ".txt" and path.is_file():
         from genbench.datasets._text import load_text
 
+        if said := how.said():
+            raise GenbenchError(f"{path} is text, which {', '.join(said)} cannot change", "Leave the arguments out.")
         return load_text(path)
-    if path.is_dir():
-        tell_skipped(path)
-    arrays = read(path)
+    tell_skipped(path)
+    arrays = read(path, how)
+    tell_classes(path, arrays)
     if any(split in arrays for split in SPLITS):
-        data = dataset_of(arrays, *split_by_key(arrays, path), path)
+        data = dataset_of(arrays, *split_by_key(arrays, path), path, how)
     else:
-        data = dataset_of(arrays, *split_by_permutation(*single(arrays, path), path), path)
+        data = dataset_of(arrays, *split_by_permutation(*single(arrays, path), path), path, how)
         sizes = ", ".join(f"{len(data.split(split)):,} {split}" for split in SPLITS)
         print(
             f"{path} names no splits: a fixed permutation makes {sizes} (keep or change that: "
@@ -72,19 +111,31 @@ def load_path(path: Path) -> Dataset:
     return data
 
 
-def split_path(path: Path, test: float = SHARE, validation: float = SHARE, seed: int = 0) -> Dataset:
+def split_path(
+    path: Path, test: float = SHARE, validation: float = SHARE, seed: int = 0, how: Asked = AS_IT_IS
+) -> Dataset:
     """The one array at `path`, split by the permutation of a seed; with the defaults as `load_path` splits it.
 
     Raises:
         GenbenchError: no such file, one that is split already, or shares that leave a split empty.
     """
-    arrays = read(path)
+    arrays = read(path, how)
+    tell_classes(path, arrays)
     if named := [split for split in SPLITS if split in arrays]:
         raise GenbenchError(f"{path} is split already: it names {', '.join(named)}", "Use it as it is.")
     found = split_by_permutation(*single(arrays, path), path, test, validation, seed)
-    data = dataset_of(arrays, *found, path)
+    data = dataset_of(arrays, *found, path, how)
     warn_of_copies(data, path)
     return data
+
+
+def tell_classes(path: Path, arrays: Mapping[str, Array]) -> None:
+    """Says which subfolders are read as classes: whoever sorted images otherwise has to know."""
+    classes = next((x.classes for x in arrays.values() if isinstance(x, Pictures)), None)
+    if classes and path.is_dir():
+        more = ", ..." if len(classes) > folders.SHOWN else ""
+        shown = ", ".join(classes[: folders.SHOWN])
+        print(f"{path}: its {len(classes)} classes are {shown}{more}", file=sys.stderr)
 
 
 def write_npz(path: Path, data: Dataset) -> None:
@@ -127,7 +178,11 @@ def warn_of_copies(data: Dataset, path: Path) -> None:
 
 
 def dataset_of(
-    arrays: Mapping[str, Array], parts: dict[str, np.ndarray], labels: dict[str, np.ndarray] | None, path: Path
+    arrays: Mapping[str, Array],
+    parts: dict[str, np.ndarray],
+    labels: dict[str, np.ndarray] | None,
+    path: Path,
+    how: Asked = AS_IT_IS,
 ) -> Dataset:
     """The splits of a file as a dataset, every value checked."""
     given = arrays.get("levels")
@@ -136,7 +191,7 @@ def dataset_of(
     space = space_of(parts["train"], levels, path)
     checked = {split: in_space(x, space, f"{path} ({split})") for split, x in parts.items()}
     return Dataset(
-        name=called(path),
+        name=called(path) + (f"-{how.size}" if how.size else ""),
         space=space,
         train=checked["train"],
         validation=checked["validation"],
@@ -144,6 +199,8 @@ def dataset_of(
         licence="unknown",
         source=path.name,
         labels=labels,
+        classes=next((x.classes for x in arrays.values() if isinstance(x, Pictures)), None) if labels else None,
+        preprocessing=str(how.rule),
     )
 
 
@@ -154,7 +211,7 @@ def called(path: Path) -> str:
 
 
 def load_samples(path: Path, space: Space) -> np.ndarray:
-    """Samples of any framework, `[n, *space.shape]` in the space's dtype: a folder of images, an `.npz` or an `.npy`.
+    """Samples of any framework, `[n, *space.shape]` in the space's dtype, of every kind that data can be.
 
     Raises:
         GenbenchError: no such file, or values that are not in the space.
@@ -162,9 +219,17 @@ def load_samples(path: Path, space: Space) -> np.ndarray:
     return load_labelled(path, space)[0]
 
 
-def load_labelled(path: Path, space: Space) -> tuple[np.ndarray, np.ndarray | None]:
-    """The same, with the class that was asked of every sample, `[n]` int64, where an `.npz` holds `labels`."""
-    found, given = single(read(path), path)
+def load_labelled(
+    path: Path, space: Space, how: Asked = AS_IT_IS, known: Dataset | None = None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """The same, with the class that was asked of every sample, `[n]` int64, where the files say it.
+
+    Arguments:
+        known: the dataset whose classes the names of subfolders are held against, see `classes_in`.
+    """
+    found, given = single(read(path, how), path)
+    if isinstance(found, Pictures) and found.classes is not None:
+        given = classes_in(found, known)
     labels = None if given is None else as_labels(given, len(found), f"{path} (labels)")
     if found.shape[1:] != space.shape and space.is_image:
         c, h, w = space.shape
@@ -188,166 +253,143 @@ def load_alone(path: Path) -> tuple[np.ndarray, Space]:
     return in_space(found, space, str(path)), space
 
 
-Array = np.ndarray | Stored  # at hand, or known by its header and not yet read
+def classes_in(x: Pictures, known: Dataset | None) -> np.ndarray | None:
+    """The classes of samples as the dataset numbers them `[n]`: by the names of its classes, or by their numbers.
+
+    None where their names are neither: then nobody knows which class was asked of a sample.
+    """
+    if x.labels is None or x.classes is None or known is None or known.labels is None:
+        return None
+    numbers = tuple(map(str, range(known.n_classes)))
+    for names in (known.classes, numbers):
+        if names and set(x.classes) <= set(names):
+            return np.array([names.index(name) for name in x.classes])[x.labels]
+    return None
+
+
+Array = np.ndarray | Stored | Pictures  # at hand, or known and not yet read
 
 
 def loaded(x: Array) -> np.ndarray:
-    return x.load() if isinstance(x, Stored) else x
+    return x if isinstance(x, np.ndarray) else x.load()
 
 
-def read(path: Path) -> dict[str, Array]:
-    """The arrays in a file by key, known by their headers; images of a folder and the array of an `.npy` are `x`."""
-    if path.is_dir():
-        return {"x": read_images(path)}
+def taken(x: Array, index: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Parts of an array that share no rows; of pictures each is decoded into its part."""
+    if isinstance(x, Pictures):
+        return x.parts(index)
+    whole = loaded(x)
+    return {part: whole[places] for part, places in index.items()}
+
+
+def read(path: Path, how: Asked = AS_IT_IS) -> dict[str, Array]:
+    """The arrays in a file by key, known by their headers; images and the array of an `.npy` are `x`."""
+    if path.is_dir() or path.suffix in (".parquet", ".tar"):
+        return dict(read_pictures(path, how))
     if not path.is_file():
-        raise GenbenchError(f"nothing at {path}", "Give a folder of images, an .npz or an .npy file.")
+        raise GenbenchError(f"nothing at {path}", f"Give a folder of images, or a file: {', '.join(SUFFIXES)}.")
     if path.suffix not in (".npz", ".npy"):
-        raise GenbenchError(f"{path} is neither a folder nor an .npz or .npy file", "Convert it with numpy.savez.")
+        raise GenbenchError(
+            f"{path} is neither a folder nor one of {', '.join(SUFFIXES)}", "Convert it with numpy.savez."
+        )
+    if said := how.said():
+        raise GenbenchError(f"{path} holds arrays, which {', '.join(said)} cannot change", "Leave the arguments out.")
     return dict(stored(path))
 
 
+def read_pictures(path: Path, how: Asked) -> Mapping[str, Array]:
+    """Encoded pictures and their classes: `x` and `labels`, or by splits."""
+    kind, paths, _ = files_of(path)
+    if kind != "parquet" and (how.image or how.label):
+        raise GenbenchError(f"{path} has no columns to name", "Leave out image= and label=: they are of parquet.")
+    if kind == "images":
+        return folders.read_folder(path, paths, how.rule, how.layout)
+    splits = {one: None if how.layout == "flat" else split_of(path, one) for one in paths}
+    if None in splits.values() and len(set(splits.values())) > 1:
+        bare = next(one for one, split in splits.items() if split is None)
+        raise GenbenchError(
+            f"{path}: the names of some files say their split, that of {bare.name} does not",
+            f"Name all of them (train-00000.{kind}), or read them as one: '{path}?layout=flat'.",
+        )
+    found: dict[str, Array] = {}
+    for split in dict.fromkeys(splits.values()):
+        some = [one for one in paths if splits[one] == split]
+        x = pictures_of(path, kind, some, how)
+        found[split or "x"] = x
+        if x.labels is not None:
+            found[f"{split}_labels" if split else "labels"] = x.labels
+    return found
+
+
+def pictures_of(path: Path, kind: str, paths: list[Path], how: Asked) -> Pictures:
+    """What several files of one split hold."""
+    if kind == "tar":
+        from genbench.datasets._shards import read_shards
+
+        return read_shards(path, paths, how.rule)
+    from genbench.datasets._parquet import read_parquet
+
+    return read_parquet(path, paths, how.rule, how.image, how.label)
+
+
+def split_of(root: Path, file: Path) -> str | None:
+    """The split that the name of a file says, or that of a folder between it and the root; None for no split."""
+    if root == file:
+        return None
+    parts = file.relative_to(root).parts
+    return next((split for name in reversed(parts) if (split := folders.split_of(name))), None)
+
+
+def files_of(path: Path) -> tuple[str, list[Path], list[str]]:
+    """What is read at a path, "images", "parquet" or "tar", its files in order, and what else is there, in words.
+
+    Raises:
+        GenbenchError: there is nothing, or parquet beside shards.
+    """
+    if path.is_file():
+        return path.suffix[1:], [path], []
+    if not path.is_dir():
+        raise GenbenchError(f"nothing at {path}", f"Give a folder of images, or a file: {', '.join(SUFFIXES)}.")
+    images, others = folders.listed(path)
+    if images:
+        return "images", images, others
+    found = {kind: folders.listed(path, (f".{kind}",)) for kind in ("parquet", "tar")}
+    kinds = [kind for kind, (paths, _) in found.items() if paths]
+    if len(kinds) > 1:
+        raise GenbenchError(f"{path} holds both parquet and .tar files", "Give a folder that holds one kind.")
+    if not kinds:
+        looked = ", ".join([*sorted(folders.IMAGES), ".parquet", ".tar"])
+        raise GenbenchError(f"no images in {path}", f"It is searched for {looked}.")
+    return kinds[0], *found[kinds[0]]
+
+
+def tell_skipped(path: Path) -> None:
+    """Warns of what lies in a folder and is not read."""
+    if path.is_dir():
+        kind, paths, others = files_of(path)
+        folders.tell_skipped(path, paths, others, kind if kind == "images" else f".{kind} files")
+
+
 def count_samples(path: Path) -> int:
-    """How many samples `load_samples` will find, without decoding a folder's images or unpacking an array."""
-    return len(image_paths(path)) if path.is_dir() else len(single(read(path), path)[0])
+    """How many samples `load_samples` will find, without decoding images or unpacking an array."""
+    if not path.is_dir() and path.suffix not in (".parquet", ".tar"):
+        return len(single(read(path), path)[0])
+    kind, paths, _ = files_of(path)
+    if kind == "parquet":
+        from genbench.datasets._parquet import rows
 
-
-def listed(folder: Path) -> tuple[list[Path], list[str]]:
-    """The images under a folder, in order, and what else is there, in words.
-
-    Raises:
-        GenbenchError: a folder in it may not be read.
-    """
-
-    def refuse(error: OSError) -> None:
-        raise GenbenchError(f"{error.filename} cannot be read: {error.strerror}", "Check its permissions.")
-
-    images, others = [], []
-    for place, folders, files in os.walk(folder, onerror=refuse):
-        here = Path(place)
-        for name in sorted(folders):
-            if name.startswith("."):
-                others.append(f"{(here / name).relative_to(folder)}/ (hidden)")
-            elif (here / name).is_symlink():
-                others.append(f"{(here / name).relative_to(folder)}/ (a link to a folder)")
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in sorted(files):
-            path = here / name
-            if path.suffix.lower() in IMAGES and not name.startswith(".") and path.is_file():
-                images.append(path)
-            else:
-                others.append(str(path.relative_to(folder)))
-    return sorted(images), others
-
-
-def image_paths(folder: Path) -> list[Path]:
-    """Every image under a folder, in order; GenbenchError if there is none."""
-    paths, _ = listed(folder)
-    if not paths:
-        raise GenbenchError(f"no images in {folder}", f"It is searched for {', '.join(sorted(IMAGES))}.")
-    return paths
-
-
-def tell_skipped(folder: Path) -> None:
-    """Warns of what lies in a folder of images and is not read."""
-    paths, others = listed(folder)
-    if others and paths:
-        more = f" and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
-        warnings.warn(
-            f"{folder}: {len(paths)} images are read; left out: {', '.join(others[:SHOWN])}{more}", stacklevel=2
-        )
-
-
-def read_images(folder: Path) -> np.ndarray:
-    """Every image under a folder, `[n, C, H, W]` uint8.
-
-    Raises:
-        GenbenchError: no image, an unreadable one, or two of different sizes.
-    """
-    paths = image_paths(folder)
-    first = read_image(paths[0])
-    if len(paths) * first.nbytes > memory():
-        raise GenbenchError(
-            f"{folder}: {len(paths)} images of {list(first.shape)} are more than this machine's memory", "Take fewer."
-        )
-    images = np.empty((len(paths), *first.shape), np.uint8)
-    for i, path in enumerate(paths):
-        image = first if i == 0 else read_image(path)
-        if image.shape != first.shape:
-            raise GenbenchError(
-                f"images of two shapes [C, H, W]: {paths[0]} is {list(first.shape)}, {path} is {list(image.shape)}",
-                "Bring all of them to one size and one colour mode first: resizing decides the metrics.",
-            )
-        images[i] = image
-    return images
-
-
-def read_image(path: Path) -> np.ndarray:
-    """One image, `[C, H, W]` uint8, C = 1 or 3; transparency is dropped where it is nowhere used.
-
-    Raises:
-        GenbenchError: it is unreadable, or more than 8 bits of one still picture, so that PIL would read part of it.
-    """
-    from PIL import Image
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of broken metadata: the pixels are what counts
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=FORMATS) as file:
-                why = beyond(file)
-                if not why:
-                    file.load()
-                    image = file.copy()
-    except Exception as error:  # on damaged files PIL's decoders raise nearly anything
-        raise GenbenchError(
-            f"{path} cannot be read as an image: {error}", "Remove it, or export it again as PNG."
-        ) from error
-    if why:
-        raise GenbenchError(f"{path} {why}", "Export it as one picture of 8-bit grey or RGB, as PNG.")
-    grey = image.mode in ("1", "L", "LA")
-    if image.mode in ("P", "PA", "LA", "RGBA") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        if np.asarray(image.getchannel("A")).min() < 255:
-            raise GenbenchError(f"{path} is transparent", "Flatten it onto a background: its pixels depend on it.")
-        image = image.convert("L" if grey else "RGB")
-    if image.mode == "1":
-        image = image.convert("L")
-    if image.mode not in ("L", "RGB"):
-        raise GenbenchError(f"{path} has the colour mode {image.mode}", "Export it as 8-bit grey or RGB.")
-    x = np.asarray(image)
-    return x[None] if x.ndim == 2 else np.moveaxis(x, -1, 0)
-
-
-def beyond(file: ImageFile) -> str:
-    """What an opened image file holds that its pixels in PIL's mode would not say, in words; "" for nothing."""
-    if file.width * file.height > MOST_PIXELS:
-        return f"has {file.width:,} x {file.height:,} pixels, more than {MOST_PIXELS:,}"
-    if file.mode not in ("1", "L", "LA", "P", "PA", "RGB", "RGBA"):
-        return f"has the colour mode {file.mode}"
-    if file.format == "TIFF":
-        tags: Mapping[int, Any] = file.tag_v2  # type: ignore[attr-defined]
-        bits, kinds = tags.get(BITS_PER_SAMPLE, (8,)), tags.get(SAMPLE_FORMAT, (1,))
-        if max(bits) > 8 or set(kinds) != {1}:
-            return f"has {max(bits)}-bit values" if max(bits) > 8 else "has signed values"
-        if len(bits) != len(file.getbands()):
-            return f"has {len(bits)} channels, which PIL reads as {file.mode}"
-    for tile in file.tile:
-        # How the decoder unpacks: ("RGB;16B"), or of a PPM its mode and largest value, ("RGB", 65535).
-        said = tile[3] if isinstance(tile[3], tuple) else (tile[3],)
-        deep = [text for text in said if isinstance(text, str) and re.search(r"^(?!BGR).*;(12|16|24|32)", text)]
-        if deep or (file.format == "PPM" and max([v for v in said if isinstance(v, int)], default=0) > 255):
-            return "has more than 8 bits in a value"
-    if (frames := getattr(file, "n_frames", 1)) > 1:
-        return f"holds {frames} pictures"
-    # Last, since reading EXIF can load the picture, which forgets how it was packed.
-    if (turned := file.getexif().get(ORIENTATION, 1)) != 1:
-        return f"is to be turned before it is shown (EXIF orientation {turned})"
-    return ""
+        return sum(map(rows, paths))
+    return len(paths) if kind == "images" else len(pictures_of(path, kind, paths, AS_IT_IS))
 
 
 def single(arrays: Mapping[str, Array], path: Path) -> tuple[Array, Array | None]:
     """The one array of examples in a file, and its labels if there are any."""
     found = [key for key in KEYS if key in arrays] or [key for key in arrays if key not in ("labels", "levels")]
+    if named := [key for key in SPLITS if isinstance(arrays.get(key), Pictures)]:
+        raise GenbenchError(
+            f"{path} holds the splits {', '.join(named)}: which of them are the examples is not clear",
+            f"Name the folder of one, {path}/{named[0]}, or read all: '{path}?layout=flat'.",
+        )
     if len(found) != 1:
         raise GenbenchError(
             f"{path} holds {', '.join(sorted(arrays)) or 'no arrays'}: which are the examples is not clear",
@@ -361,6 +403,7 @@ def single(arrays: Mapping[str, Array], path: Path) -> tuple[Array, Array | None
 
 def split_by_key(arrays: Mapping[str, Array], path: Path) -> tuple[dict[str, np.ndarray], Any]:
     """The three splits of an `.npz` that names them, and their labels or None."""
+    of_one_shape(arrays, path)
     missing = [split for split in SPLITS if split not in arrays]
     if missing == ["validation"] and arrays["train"].ndim > 1 and len(arrays["train"]) > 1:
         arrays, missing = with_validation(arrays, path), []
@@ -380,12 +423,25 @@ def split_by_key(arrays: Mapping[str, Array], path: Path) -> tuple[dict[str, np.
     return whole, {s: as_labels(arrays[key], len(parts[s]), f"{path} ({key})") for s, key in keys.items()}
 
 
+def of_one_shape(arrays: Mapping[str, Array], path: Path) -> None:
+    """Raises GenbenchError where pictures of two splits have two shapes, with what brings them together."""
+    splits = {split: x for split in SPLITS if isinstance(x := arrays.get(split), Pictures)}
+    for split, x in splits.items():
+        first, other = next(iter(splits.values())), x.shape[1:]
+        if other != first.shape[1:]:
+            raise GenbenchError(
+                f"{path}: images of two shapes [C, H, W]: those of {next(iter(splits))} are {list(first.shape[1:])}, "
+                f"those of {split} are {list(other)}",
+                first.remedy(other),
+            )
+
+
 def with_validation(arrays: Mapping[str, Array], path: Path) -> dict[str, Array]:
     """The arrays of an `.npz` that names train and test, with a tenth of the former as validation, which is said."""
     n = len(arrays["train"])
     held, rest = np.split(np.random.RandomState(0).permutation(n), [max(1, n // 10)])
-    train = loaded(arrays["train"])
-    found: dict[str, Array] = {**arrays, "train": train[rest], "validation": train[held]}
+    parts = taken(arrays["train"], {"train": rest, "validation": held})
+    found: dict[str, Array] = {**arrays, **parts}
     labels = loaded(arrays["train_labels"]) if "train_labels" in arrays else None
     if labels is not None and labels.shape == (n,):
         found |= {"train_labels": labels[rest], "validation_labels": labels[held]}
@@ -402,7 +458,7 @@ def split_by_permutation(
     seed: int = 0,
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray] | None]:
     """Three splits by one permutation (NumPy's RandomState stream, frozen since 1.16), 80/10/10 by default."""
-    n = len(x)
+    n = x.shape[0]  # of pictures the first is read: one that cannot be is the error to say
     n_test, n_validation = (math.floor(n * share + 1e-9) for share in (test, validation))  # 100 x 0.29 is 28.999...
     sizes = {"train": n - n_validation - n_test, "validation": n_validation, "test": n_test}
     if empty := [split for split, size in sizes.items() if size < 1]:
@@ -413,8 +469,7 @@ def split_by_permutation(
         )
     order = np.random.RandomState(seed).permutation(n)
     index = dict(zip(SPLITS, np.split(order, np.cumsum([*sizes.values()])[:-1]), strict=True))
-    whole = loaded(x)
-    parts = {split: whole[i] for split, i in index.items()}
+    parts = taken(x, index)
     if y is None:
         return parts, None
     labels = as_labels(y, n, f"{path} (labels)")

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from genbench.datasets import Dataset
-from genbench.datasets._download import cache_root, data_root, read
+from genbench.datasets._download import Absent, cache_root, data_root, read
 from genbench.errors import GenbenchError
 from genbench.numerics.speech import LogMel, read_wav
 
@@ -22,6 +22,7 @@ SPEAKERS = ("jackson", "theo")
 DIGITS, RECORDINGS = 10, 50  # of every speaker, and of every digit
 SPLITS = {"test": range(5), "validation": range(5, 10), "train": range(10, RECORDINGS)}
 FOLDER = "fsdd/recordings"
+LICENCE = "CC BY-SA 4.0"
 SOURCE = "https://github.com/Jakobovski/free-spoken-digit-dataset"
 SHA256 = "c4eeecd94362393851236be39ebfa564e527d73b047973216ee3ad6cc3e9c259"  # of all samples, in the order of the files
 SOUND = LogMel()
@@ -47,7 +48,7 @@ def spoken(root: Path | None) -> dict[str, Dataset]:
             validation=images[rows["validation"]],
             test=images[rows["test"]],
             labels={split: digits[of] for split, of in rows.items()},
-            licence="CC BY-SA 4.0",
+            licence=LICENCE,
             source=SOURCE,
             sound=SOUND,
         )
@@ -65,7 +66,7 @@ def folder_of(root: Path | None) -> Path:
     for place in places:
         if place.is_dir():
             return place
-    raise GenbenchError(
+    raise Absent(
         f"no recordings of spoken digits at {' or '.join(map(str, places))}",
         f"Clone {SOURCE} as FOLDER/fsdd and pass --data-root FOLDER (or set GENBENCH_DATA).",
     )

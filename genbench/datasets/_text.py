@@ -13,41 +13,19 @@ import numpy as np
 
 from genbench import reading
 from genbench.datasets import Dataset
+from genbench.datasets._sequences import sequence
 from genbench.errors import GenbenchError
 from genbench.space import Space
 
 T = 128
 
 
-def windows(codes: np.ndarray) -> np.ndarray:
-    """Windows `[len(codes) // T, T]` that do not overlap; the last, incomplete one is left out."""
-    return codes[: len(codes) // T * T].reshape(-1, T)
-
-
 def dataset_of(text: str, name: str, licence: str, source: str) -> Dataset:
     """The dataset made of `text`."""
     vocabulary, inverse = np.unique(np.array(list(text)), return_inverse=True)
     codes = inverse.astype(Space((T,), levels=max(2, len(vocabulary))).dtype)
-    train, validation, test = np.split(codes, [len(codes) * 90 // 100, len(codes) * 95 // 100])
-
-    def draw(index: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """As many random crops of the training text as there are indices."""
-        start = rng.integers(len(train) - T + 1, size=len(index))
-        return train[start[:, None] + np.arange(T)]
-
-    return Dataset(
-        name=name,
-        space=Space((T,), levels=len(vocabulary)),
-        train=windows(train),
-        validation=windows(validation),
-        test=windows(test),
-        licence=licence,
-        source=source,
-        draw=draw,
-        vocabulary="".join(vocabulary),
-        value="char",
-        sequence=True,
-    )
+    ends = [len(codes) * 90 // 100, len(codes) * 95 // 100]
+    return sequence(name, codes, ends, T, len(vocabulary), "".join(vocabulary), licence=licence, source=source)
 
 
 def load_text(path: Path) -> Dataset:

@@ -16,6 +16,10 @@ from genbench.datasets import SPLITS, Dataset
 from genbench.datasets._mixtures import SIZES
 from genbench.space import Space
 
+LICENCE = "CC0 (generated)"
+SOURCE = "genbench.datasets.checkerboard, seed 44"
+DOWNLOAD = 0
+
 SEED = 44
 
 
@@ -46,7 +50,7 @@ def load(root: Path | None = None) -> Dataset:
         train=train,
         validation=validation,
         test=test,
-        licence="CC0 (generated)",
-        source=f"genbench.datasets.checkerboard, seed {SEED}",
+        licence=LICENCE,
+        source=SOURCE,
         log_density=log_density,
     )

@@ -12,6 +12,10 @@ from sklearn.datasets import load_digits
 from genbench.datasets import Dataset
 from genbench.space import Space
 
+LICENCE = "CC BY 4.0"
+SOURCE = "https://archive.ics.uci.edu/dataset/80"
+DOWNLOAD = 0
+
 # 500 test images, and as many samples from each model: real images then stand beside
 # generated ones under one protocol.
 SIZES = {"train": 1097, "validation": 200, "test": 500}
@@ -31,6 +35,6 @@ def load(root: Path | None = None) -> Dataset:
         validation=images[1],
         test=images[2],
         labels=dict(zip(SIZES, labels, strict=True)),
-        licence="CC BY 4.0",
-        source="https://archive.ics.uci.edu/dataset/80",
+        licence=LICENCE,
+        source=SOURCE,
     )

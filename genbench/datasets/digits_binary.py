@@ -12,6 +12,10 @@ import numpy as np
 from genbench.datasets import Dataset, digits
 from genbench.space import Space
 
+LICENCE = "CC BY 4.0"
+SOURCE = "https://archive.ics.uci.edu/dataset/80"
+DOWNLOAD = 0
+
 THRESHOLD = 8  # of 0..16
 
 

@@ -15,6 +15,10 @@ import numpy as np
 from genbench.datasets import SPLITS, Dataset
 from genbench.datasets._fsdd import DIGITS, spoken
 
+LICENCE = "CC BY-SA 4.0"
+SOURCE = "https://github.com/Jakobovski/free-spoken-digit-dataset"
+DOWNLOAD = 0  # it is put there by hand
+
 
 def load(root: Path | None = None) -> Dataset:
     first, second = spoken(root).values()

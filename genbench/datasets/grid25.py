@@ -12,6 +12,10 @@ import numpy as np
 from genbench.datasets import Dataset
 from genbench.datasets._mixtures import gaussian_mixture
 
+LICENCE = "CC0 (generated)"
+SOURCE = "genbench.datasets._mixtures, seed 25"
+DOWNLOAD = 0
+
 
 def load(root: Path | None = None) -> Dataset:
     line = np.arange(-4.0, 5.0, 2.0)

@@ -12,6 +12,10 @@ from pathlib import Path
 from genbench.datasets import Dataset
 from genbench.datasets._fsdd import spoken
 
+LICENCE = "CC BY-SA 4.0"
+SOURCE = "https://github.com/Jakobovski/free-spoken-digit-dataset"
+DOWNLOAD = 0  # it is put there by hand
+
 
 def load(root: Path | None = None) -> Dataset:
     speakers = spoken(root)

@@ -15,19 +15,21 @@ from genbench.datasets._download import Remote, fetch
 from genbench.datasets._idx import parse
 from genbench.space import Space
 
-MIRROR = "https://ossci-datasets.s3.amazonaws.com/mnist/"
-MD5 = {
-    "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
-    "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
-    "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
-    "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+LICENCE = "CC BY-SA 3.0"
+SOURCE = "https://ossci-datasets.s3.amazonaws.com/mnist/"
+DOWNLOAD = 11_594_722  # bytes
+FILES = {  # of the unpacked content: md5, bytes
+    "train-images-idx3-ubyte": ("6bbc9ace898e44ae57da46a324031adb", 47_040_016),
+    "train-labels-idx1-ubyte": ("a25bea736e30d166cdddb491f175f624", 60_008),
+    "t10k-images-idx3-ubyte": ("2646ac647ad5339dbf082846283269ea", 7_840_016),
+    "t10k-labels-idx1-ubyte": ("27ae3e4e09519cfbb04c329615203637", 10_008),
 }
 VALIDATION = 10_000
 
 
 def read(name: str, root: Path | None) -> np.ndarray:
     """The array in one of the four files."""
-    file = Remote(f"mnist/{name}.gz", (f"{MIRROR}{name}.gz",), "md5", MD5[name])
+    file = Remote(f"mnist/{name}.gz", (f"{SOURCE}{name}.gz",), "md5", *FILES[name])
     return parse(fetch(file, root), name)
 
 
@@ -45,6 +47,6 @@ def load(root: Path | None = None) -> Dataset:
             "validation": labels[-VALIDATION:],
             "test": read("t10k-labels-idx1-ubyte", root).astype(np.int64),
         },
-        licence="CC BY-SA 3.0",
-        source=MIRROR,
+        licence=LICENCE,
+        source=SOURCE,
     )

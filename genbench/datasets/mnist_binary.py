@@ -16,6 +16,10 @@ import numpy as np
 from genbench.datasets import SPLITS, Dataset, mnist
 from genbench.space import Space
 
+LICENCE = "CC BY-SA 3.0"
+SOURCE = "https://ossci-datasets.s3.amazonaws.com/mnist/"
+DOWNLOAD = 11_594_722  # bytes: the files of MNIST
+
 
 def binarised(grey: np.ndarray, u: np.ndarray) -> np.ndarray:
     """Bernoulli draws with probability grey / 255, exactly: u < grey, where u is uniform on the integers 0..254."""

@@ -13,6 +13,10 @@ import numpy as np
 
 from genbench.datasets import SPLITS, Dataset, digits, mnist
 
+LICENCE = "CC BY-SA 3.0"
+SOURCE = "https://ossci-datasets.s3.amazonaws.com/mnist/"
+DOWNLOAD = 11_594_722  # bytes: the files of MNIST
+
 SIZE = 28
 
 

@@ -22,6 +22,10 @@ from sklearn.datasets import load_sample_images
 from genbench.datasets import SPLITS, Dataset
 from genbench.space import Space
 
+LICENCE = "CC BY 2.0: china.jpg by danielbuechele, flower.jpg by vultilion"
+SOURCE = "https://www.flickr.com/photos/danielbuechele/6061409035, https://www.flickr.com/photos/vultilion/6056698931"
+DOWNLOAD = 0
+
 SIDE = 8
 BAND, PERIOD, SHIFT = 61, 128, 55  # rows of a band; columns until the pieces come again; how far a band moves them
 PIECES = {"train": (0, 85), "validation": (85, 102), "test": (102, 128)}  # columns of a period: from, to
@@ -65,6 +69,6 @@ def load(root: Path | None = None) -> Dataset:
         train=x["train"],
         validation=x["validation"],
         test=x["test"],
-        licence="CC BY 2.0: china.jpg by danielbuechele, flower.jpg by vultilion",
-        source="https://www.flickr.com/photos/danielbuechele/6061409035, https://www.flickr.com/photos/vultilion/6056698931",
+        licence=LICENCE,
+        source=SOURCE,
     )

@@ -12,6 +12,10 @@ import numpy as np
 from genbench.datasets import Dataset
 from genbench.datasets._mixtures import gaussian_mixture
 
+LICENCE = "CC0 (generated)"
+SOURCE = "genbench.datasets._mixtures, seed 8"
+DOWNLOAD = 0
+
 
 def load(root: Path | None = None) -> Dataset:
     angle = 2 * np.pi * np.arange(8) / 8

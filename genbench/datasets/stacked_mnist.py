@@ -21,6 +21,10 @@ import numpy as np
 from genbench.datasets import SPLITS, Dataset, mnist
 from genbench.space import Space
 
+LICENCE = "CC BY-SA 3.0"
+SOURCE = "https://ossci-datasets.s3.amazonaws.com/mnist/"
+DOWNLOAD = 11_594_722  # bytes: the files of MNIST
+
 SIZES = {"train": 128_000, "validation": 10_000, "test": 26_000}
 
 

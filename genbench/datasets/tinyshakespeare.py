@@ -15,17 +15,16 @@ from genbench.datasets import Dataset
 from genbench.datasets._download import Remote, fetch
 from genbench.datasets._text import dataset_of
 
-TEXT = Remote(
-    "tinyshakespeare/input.txt",
-    ("https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",),
-    "sha256",
-    "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
-)
+LICENCE = "public domain"
+SOURCE = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
+DOWNLOAD = 1_115_394  # bytes
+SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
+TEXT = Remote("tinyshakespeare/input.txt", (SOURCE,), "sha256", SHA256, DOWNLOAD)
 
 
 def from_text(text: str) -> Dataset:
     """The dataset made of `text`: its vocabulary is its characters, sorted."""
-    return dataset_of(text, "tinyshakespeare", licence="public domain", source=TEXT.urls[0])
+    return dataset_of(text, "tinyshakespeare", licence=LICENCE, source=SOURCE)
 
 
 def load(root: Path | None = None) -> Dataset:

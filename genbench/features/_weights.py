@@ -9,22 +9,16 @@ whole, to their final name. Files that were named, and those of torch's cache, a
 from __future__ import annotations
 
 import functools
-import hashlib
 import http.client
 import os
-import sys
-import tempfile
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
-from genbench.datasets._download import TIMEOUT, CorruptError, cache_root, offline
+from genbench.datasets._download import CorruptError, cache_root, offline, save
 from genbench.errors import GenbenchError
 from genbench.files import at_home, sha256_file
 
-BLOCK = 1 << 20  # bytes
+MOST = 16 << 30  # bytes of a file of weights
 
 
 @dataclass(frozen=True)
@@ -100,31 +94,9 @@ def download(weights: Weights, target: Path, name: str) -> None:
         GenbenchError: it cannot be had, is not what was promised, or cannot be written.
     """
     remedy = f"Try again, or put the file into {target.parent}, or name it: --extractor-weights FILE."
-    temporary = None
     try:
-        with urllib.request.urlopen(weights.url, timeout=TIMEOUT) as response:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-            digest = hashlib.sha256()
-            size = int(response.headers.get("Content-Length") or 0) or None
-            terminal = sys.stderr.isatty()
-            with (
-                os.fdopen(handle, "wb") as file,
-                tqdm(total=size, unit="B", unit_scale=True, desc=weights.file, disable=not terminal) as bar,
-            ):
-                while block := response.read(BLOCK):
-                    digest.update(block)
-                    bar.update(file.write(block))
-                file.flush()
-                os.fsync(file.fileno())
-        weights.verify(digest.hexdigest())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, target)
-        temporary = None
+        save(weights.url, target, "sha256", MOST, lambda path, sha256, size: weights.verify(sha256))
     except (OSError, http.client.HTTPException, CorruptError) as error:
         raise GenbenchError(
             f"the weights of extractor '{name}' could not be downloaded: {weights.url}: {error}", remedy
         ) from error
-    finally:
-        if temporary is not None:
-            os.unlink(temporary)

@@ -141,6 +141,10 @@ import numpy as np
 
 from genbench import Dataset, Space
 
+LICENCE = "CC0"
+SOURCE = "generated"
+DOWNLOAD = 0  # bytes
+
 
 def load(root):  # the folder of --data-root or None
     rng = np.random.default_rng(0)
@@ -156,8 +160,8 @@ def load(root):  # the folder of --data-root or None
         validation=x[600:700],
         test=x[700:],
         labels={"train": label[:600], "validation": label[600:700], "test": label[700:]},  # or leave them out
-        licence="CC0",
-        source="generated",
+        licence=LICENCE,
+        source=SOURCE,
     )
 '''
 

@@ -11,7 +11,9 @@ import numpy as np
 
 def row_keys(x: np.ndarray) -> list[bytes]:
     """128-bit hashes of the values of each of n >= 1 rows `[n, ...]`, the same for 0.0 and -0.0."""
-    flat = np.ascontiguousarray(x.reshape(len(x), -1) + 0)  # -0.0 + 0 is 0.0
+    flat = x.reshape(len(x), -1)
+    if x.dtype.kind not in "iu":  # integers may be more than memory holds twice
+        flat = np.ascontiguousarray(flat + 0)  # -0.0 + 0 is 0.0
     return [hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in flat]
 
 

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 DATA, SAMPLES, MODEL = "data", "samples", "model"  # what an artifact asks
 WARNINGS, MADE_ON = "warnings", "made_on"  # in the file of arrays, beside them
 SAMPLED = ("n_samples", "seed", "block_size")
+DRAWN = (*SAMPLED, "labels")  # which are no field of the protocol: see `Plan.said`
 ANNEALED = ("temperatures", "chains", "leapfrog", "schedule", "seed", "block_size")
 
 
@@ -59,7 +60,7 @@ class Artifact:
     Arguments:
         make: of a context, what a metric is given.
         asks: "data" (the same for all models), "samples" (any model has them) or "model" (what it can do).
-        fields: of the protocol, all that decide it.
+        fields: of the protocol, all that decide it; "labels" are those that samples are drawn for.
         extracted: whether the extractor decides it too.
         referenced: whether a published reference decides it, where one is given for the extractor.
     """
@@ -233,6 +234,16 @@ class Context:
         """What stands in place of the training features of this extractor."""
         return self.artifacts.plan.references.get(self.name or "")
 
+    @property
+    def labels(self) -> np.ndarray | None:
+        """The class that is asked of every sample of a class-conditional model `[n]`, where the user says it."""
+        labels, known = self.artifacts.plan.labels, n_classes(self.model)
+        if labels is None or not known:
+            return None
+        if labels.max() >= known:
+            raise Unavailable(f"a label is {labels.max()}, the model knows the classes 0 to {known - 1}")
+        return labels
+
     def get(self, need: str) -> Any:
         """Another artifact, of the same extractor if it depends on one."""
         return self.artifacts.get(need, self.name)
@@ -251,7 +262,7 @@ class Context:
         declared, plan = ARTIFACTS[need], of.plan
         identity = {
             "artifact": need,
-            "protocol": {name: getattr(plan.protocol, name) for name in declared.fields},
+            "protocol": plan.said(declared.fields),
             "extractor": plan.extractors[self.name] if declared.extracted and self.name else None,
             "model": None if declared.asks == DATA else of.source.identity,
             "dataset": plan.dataset.identity,
@@ -456,21 +467,22 @@ def target_test_features(c: Context) -> Points:
 # --- Samples
 
 
-@artifact(SAMPLES, *SAMPLED)
+@artifact(SAMPLES, *DRAWN)
 def samples(c: Context) -> np.ndarray:
-    """Samples of the model `[n, *shape]`."""
+    """Samples of the model `[n, *shape]`; of a class-conditional one for the labels that are given, if any are."""
     p = c.protocol
     if isinstance(c.model, FixedSamples):
         return c.model.fixed[c.get("fixed_places")]
     if not hasattr(c.model, "sample"):
         raise Unavailable("the model has no sample")
+    asked = c.labels
 
     def make(keep: Keep) -> Arrays:
         from genbench.models.sampling import draw
 
         tell = c.progress("samples", p.n_samples)
-        x = draw(c.model, p.n_samples, p.seed, p.block_size, c.device, keep=keep, progress=tell)
-        again = draw(c.model, min(p.n_samples, p.block_size), p.seed, p.block_size, c.device)
+        x = draw(c.model, p.n_samples, p.seed, p.block_size, c.device, asked, keep, tell)
+        again = draw(c.model, min(p.n_samples, p.block_size), p.seed, p.block_size, c.device, asked)
         if not np.array_equal(again, x[: len(again)]):
             warnings.warn(
                 "the first block of samples, drawn twice with one seed, differs: not all randomness comes from the "
@@ -491,21 +503,21 @@ def fixed_places(c: Context) -> np.ndarray:
     return chosen(c.model.fixed, p.n_samples, p.seed, c.model.labels)
 
 
-@artifact(SAMPLES, *SAMPLED, extracted=True)
+@artifact(SAMPLES, *DRAWN, extracted=True)
 def sample_features(c: Context) -> Points:
     """Features of the samples `[n, d]`."""
     return c.points(c.extract(lambda: c.get("samples"))["features"], "samples")
 
 
-@artifact(SAMPLES, *SAMPLED, extracted=True)
+@artifact(SAMPLES, *DRAWN, extracted=True)
 def sample_logits(c: Context) -> np.ndarray:
     """Class logits of the samples `[n, classes]`, of an extractor that is a classifier."""
     return c.logits(c.extract(lambda: c.get("samples"), "sample_features"))
 
 
-@artifact(MODEL, *SAMPLED)
+@artifact(MODEL, *DRAWN)
 def class_labels(c: Context) -> np.ndarray:
-    """The class asked of every sample `[n]`: 0, 1, ... in turn, or what samples drawn elsewhere say."""
+    """The class asked of every sample `[n]`: as given, else 0, 1, ... in turn; what samples drawn elsewhere say."""
     n = c.protocol.n_samples
     if isinstance(c.model, FixedSamples):
         if c.model.labels is None:
@@ -515,14 +527,14 @@ def class_labels(c: Context) -> np.ndarray:
     if known != classes:
         what = f"knows {known} classes, the dataset has {classes}" if known else "is not class-conditional"
         raise Unavailable(f"the model {what}")
-    return np.arange(n) % known
+    return np.arange(n) % known if c.labels is None else c.labels
 
 
-@artifact(MODEL, *SAMPLED)
+@artifact(MODEL, *DRAWN)
 def class_samples(c: Context) -> np.ndarray:
     """Samples of the classes in `class_labels` `[n, *shape]`."""
     asked, p = c.get("class_labels"), c.protocol
-    if isinstance(c.model, FixedSamples):
+    if isinstance(c.model, FixedSamples) or c.labels is not None:
         return c.get("samples")
 
     def make(keep: Keep) -> Arrays:
@@ -534,20 +546,20 @@ def class_samples(c: Context) -> np.ndarray:
     return c.kept(make)["samples"]
 
 
-@artifact(MODEL, *SAMPLED, extracted=True)
+@artifact(MODEL, *DRAWN, extracted=True)
 def class_features(c: Context) -> Points:
     """Features of the class samples `[n, d]`."""
     c.get("class_labels")
-    if isinstance(c.model, FixedSamples):
+    if isinstance(c.model, FixedSamples) or c.labels is not None:
         return c.get("sample_features")
     return c.points(c.extract(lambda: c.get("class_samples"))["features"], "class_samples")
 
 
-@artifact(MODEL, *SAMPLED, extracted=True)
+@artifact(MODEL, *DRAWN, extracted=True)
 def class_logits(c: Context) -> np.ndarray:
     """Class logits of the class samples `[n, classes]`."""
     c.get("class_labels")
-    if isinstance(c.model, FixedSamples):
+    if isinstance(c.model, FixedSamples) or c.labels is not None:
         return c.get("sample_logits")
     return c.logits(c.extract(lambda: c.get("class_samples"), "class_features"))
 
@@ -783,7 +795,7 @@ def completion(c: Context) -> LogLikelihood:
     return kept_likelihood(c, lambda x, keep, tell: of_halves(c.model, x, c.device, keep, tell))
 
 
-@artifact(MODEL, *SAMPLED)
+@artifact(MODEL, *DRAWN)
 def sample_balance(c: Context) -> np.ndarray:
     """Detailed balance of every sample with a changed one `[n]`, under the model that drew it."""
     return kept_balance(c, c.get("samples"))

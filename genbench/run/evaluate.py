@@ -322,6 +322,7 @@ def measure(artifacts: Artifacts, job: Job, cells: list[Cell], bench: Bench) -> 
             "n": len(dataset.test[:limit]) if limited else None,  # of the test set only what the metric used
             "space": dataset.space.to_dict(),
             "per": dataset.value,
+            **({"preprocessing": dataset.preprocessing} if dataset.preprocessing else {}),
         },
         metric={},
         protocol={},

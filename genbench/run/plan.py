@@ -13,9 +13,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from genbench import catalog, domains, features
 from genbench.datasets import Dataset
 from genbench.datasets._files import count_samples
+from genbench.datasets._labels import digest
 from genbench.errors import GenbenchError, unknown
 from genbench.files import content_key, sha256_file
 from genbench.models.adapters import Source
@@ -24,6 +27,8 @@ from genbench.run.protocol import Protocol, Suite
 from genbench.run.records import PROTOCOL_VERSION, Record, Run, named
 from genbench.run.reference import Reference
 from genbench.space import Space
+
+LABELS = "labels"  # what artifacts call the classes that samples are drawn for
 
 
 @dataclass(frozen=True)
@@ -134,6 +139,7 @@ class Plan:
     weights: dict[str, Path] = field(default_factory=dict)  # name -> file, where one was named
     unpinned: frozenset[str] = frozenset()  # extractors of which nobody knows what decides their features
     references: dict[str, Reference] = field(default_factory=dict)  # by extractor, in place of training features
+    labels: np.ndarray | None = None  # the class that is asked of every sample of a class-conditional model
     nonce: str = field(default_factory=lambda: secrets.token_hex(16))  # in place of what nobody knows
 
     def cells(self, source: Source) -> list[Cell]:
@@ -158,9 +164,16 @@ class Plan:
             },
             "extractor": self.extractors[job.extractor] if job.extractor else None,
             **({} if reference is None else {"reference": reference.identity}),
-            "protocol": {name: getattr(self.protocol, name) for name in sorted(job.fields)},
+            "protocol": self.said(sorted(job.fields)),
             "protocol_version": PROTOCOL_VERSION,
         }
+
+    def said(self, fields: Iterable[str]) -> dict[str, Any]:
+        """What of the protocol decides a value: some of its fields, and the labels that samples are drawn for."""
+        found = {name: getattr(self.protocol, name) for name in fields if name != LABELS}
+        if self.labels is not None and LABELS in fields:
+            found[LABELS] = digest(self.labels)
+        return found
 
     def reusable(self, cell: Cell) -> bool:
         """Whether a value that an earlier call measured may stand: all that it was made of is known, and the same."""
@@ -190,18 +203,25 @@ def plan(
     sources: list[Source],
     weights: dict[str, Path] | None = None,
     references: dict[str, Reference] | None = None,
+    labels: np.ndarray | None = None,
 ) -> Plan:
     """Checks what can be checked before the long work.
 
     Arguments:
         weights: {extractor: file} in place of the weights that it would find by itself.
         references: by extractor, what samples are compared with in place of the training features.
+        labels: the class to ask of every sample of class-conditional models `[n]`, in place of each in turn.
 
     Raises:
         GenbenchError: unknown metric or extractor, two models of one name, fewer samples than a metric needs, weights
             that are not there, or a reference that no metric asks for.
     """
     todo = jobs(suite.metrics, suite.extractor, suite.params)
+    if labels is not None and len(labels) != suite.protocol.n_samples:
+        raise GenbenchError(
+            f"there are {len(labels)} labels for {suite.protocol.n_samples} samples of each model",
+            f"Take as many samples: --samples {len(labels)}.",
+        )
     check_enough(todo, suite.protocol.n_samples, sources)
     seen: dict[str, str] = {}
     for source in sources:
@@ -221,7 +241,7 @@ def plan(
     known = {name: hash_of_extractor(name, dataset.space, weights.get(name)) for name in sorted(used)}
     hashes = {name: sha256 for name, (sha256, _) in known.items()}
     unpinned = frozenset(name for name, (_, pinned) in known.items() if not pinned)
-    found = Plan(dataset, suite.protocol, todo, unique(sources), hashes, weights, unpinned, references or {})
+    found = Plan(dataset, suite.protocol, todo, unique(sources), hashes, weights, unpinned, references or {}, labels)
     for name in found.references:
         if not any(job.extractor == name and found.reference(job) for job in todo):
             raise GenbenchError(

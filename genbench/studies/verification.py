@@ -28,7 +28,7 @@ from genbench.errors import GenbenchError
 from genbench.files import content_key, sha256_file
 from genbench.models.adapters import Source, parse
 from genbench.run.evaluate import Bench, measure_source
-from genbench.run.plan import Cell, Job, Plan, jobs, plan
+from genbench.run.plan import LABELS, Cell, Job, Plan, jobs, plan
 from genbench.run.protocol import Protocol, Suite
 from genbench.run.records import DONE, Record, Run, in_rows
 from genbench.text import markdown as shown
@@ -173,7 +173,7 @@ def groups(records: Iterable[Record]) -> list[list[Record]]:
 
 def plan_of(group: list[Record], dataset: Dataset, sources: list[Source]) -> Plan:
     """The plan whose cells are those of the records."""
-    protocol = {name: value for record in group for name, value in record.protocol.items()}
+    protocol = {name: value for record in group for name, value in record.protocol.items() if name != LABELS}
     names = tuple(dict.fromkeys(record.metric["name"] for record in group))
     params = {}
     for record in group:
@@ -185,6 +185,8 @@ def plan_of(group: list[Record], dataset: Dataset, sources: list[Source]) -> Pla
 
 def source_of(record: Record, known: dict[str, Path], dataset: Dataset) -> Source | None:
     """What a record was measured of: real data, or a checkpoint that is known; None for anything else."""
+    if LABELS in record.protocol:  # of which a record holds the hash alone
+        return None
     if record.model.get("adapter") == "data":
         return parse(f"{record.model['name']}={record.model['source']}", dataset)
     path = known.get(record.model.get("sha256", ""))

@@ -59,8 +59,10 @@ def test_a_constant_picture_is_no_division_by_zero():
     assert set(np.unique(found)) == {0, 128}
 
 
-def test_a_neighbour_is_the_nearest_training_example():
-    """By enumeration, over real numbers and integers."""
+@pytest.mark.parametrize("part", [pictures.PART, 70, 1])
+def test_a_neighbour_is_the_nearest_training_example(part, monkeypatch):
+    """By enumeration, over real numbers and integers, however many are compared at once."""
+    monkeypatch.setattr(pictures, "PART", part)
     for space in (Space((1, 3, 3), 17), Space((5,))):
         data = dataset(space)
         samples = dataset(space, 60).train[40:]

@@ -3,8 +3,6 @@
 import gzip
 import hashlib
 import struct
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
@@ -117,50 +115,11 @@ def test_idx_says_what_is_wrong(data, problem):
 
 # ---- roots, cache and downloads
 
-CONTENT = b"the true content" * 100
-
-
-@pytest.fixture
-def alone(monkeypatch, tmp_path):
-    """No data root, an empty cache of its own, and no proxy."""
-    for name in ("GENBENCH_DATA", "GENBENCH_OFFLINE", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("GENBENCH_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
-
-
-@pytest.fixture
-def server():
-    """A web server on this machine. `served` maps paths to bodies; /truncated/... breaks off half-way."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.server.asked.append(self.path)
-            name = self.path.removeprefix("/truncated")
-            if name not in self.server.served:
-                return self.send_error(404)
-            body = self.server.served[name]
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body[: len(body) // 2] if name != self.path else body)
-
-        def log_message(self, *args):
-            pass
-
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    httpd.served, httpd.asked = {"/good": CONTENT, "/other": b"something else"}, []
-    httpd.url = f"http://127.0.0.1:{httpd.server_port}"
-    thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield httpd
-    httpd.shutdown()
-    thread.join()
-    httpd.server_close()
+CONTENT = b"the true content" * 100  # as in conftest.py
 
 
 def remote(*urls, path="folder/file.txt", content=CONTENT):
-    return Remote(path, urls, "sha256", hashlib.sha256(content).hexdigest())
+    return Remote(path, urls, "sha256", hashlib.sha256(content).hexdigest(), len(content))
 
 
 def files_under(folder):
@@ -255,7 +214,7 @@ def fake_mnist(monkeypatch):
     for part, n in (("train", 12), ("t10k", 4)):
         files[f"{part}-images-idx3-ubyte"] = idx(rng.integers(256, size=(n, 28, 28), dtype=np.uint8))
         files[f"{part}-labels-idx1-ubyte"] = idx(np.arange(n, dtype=np.uint8) % 10)
-    monkeypatch.setattr(mnist, "MD5", {name: hashlib.md5(data).hexdigest() for name, data in files.items()})
+    monkeypatch.setattr(mnist, "FILES", {name: (hashlib.md5(d).hexdigest(), len(d)) for name, d in files.items()})
     monkeypatch.setattr(mnist, "VALIDATION", 5)
     return {name: gzip.compress(data) for name, data in files.items()}
 
@@ -263,7 +222,7 @@ def fake_mnist(monkeypatch):
 def test_mnist_is_downloaded_parsed_and_split(alone, server, monkeypatch):
     files = fake_mnist(monkeypatch)
     server.served = {f"/{name}.gz": data for name, data in files.items()}
-    monkeypatch.setattr(mnist, "MIRROR", f"{server.url}/")
+    monkeypatch.setattr(mnist, "SOURCE", f"{server.url}/")
     data = datasets.load("mnist")
     assert [len(data.split(s)) for s in datasets.SPLITS] == [7, 5, 4]
     assert [data.labels[s].tolist() for s in datasets.SPLITS] == [[*range(7)], [7, 8, 9, 0, 1], [0, 1, 2, 3]]
@@ -284,7 +243,7 @@ def test_binarisation_has_the_right_probability_at_every_intensity():
 
 def test_binarised_splits_are_fixed_and_training_batches_fresh(alone, server, monkeypatch):
     server.served = {f"/{name}.gz": data for name, data in fake_mnist(monkeypatch).items()}
-    monkeypatch.setattr(mnist, "MIRROR", f"{server.url}/")
+    monkeypatch.setattr(mnist, "SOURCE", f"{server.url}/")
     data, again = datasets.load("mnist-binary"), datasets.load("mnist_binary")
     assert data.sha256 == again.sha256
     assert data.space.levels == 2

@@ -180,11 +180,11 @@ def test_empty_folder(tmp_path):
 
 
 def test_mixed_sizes_and_mixed_colours_name_two_files(tmp_path):
-    save_images(tmp_path / "sizes", GREY[:3])
+    save_images(tmp_path / "sizes", GREY[:12])
     Image.fromarray(GREY[0, 0].T.copy()).save(tmp_path / "sizes/0001.png")
     names = [tmp_path / "sizes" / f"000{i}.png" for i in (0, 1)]
     refused(lambda: load_path(tmp_path / "sizes"), r"\[1, 5, 4\].*\[1, 4, 5\]", *names)
-    save_images(tmp_path / "colours", GREY[:3])
+    save_images(tmp_path / "colours", GREY[:12])
     Image.fromarray(np.moveaxis(COLOUR[0], 0, -1).copy()).save(tmp_path / "colours/0002.png")
     names = [tmp_path / "colours" / f"000{i}.png" for i in (0, 2)]
     refused(lambda: load_path(tmp_path / "colours"), r"\[1, 5, 4\].*\[3, 5, 4\]", *names)
@@ -192,7 +192,7 @@ def test_mixed_sizes_and_mixed_colours_name_two_files(tmp_path):
 
 @pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b"no image", lambda b: b""])
 def test_corrupt_image_is_named(tmp_path, damage):
-    folder = save_images(tmp_path, RNG.integers(256, size=(3, 1, 40, 40), dtype=np.uint8))
+    folder = save_images(tmp_path, RNG.integers(256, size=(12, 1, 40, 40), dtype=np.uint8))
     bad = folder / "0001.png"
     bad.write_bytes(damage(bad.read_bytes()))
     refused(lambda: load_path(folder), "cannot be read as an image", bad)
@@ -464,7 +464,7 @@ def test_a_damaged_picture_raises_nothing_but_the_error_that_names_it(tmp_path):
 
 def test_what_is_not_read_is_named(tmp_path):
     save_images(tmp_path / "s", GREY)
-    save_images(tmp_path / "s" / ".ipynb_checkpoints", GREY[:3])
+    save_images(tmp_path / "s" / ".ipynb_checkpoints", GREY[:12])
     save_images(tmp_path / "elsewhere", GREY[:2])
     (tmp_path / "s" / "link").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
     (tmp_path / "s" / "gone.png").symlink_to(tmp_path / "nowhere.png")
@@ -527,7 +527,7 @@ def test_an_array_larger_than_the_memory_is_refused(tmp_path, monkeypatch):
     path = save(tmp_path / "a.npy", GREY)
     monkeypatch.setattr("genbench.numpy_files.memory", lambda: GREY.nbytes - 1)
     refused(lambda: load_path(path), "more than this machine's memory", path)
-    monkeypatch.setattr("genbench.datasets._files.memory", lambda: GREY.nbytes - 1)
+    monkeypatch.setattr("genbench.datasets._pictures.memory", lambda: GREY.nbytes - 1)
     refused(lambda: load_path(save_images(tmp_path / "s", GREY)), "more than this machine's memory")
 
 

@@ -8,8 +8,9 @@ import pytest
 from genbench import datasets
 from genbench.datasets._files import called
 from genbench.errors import GenbenchError
-from genbench.models.adapters import literal, parse, split
+from genbench.models.adapters import parse, split
 from genbench.models.checkpoint import read_card
+from genbench.query import literal
 
 
 @pytest.fixture(scope="module")

@@ -103,6 +103,7 @@ def cell_ids(todo: Plan) -> dict[str, str]:
 
 
 SOURCE = Source("name", "checkpoint", "what", "0" * 64, "family", 7, {"a": 1})
+LABELS = np.array([3, 1, 4])  # the classes that samples are drawn for, which are no field of the protocol
 
 
 # --- Cells
@@ -110,12 +111,14 @@ SOURCE = Source("name", "checkpoint", "what", "0" * 64, "family", 7, {"a": 1})
 
 @pytest.mark.parametrize("job", jobs(catalog.names("metrics"), "digits-cnn", {}), ids=lambda job: job.metric)
 def test_a_cell_depends_on_a_field_of_the_protocol_exactly_if_an_artifact_it_needs_does(job, digits):
-    def cell_id(protocol: Protocol) -> str:
-        return Plan(digits, protocol, [job], [SOURCE], {"digits-cnn": "e"}).cells(SOURCE)[0].id
+    def cell_id(protocol: Protocol, labels: np.ndarray | None = None) -> str:
+        return Plan(digits, protocol, [job], [SOURCE], {"digits-cnn": "e"}, labels=labels).cells(SOURCE)[0].id
 
     declared = {name for need in job.needs for name in ARTIFACTS[need].fields}
     varied = {name for name, other in OTHER.items() if cell_id(replace(SMALL, **{name: other})) != cell_id(SMALL)}
+    varied |= {"labels"} if cell_id(SMALL, LABELS) != cell_id(SMALL) else set()
     assert varied == declared
+    assert cell_id(SMALL, LABELS) == cell_id(SMALL, LABELS.copy())
     assert set(OTHER) == {f.name for f in fields(Protocol)}
 
 
@@ -129,6 +132,8 @@ CHANGES = {
     "what else it is made of": lambda t: replace(t, sources=[replace(SOURCE, made_of={"baseline": "version 2"})]),
     "the dataset's modes": lambda t: replace(t, dataset=replace(t.dataset, modes=(np.zeros((1, 64)), 1.0))),
     "what a dimension is called": lambda t: replace(t, dataset=replace(t.dataset, value="char")),
+    "what was done to its pixels": lambda t: replace(t, dataset=replace(t.dataset, preprocessing="resized")),
+    "the names of its classes": lambda t: replace(t, dataset=replace(t.dataset, classes=tuple("abcdefghij"))),
     "whether examples depend": lambda t: replace(t, dataset=replace(t.dataset, sequence=True)),
     "the dataset's content": lambda t: replace(t, dataset=replace(t.dataset, test=t.dataset.test[::-1])),
     "a parameter of the metric": lambda t: replace(t, jobs=[replace(j, params={**j.params, "x": 1}) for j in t.jobs]),
@@ -200,6 +205,7 @@ def test_arrays_are_kept_by_the_fields_that_are_declared(need, digits, tmp_path)
     base = planned(digits, SOURCE, metrics=("fd",))
     before = key_of(base, need, tmp_path)
     others = {name: replace(base, protocol=replace(SMALL, **{name: other})) for name, other in OTHER.items()}
+    others["labels"] = replace(base, labels=LABELS)
     varied = {name for name, todo in others.items() if key_of(todo, need, tmp_path) != before}
     assert varied == set(ARTIFACTS[need].fields)
 
@@ -250,6 +256,7 @@ def test_an_artifact_reads_nothing_that_it_does_not_declare(need, digits, tmp_pa
     read: set[str] = set()
     opened: list[str] = []
     monkeypatch.setattr(Context, "protocol", property(lambda c: Watched(c.artifacts.plan.protocol, read)))
+    monkeypatch.setattr(Context, "labels", property(lambda c: read.add("labels")))
     extractor = Artifacts.extractor
     monkeypatch.setattr(Artifacts, "extractor", lambda self, name: opened.append(name) or extractor(self, name))
     models: list[Source] = []

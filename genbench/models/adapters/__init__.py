@@ -15,7 +15,6 @@ something that is there. So `epoch=3-step=100.safetensors` and `what?.npy` are f
 
 from __future__ import annotations
 
-import ast
 import os
 import re
 from collections.abc import Iterator
@@ -24,12 +23,12 @@ from glob import glob, has_magic
 from pathlib import Path
 from types import ModuleType
 from typing import Any
-from urllib.parse import unquote
 
-from genbench import catalog, reading
+from genbench import catalog
 from genbench.datasets import Dataset
 from genbench.errors import GenbenchError
 from genbench.files import content_key
+from genbench.query import arguments, sweep
 
 WORD = r"[^\W\d]\w*"  # of Python: letters, digits and _, no digit first
 OBJECT = re.compile(rf"(.*\.py|{WORD}(\.{WORD})*):{WORD}(\.{WORD})*", re.DOTALL)  # FILE.py:OBJECT, module:OBJECT
@@ -149,11 +148,26 @@ def parse(spec: str, dataset: Dataset, unsafe: bool = False) -> Source:
 
 
 def parse_all(spec: str, dataset: Dataset, unsafe: bool = False) -> list[Source]:
-    """The sources that `spec` names: one, or of `NAME=PATTERN` all files that match, which make one row together.
+    """The sources that `spec` names: one, one for each value of arguments that are swept, `?guidance=1,2,4`, and of
+    `NAME=PATTERN` all files that match, which make one row together.
 
     Raises:
         GenbenchError: as for `parse`, no file matches, or the files are not trainings of one model.
     """
+    _, _, query = taken_apart(spec)
+    points = sweep(query)
+    if len(points) == 1:
+        return of_one_point(spec, dataset, unsafe)
+    before = spec.removesuffix(query)
+    return [
+        replace(one, name=f"{one.name} {apart}", row=f"{one.row} {apart}" if one.row else "")
+        for apart, own in points
+        for one in of_one_point(before + own, dataset, unsafe)
+    ]
+
+
+def of_one_point(spec: str, dataset: Dataset, unsafe: bool) -> list[Source]:
+    """The sources of `spec`, whose arguments have one value each."""
     name, what, _ = split(spec)
     if not name or not has_magic(what) or there(what):
         return [parse(spec, dataset, unsafe)]
@@ -241,10 +255,15 @@ def split(spec: str) -> tuple[str, str, dict[str, Any]]:
     Raises:
         GenbenchError: an empty name, or arguments that are not key=value, each key once.
     """
-    name, what, query = next((way for way in ways(spec) if there(way[1])), usual(spec))
+    name, what, query = taken_apart(spec)
     if name is not None and not name.strip():
         raise GenbenchError(f"'{spec}' has an empty name", "Write NAME=WHAT, or WHAT alone.")
     return (name or "").strip(), what, arguments(query, spec)
+
+
+def taken_apart(spec: str) -> tuple[str | None, str, str]:
+    """The name or None, WHAT, and the query."""
+    return next((way for way in ways(spec) if there(way[1])), usual(spec))
 
 
 def ways(spec: str) -> Iterator[tuple[str | None, str, str]]:
@@ -270,37 +289,6 @@ def usual(spec: str) -> tuple[str | None, str, str]:
     before, _, query = spec.partition("?")
     name, equals, what = before.partition("=")
     return (name, what, query) if equals and "/" not in name else (None, before, query)
-
-
-def arguments(query: str, spec: str) -> dict[str, Any]:
-    """`key=value&...` as a dictionary; %26 is an ampersand, and a plus is a plus.
-
-    Raises:
-        GenbenchError: a key without a value, or given twice.
-    """
-    args: dict[str, Any] = {}
-    for pair in query.split("&") if query else ():
-        key, equals, value = pair.partition("=")
-        key = unquote(key)
-        if not key or not equals:
-            raise GenbenchError(f"'{pair}' in '{spec}' is no argument", "Write WHAT?key=value&key=value.")
-        if key in args:
-            raise GenbenchError(f"argument '{key}' stands twice in '{spec}'", "Give it once.")
-        args[key] = literal(unquote(value), key)
-    return args
-
-
-def literal(text: str, where: str) -> Any:
-    """What an argument's text says: a number, true, false, a list and the like as Python writes them, else the text.
-
-    Raises:
-        GenbenchError: it says what no record can hold: an infinite number, bytes, a set.
-    """
-    try:
-        value = ast.literal_eval(text)
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-        value = text
-    return reading.read(Any, value, f"argument {where}={reading.shown(text)}", "Give a number, text, or a list.")
 
 
 def no_arguments(given: Given) -> None:
