@@ -5,7 +5,7 @@ from readme import README, excerpt, parts
 
 
 def test_the_readme_opens_with_the_board_as_it_is():
-    assert parts()[1] == excerpt(), "python tests/boards/readme.py"
+    assert parts()[1] == excerpt(), "python tests/readme.py"
 
 
 def test_it_is_a_table_of_models_whose_links_lead_somewhere():

@@ -1,11 +1,11 @@
-"""The first screen of the board of digits as README.md has it: `python tests/boards/readme.py` writes it there."""
+"""The first screen of the board of digits as README.md has it: `python tests/readme.py` writes it there."""
 
 import re
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 README, PAGE = ROOT / "README.md", "leaderboards/digits.md"
-BEGIN, END = f"<!-- the first screen of {PAGE} -->\n", "<!-- by tests/boards/readme.py -->\n"
+BEGIN, END = f"<!-- the first screen of {PAGE} -->\n", "<!-- by tests/readme.py -->\n"
 PLOT = "digits-likelihood-fidelity.svg"
 
 
