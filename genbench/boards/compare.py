@@ -1,7 +1,8 @@
 """Two models, or two runs, against each other: the difference of every metric with its 95 % interval.
 
 Log-likelihoods of the same test examples are compared by pairs: an example that is hard for one model is hard for the
-other, and the difficulty that they share cancels; pieces of one sequence in batches. Samples that were compared with
+other, and the difficulty that they share cancels; pieces of one sequence in batches. A row of several checkpoints
+stands for their mean, whose variance has a part between them. Samples that were compared with
 the same training examples have the covariance that comes from these, where both runs keep it (`metrics/_shared.py`).
 Every other metric is compared as two independent estimates, new - base +- 1.96 sqrt(SE_new^2 + SE_base^2), or from both
 intervals where one has no standard error. Only values that could stand in one column of a leaderboard are compared; all
@@ -30,14 +31,15 @@ import numpy as np
 from tabulate import tabulate
 
 from genbench.boards.columns import apart, by_place, columns_of, matches
-from genbench.boards.ranks import TRAINING
+from genbench.boards.ranks import TRAINING, Row, kept
+from genbench.boards.seeds import satterthwaite, shown_rows, t95
 from genbench.boards.tables import SIGNS, reason
 from genbench.errors import GenbenchError, unknown
 from genbench.metrics._batches import mean_of_examples
 from genbench.numerics.intervals import Z95
 from genbench.numerics.joint import joint
 from genbench.numerics.multiple import LEVEL, detectable, holm, p_value, quantile
-from genbench.run.records import SHARED, Record, Run, in_rows, open_run
+from genbench.run.records import SHARED, Record, Run, open_run
 from genbench.space import Space
 from genbench.text import markdown as shown
 from genbench.text import one_line
@@ -108,7 +110,7 @@ class Difference:
     ci95: tuple[float, float] | None
     method: str
     verdict: str
-    freedom: int | None = None
+    freedom: float | None = None
     p: float | None = None
     p_holm: float | None = None
     detectable: float | None = None
@@ -182,7 +184,7 @@ def side(text: str) -> tuple[Run, str, dict[str, list[Record]]]:
     path, model = (text[: ends[0]], text[ends[0] + 1 :]) if ends else (text.partition(":")[0], text.partition(":")[2])
     run = open_run(Path(path))
     by_model: dict[str, list[Record]] = {}
-    for record in in_rows([run]):
+    for record in shown_rows([run]):
         by_model.setdefault(record.model["name"], []).append(record)
     if not model:
         return run, "", by_model
@@ -266,8 +268,11 @@ def difference(name: str, run_a: Run, a: Record, run_b: Run, b: Record) -> Diffe
             verdict = judge(gap, (gap, gap), direction, kinds)
         return Difference(*card, None, None, "none: a value is not finite", verdict)
     gap, ci, method = b.value - a.value, None, "none: one of the two has neither a standard error nor an interval"
-    freedom = None
-    log_p = [r.example_values(x.arrays.get("log_likelihood", "")) for r, x in ((run_a, a), (run_b, b))]
+    freedom: float | None = None
+    log_p = [
+        kept(x, "log_likelihood", [r]) if isinstance(x, Row) else r.example_values(x.arrays.get("log_likelihood", ""))
+        for r, x in ((run_a, a), (run_b, b))
+    ]
     if a.metric["name"] == "nll" and log_p[0] is not None and log_p[1] is not None:
         space = Space.from_dict(a.dataset["space"])
         pieces = "batches" in a.details and "batches" in b.details  # of one sequence, which depend on each other
@@ -275,11 +280,21 @@ def difference(name: str, run_a: Run, a: Record, run_b: Run, b: Record) -> Diffe
         paired = mean_of_examples(space.bits_per_dim(1.0) * (log_p[0] - log_p[1]), order)
         ci, method = paired.ci95, f"paired over {'batches of ' * pieces}examples" if paired.ci95 else paired.ci_method
         freedom = paired.details.get("batches", len(log_p[0])) - 1
+        if paired.stderr is not None and (seeds := [x for x in (a, b) if isinstance(x, Row) and x.between > 0]):
+            parts = [(paired.stderr**2, freedom), *((x.between, len(x.details["seeds"]) - 1) for x in seeds)]
+            freedom = satterthwaite(*parts)
+            half = t95(freedom) * math.sqrt(sum(variance for variance, _ in parts))
+            ci, method = (gap - half, gap + half), f"{method} and training seeds (Satterthwaite 1946)"
     elif a.stderr is not None and b.stderr is not None:
         stderr, method = math.hypot(a.stderr, b.stderr), "normal, independent"
         if (covariance := of_training((run_a, a), (run_b, b))) is not None:
             stderr, method = math.sqrt(max(float(APART @ covariance @ APART), 0.0)), f"normal, {TRAINING}"
-        ci = gap - Z95 * stderr, gap + Z95 * stderr
+        if isinstance(a, Row) or isinstance(b, Row):
+            freedoms = [x.freedom if isinstance(x, Row) else math.inf for x in (a, b)]
+            freedom = satterthwaite((a.stderr**2, freedoms[0]), (b.stderr**2, freedoms[1]))
+            method += ", t over training seeds"
+        half = t95(freedom or math.inf) * stderr
+        ci = gap - half, gap + half
     elif (low_high_a := limits(a)) and (low_high_b := limits(b)):
         ci, method = of_intervals(a.value, low_high_a, b.value, low_high_b), "from both intervals, independent"
     p = None
@@ -290,8 +305,7 @@ def difference(name: str, run_a: Run, a: Record, run_b: Run, b: Record) -> Diffe
 
 def of_training(*sides: tuple[Run, Record]) -> np.ndarray | None:
     """The covariance of two values that move with the same training examples; None where a run says nothing of it."""
-    kept = [run.example_values(record.arrays.get(SHARED, "")) for run, record in sides]
-    found = [row for row in kept if row is not None]
+    found = [row for run, record in sides if (row := kept(record, SHARED, [run])) is not None]
     if len(found) < 2 or len(found[0]) != len(found[1]):
         return None
     return joint(np.array([(record.stderr or 0.0) ** 2 for _, record in sides]), np.array(found))

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 
 from genbench.boards.columns import Board, boards
-from genbench.boards.markdown import pipes
+from genbench.boards.markdown import WIDTH, pipes
 from genbench.boards.seeds import shown_rows
 from genbench.run.records import Run
 from genbench.text import markdown as shown
+from genbench.text import one_line
 
 HEADING = "# Leaderboards"  # what a file begins with that may be replaced by an index
 
@@ -26,7 +27,6 @@ def index(found: dict[str, Run]) -> str:
                 families.setdefault(model, b.info[model]["family"])
                 model_rows.setdefault(model, {})[name] = counted(b, model, run)
     models = sorted(families, key=lambda m: (families[m] != "reference", families[m], m))
-    matrix = [[shown(m), shown(families[m]), *(model_rows[m].get(name, "") for name in found)] for m in models]
     return "\n\n".join(
         [
             HEADING,
@@ -34,11 +34,37 @@ def index(found: dict[str, Run]) -> str:
             "Made by `genbench leaderboard --all`, with every page; `genbench leaderboard --all --check` compares them "
             "with the records.",
             "## Which model is on which board",
-            "The number of metrics with a value; in brackets those that do not apply to the model (n/a), that failed, "
-            "and that the board has for others and not for it (missing). An empty cell: not on that board.",
-            pipes(matrix, ["model", "family", *found], 2),
+            "The number of metrics with a value; of all that apply to the model where some are missing or failed, "
+            "`30/37`; n/a where none applies. An empty cell: not on that board.",
+            *matrix(models, families, model_rows, list(found)),
         ]
     ) + "\n"  # fmt: skip
+
+
+def matrix(models: list[str], families: dict[str, str], rows: dict[str, dict[str, str]], names: list[str]) -> list[str]:
+    """Tables of models by boards, grouped by family: as many boards in each as `WIDTH` allows, and their models."""
+    room = WIDTH - 4 - max((len(one_line(m)) for m in models), default=0)
+    parts: list[list[str]] = []
+    left = -1
+    for name in names:
+        width = max(len(name) + 2, *(len(row.get(name, "")) for row in rows.values())) + 3  # tabulate pads headers
+        if width > left:
+            parts.append([])
+            left = room
+        parts[-1].append(name)
+        left -= width
+    tables = []
+    for part in parts:
+        lines, family = [], None
+        for m in models:
+            if not any(name in rows[m] for name in part):
+                continue
+            if families[m] != family:
+                family = families[m]
+                lines.append([f"**{shown(family)}**", *("" for _ in part)])
+            lines.append([shown(m), *(rows[m].get(name, "") for name in part)])
+        tables.append(pipes(lines, ["model", *part], 1))
+    return tables
 
 
 def line(of: list[Board]) -> list[str]:
@@ -56,14 +82,13 @@ def line(of: list[Board]) -> list[str]:
 
 
 def counted(b: Board, model: str, run: Run) -> str:
-    """`14 (3 n/a, 2 missing)`: what the board has of a model."""
+    """`12`, the metrics that the board has of a model, or `30/37`, of how many that apply; `n/a` where none does."""
     status = Counter(r.status for c in b.columns if (r := b.record(model, c)) is not None)
     missing = {(c.name, c.differs) for c in b.columns if b.record(model, c) is None}
     known = {r.cell_id for c in b.columns for r in c.records.values()}
     names = {name for name, _ in missing}
+    has = {c.name for c in b.columns if b.record(model, c) is not None}
     planned = {label for row in run.rows().values() if (row.get("seeds") or row)["name"] == model
                for cell, label in row["cells"].items() if cell not in known}  # fmt: skip
-    failed = sum(n for word, n in status.items() if word not in ("ok", "skipped"))
-    counts = {"n/a": status["skipped"], "failed": failed, "missing": len(missing) + len(planned - names)}
-    said = ", ".join(f"{n} {word}" for word, n in counts.items() if n)
-    return f"{status['ok']}" + (f" ({said})" if said else "")
+    apply = sum(status.values()) - status["skipped"] + len(missing) + len(planned - names - has)
+    return "n/a" if not apply else f"{apply}" if status["ok"] == apply else f"{status['ok']}/{apply}"

@@ -37,10 +37,12 @@ class Row(Record):
     Arguments:
         behind: the content keys of the arrays behind the values of its checkpoints, by artifact.
         between: the part of its variance that is between them.
+        freedom: the degrees of freedom of its variance, which few checkpoints leave small.
     """
 
     behind: dict[str, list[str]] = field(default_factory=dict)
     between: float = 0.0
+    freedom: float = math.inf
 
 
 def per_example(record: Record, runs: list[Run]) -> np.ndarray | None:
@@ -102,7 +104,15 @@ def standing(column: Column, ranked: dict[str, Record], runs: list[Run]) -> Stan
 
 
 def variance(record: Record) -> float:
-    return record.stderr**2 if record.value is not None and record.stderr is not None else 0.0
+    """Of a value; that of a row of few checkpoints as wide as Student's t is, since ranks take variances for known."""
+    if record.value is None or record.stderr is None:
+        return 0.0
+    return record.stderr**2 * (wider(record.freedom) if isinstance(record, Row) else 1.0)
+
+
+def wider(freedom: float) -> float:
+    """How many times the variance of a normal value has as wide an interval as one with so many degrees of freedom."""
+    return float(stats.t.ppf(0.975, freedom) / Z95) ** 2 if math.isfinite(freedom) else 1.0
 
 
 def together(records: list[Record], runs: list[Run]) -> np.ndarray | None:
@@ -139,8 +149,12 @@ def paired(records: list[Record], values: np.ndarray, runs: list[Run]) -> np.nda
     if all("batches" in record.details for record in records):
         bits = batch_means(bits)
     n = bits.shape[1]
-    few = (stats.t.ppf(0.975, n - 1) / Z95) ** 2  # ranks take covariances for known
+    few = wider(n - 1)  # ranks take covariances for known
     covariance = np.zeros((len(values), len(values)))
-    between = [r.between if isinstance(r, Row) else 0.0 for r, ok in zip(records, finite, strict=True) if ok]
+    between = [
+        r.between * wider(len(r.details["seeds"]) - 1) if isinstance(r, Row) else 0.0
+        for r, ok in zip(records, finite, strict=True)
+        if ok
+    ]
     covariance[np.ix_(finite, finite)] = few * np.atleast_2d(np.cov(bits)) / n + np.diag(between)
     return covariance

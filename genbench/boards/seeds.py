@@ -113,7 +113,8 @@ def of_seeds(
     within, freedom, how = of_examples(records, runs)
     between = float(values.var(ddof=1)) / len(values)
     value, variance = float(values.mean()), within + between
-    half = t95(satterthwaite((within, freedom), (between, len(values) - 1))) * math.sqrt(variance)
+    row.freedom = satterthwaite((within, freedom), (between, len(values) - 1))
+    half = t95(row.freedom) * math.sqrt(variance)
     low, high = (bound if bound is not None else end for bound, end in zip(limits, (-math.inf, math.inf), strict=True))
     ci = (min(value, max(low, value - half)), max(value, min(high, value + half)))
     method = f"t over {len(values)} training seeds and {how} (Satterthwaite 1946)"

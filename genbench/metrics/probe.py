@@ -23,7 +23,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from genbench.errors import Unavailable
+from genbench.errors import ModelError, Unavailable
 from genbench.metrics import Measure, share
 from genbench.metrics._inputs import labels_of, matrices
 
@@ -63,8 +63,12 @@ class Probe:
     """The classifier that training codes `[n, d]` and their classes `[n]` give: a function of codes."""
 
     def __init__(self, x: np.ndarray, labels: np.ndarray) -> None:
-        self.mean = x.mean(0, dtype=np.float64)
-        self.sd = np.where(x.min(0) == x.max(0), 1.0, x.std(0, dtype=np.float64))
+        with np.errstate(over="ignore", invalid="ignore"):
+            self.mean = x.mean(0, dtype=np.float64)
+            self.sd = np.where(x.min(0) == x.max(0), 1.0, x.std(0, dtype=np.float64))
+        lost = ~np.isfinite(self.mean) | ~np.isfinite(self.sd) | (self.sd < np.finfo(np.float64).tiny)
+        if lost.any():  # all codes would be 0 or infinite, and the accuracy that of guessing
+            raise ModelError(f"codes: the spread of {int(lost.sum())} coordinates is beyond what float64 holds")
         self.regression = LogisticRegression(C=C, tol=TOLERANCE, max_iter=ITERATIONS)
         self.regression.fit(self.scaled(x), labels)
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from safetensors.numpy import load_file, save_file
 from scipy import stats
 
 from genbench.boards.columns import boards
+from genbench.boards.compare import compare
 from genbench.boards.publishing import publish
 from genbench.boards.ranks import rank
 from genbench.boards.seeds import of_examples, of_seeds, pooled, satterthwaite, shown_rows
@@ -241,6 +243,57 @@ def test_ranks_compare_a_row_of_seeds_example_by_example_and_know_its_training_n
     assert standing.said == "example by example"
     assert standing.ranks["gan"] == (1, 3)
     assert (standing.ranks["low"], standing.ranks["high"]) == ((1, 2), (2, 3)), "apart from each other"
+
+
+def test_rows_of_seeds_are_compared_by_their_means(record, tmp_path):
+    """By the formula: paired over examples, and the spread of either row's seeds, with Satterthwaite's freedom."""
+    rng = np.random.default_rng(5)
+    hard, runs, bits = 80 + 5 * rng.standard_normal(60), [], []
+    for name, count, shift in (("base", 3, 0.0), ("new", 4, 0.4)):
+        x = hard + shift + 0.3 * rng.standard_normal((count, 1)) + 0.1 * rng.standard_normal((count, 60))
+        runs.append(Run(tmp_path / name))
+        put(runs[-1], record, x)
+        bits.append(BITS * x.astype(np.float32).astype(np.float64))
+    found = compare(str(runs[0].folder), f"{runs[1].folder}:gan")
+    (d,) = found.differences
+    assert (d.model, found.missing) == ("gan", [])
+    assert d.difference == pytest.approx(bits[1].mean() - bits[0].mean(), rel=1e-6)
+    parts = [(np.var(bits[1].mean(0) - bits[0].mean(0), ddof=1) / 60, 59)]
+    parts += [(np.var(b.mean(1), ddof=1) / len(b), len(b) - 1) for b in bits]
+    variance = sum(v for v, _ in parts)
+    freedom = variance**2 / sum(v**2 / f for v, f in parts)
+    half = stats.t.ppf(0.975, freedom) * math.sqrt(variance)
+    assert d.freedom == pytest.approx(freedom, rel=1e-5)
+    assert d.ci95 == pytest.approx((d.difference - half, d.difference + half), rel=1e-5)
+    assert d.method == "paired over examples and training seeds (Satterthwaite 1946)"
+    inside = stats.t.sf(abs(d.difference) / math.sqrt(variance), freedom) * 2
+    assert d.p == pytest.approx(inside, rel=1e-4)
+
+
+@pytest.mark.parametrize("few", [2, 5])
+def test_few_seeds_have_the_t_interval_of_welch_wherever_they_are_compared(record, tmp_path, few):
+    """Values without a spread of their own: rows of seeds are two samples, as scipy's Welch test has them."""
+    runs, values = [], []
+    for name, shift in (("base", 0.0), ("new", 3.0)):
+        runs.append(Run(tmp_path / name))
+        x = shift + np.random.default_rng(len(name)).standard_normal(few)
+        keys = put(runs[-1], record, x[:, None] * np.ones(2), metric="fd")
+        for key, value in zip(keys, x.tolist(), strict=True):
+            made = runs[-1].get(content_key([key, "fd"]))
+            runs[-1].put(replace(made, value=value, stderr=0.0, ci95=None, arrays={}))
+        values.append(x)
+    (d,) = compare(str(runs[0].folder), str(runs[1].folder)).differences
+    test = stats.ttest_ind(values[1], values[0], equal_var=False)
+    assert d.ci95 == pytest.approx(tuple(test.confidence_interval(0.95)), rel=1e-9)
+    assert d.p == pytest.approx(test.pvalue, rel=1e-6)
+    (one,), (two,) = shown_rows(runs[:1]), shown_rows(runs[1:])
+    two.model["name"] = "other"
+    found = boards([one, two])
+    rank(found, runs)
+    low, high = sorted((one.value, two.value))
+    wide = sum(r.stderr**2 * (stats.t.ppf(0.975, few - 1) / 1.959964) ** 2 for r in (one, two))
+    apart = (high - low) / math.sqrt(wide) > 1.96
+    assert (found[0].columns[0].standing.ranks == {"gan": (1, 1), "other": (2, 2)}) is apart
 
 
 # --- From the command line

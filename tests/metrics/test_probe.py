@@ -133,3 +133,17 @@ def test_the_interval_holds_the_accuracy_in_closed_form():
     (row,) = simulate(shares.probed(100), 300)
     assert row.truth.value == pytest.approx(0.84, abs=0.02)  # Phi(1) is the most there is
     assert 93 - 4.5 <= row.coverage <= 97 + 3
+
+
+@pytest.mark.parametrize("scale", [1e-310, 1e-170, 1e-30, 1.0, 1e30, 1e160, 1e300])
+def test_a_scale_changes_nothing_or_is_refused_and_never_becomes_guessing(scale):
+    """Codes that tell the classes apart do so at every scale; where the spread is lost there is no value."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 300)
+    codes = np.eye(3)[labels] + 0.1 * rng.standard_normal((300, 3))
+    given = (scale * codes[:200], labels[:200], scale * codes[200:], labels[200:])
+    if 1e-100 < scale < 1e100:
+        assert probe.compute(*given)["probe"].value == 1.0
+    else:
+        with pytest.raises(ModelError, match="beyond what float64 holds"):
+            probe.compute(*given)

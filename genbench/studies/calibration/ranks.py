@@ -24,7 +24,7 @@ def cases() -> list[Case]:
         ranks("3 and 3 models that tie", np.repeat([0.0, 1e3], 3), 0.0),
         ranks("6 models 0.7 sd apart", 0.7 * np.arange(6), 0.0),
         *(of_samples("fd", sides, alone, 1000) for sides in (1, 2) for alone in (False, True)),
-        *(of_samples(output, sides, False, 200) for output in ("density", "coverage") for sides in (1, 2)),
+        *(of_samples(output, sides, False, 100) for output in ("density", "coverage") for sides in (1, 2)),
     ]
 
 
