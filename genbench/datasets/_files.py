@@ -77,13 +77,12 @@ def asked(args: Mapping[str, Any], who: str) -> Asked:
 
 
 def load_path(path: Path, how: Asked = AS_IT_IS) -> Dataset:
-    """The dataset at `path`: a folder of images, of parquet files or of shards, one such file, an `.npz`, an `.npy`, or
-    a text in a `.txt` (see `_text.py`).
+    """The dataset at `path`: a folder of images, of parquet or of shards, or a file: these, `.npz`, `.npy`, `.txt`.
 
     An `.npz` holds `train`, `test` and perhaps `validation`, and perhaps `train_labels`, ...; or one array
     under `images`, `samples`, `x` or `arr_0`, and perhaps `labels`. One set is split 80/10/10 by a
     fixed permutation, which is said on stderr; splits that share examples are warned of. Bytes have
-    256 levels, booleans 2; other integers need the number under `levels`.
+    256 levels, booleans 2; other integers need the number under `levels`. Of a text see `_text.py`.
 
     Raises:
         GenbenchError: no such file, or nothing that is a dataset.
