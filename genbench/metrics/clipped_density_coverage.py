@@ -142,8 +142,11 @@ def calibrated(covered: Measure, f: np.ndarray) -> Measure:
 
     value, details = g(covered.value), before(covered)
     if covered.stderr is None or covered.ci95 is None:
-        return replace(covered, value=value, details=details)
+        return replace(covered, value=value, details=details, shared=())
     low, high = (g(end) for end in covered.ci95)
     stderr = (g(covered.value + covered.stderr) - g(covered.value - covered.stderr)) / 2
+    steep = stderr / covered.stderr if covered.stderr > 0 else 0.0  # how g takes what moves the share
+    shared = tuple(steep * moved for moved in covered.shared)
     method = f"calibrated: {covered.ci_method}"
-    return replace(covered, value=value, stderr=stderr, ci95=(low, high), ci_method=method, details=details)
+    ci = (low, high)
+    return replace(covered, value=value, stderr=stderr, ci95=ci, ci_method=method, details=details, shared=shared)

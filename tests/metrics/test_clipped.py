@@ -7,6 +7,7 @@ import pytest
 from scipy.spatial.distance import cdist
 from scipy.stats import betabinom, binom
 
+from genbench.metrics import _groups
 from genbench.metrics import clipped_density_coverage as clipped
 from genbench.numerics.points import Points
 
@@ -143,3 +144,21 @@ def test_the_counts_that_are_compared_are_said():
     found = clipped.compute(Points(gaussian(rng, 80)), Points(gaussian(rng, 200)))["clipped_coverage"].details
     assert (found["n_samples"], found["n_train"], found["n_reference"]) == (80, 200, 80)
     assert found["note"] == "against 80 of 200 training examples, as many as there are samples"
+
+
+def test_what_models_share_is_calibrated_too():
+    """The part of the variance that comes from the training examples is the same of the share and of what it is of."""
+    rng = np.random.default_rng(3)
+    x, y = Points(gaussian(rng, 400, bad=0.4)), Points(gaussian(rng, 400))
+
+    def filled(x, y):
+        return (y.nearest(x, 5)[0] < y.nearest(y, 5)[0][:, -1:]).mean(1)
+
+    raw = _groups.mean(filled, x, y, 6, {})
+    found = clipped.compute(x, y)["clipped_coverage"]
+    assert found.details["before"]["stderr"] == raw.stderr
+    assert found.shared
+    assert np.linalg.norm(found.shared) / found.stderr == pytest.approx(
+        np.linalg.norm(raw.shared) / raw.stderr, rel=1e-12
+    )
+    assert found.stderr != pytest.approx(raw.stderr, rel=0.05), "the scales differ"
