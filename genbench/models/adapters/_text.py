@@ -31,7 +31,7 @@ from torch import Generator, Tensor
 from genbench.errors import ModelError, Unavailable
 from genbench.space import Space
 
-LOGITS = 2**25  # at once, in float64
+LOGITS = 2**25  # at once, in float64; or values of attention, for each of its heads
 MOST = 64  # tokens drawn for each character before a sample is given up: those that spell nothing
 
 
@@ -110,7 +110,7 @@ class Text:
         """log p of every token of each text, `[n]` float64 each; texts are read together where they fit."""
         rows = [(number, *window) for number, ids in enumerate(texts) for window in self.windows(ids)]
         longest = max((len(s) - 1 for _, s, _ in rows), default=0)
-        size = max(1, LOGITS // max(1, longest * int(self.network.config.vocab_size)))
+        size = max(1, LOGITS // max(1, longest * max(longest, int(self.network.config.vocab_size))))
         found: list[list[Tensor]] = [[] for _ in texts]
         for k in range(0, len(rows), size):
             part = rows[k : k + size]
@@ -241,9 +241,9 @@ def one_way(tokenizer: Any, vocabulary: str) -> bool:
 
 
 @torch.no_grad()
-def sees_ahead(network: Any) -> bool:
-    """Whether what stands at a place changes the logits before it, which makes the likelihood none."""
-    V, n = int(network.config.vocab_size), 6
+def sees_ahead(network: Any, n: int) -> bool:
+    """Whether the last of n tokens changes the logits of those before it, which makes the likelihood none."""
+    V = int(network.config.vocab_size)
     x = torch.arange(n, device=network.device)[None] % V
     y = x.clone()
     y[0, -1] = (y[0, -1] + V // 2) % V

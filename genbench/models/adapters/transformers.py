@@ -3,7 +3,7 @@
 For datasets of text. What it computes is in `_text.py`. Arguments, all of which belong to the model's identity:
 
     start        the token that stands before every text: its number or its name (the model's own start or end token)
-    context      tokens that it reads at most (all that it can)
+    context      tokens that it reads at most (all that it can, up to 1,024)
     stride       tokens by which its window moves along a longer text (a quarter of the context)
     temperature  by which its logits are divided, for the likelihood as for samples (1)
 """
@@ -23,7 +23,7 @@ VERSION = 1
 SETTINGS = {"start": None, "context": None, "stride": None, "temperature": 1.0}
 DECIDE = (".json", ".txt", ".model", ".tiktoken", ".jinja")  # besides weights, what a tokenizer is made of
 UNLIMITED = 10**9  # tokenizers without a limit say 10^30
-USUAL = 1024  # tokens, where neither the model nor the tokenizer has a limit
+USUAL = 1024  # tokens, unless more are asked for: attention needs memory for their square
 
 
 def handles(what: str) -> bool:
@@ -95,19 +95,19 @@ def open(source: Source, dataset: Dataset, device: Any) -> Any:
     known = int(network.config.vocab_size)
     if (most := max(tokenizer.get_vocab().values())) >= known:
         raise GenbenchError(f"{folder}: the tokenizer has a token {most}, the model knows {known}", _folder.DAMAGED)
-    if _text.sees_ahead(network):
-        raise GenbenchError(
-            f"{folder}: what stands behind a token changes its probability, so it is no causal model",
-            "Of a decoder made from an encoder, set is_decoder in config.json, if it was trained so.",
-        )
     limit = getattr(network.config, "max_position_embeddings", None)
     if limit is None and tokenizer.model_max_length < UNLIMITED:
         limit = int(tokenizer.model_max_length)
-    context = settings.get("context", limit or USUAL)
+    context = settings.get("context", min(limit or USUAL, USUAL))
     if limit is not None and context > limit:
         raise GenbenchError(f"context is {context}, the model reads {limit} tokens", "Give fewer.")
     stride = settings.get("stride", max(1, context // 4))
     must(stride <= context, "stride", stride, f"at most the context, {context}")
+    if context > 1 and _text.sees_ahead(network, min(context, 6)):
+        raise GenbenchError(
+            f"{folder}: what stands behind a token changes its probability, so it is no causal model",
+            "Of a decoder made from an encoder, set is_decoder in config.json, if it was trained so.",
+        )
     return _text.Text(
         dataset.space, dataset.vocabulary, network, tokenizer, start=start_of(folder, settings, network, tokenizer),
         context=context, stride=stride, temperature=float(settings["temperature"]),
