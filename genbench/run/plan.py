@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 import secrets
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 from genbench import catalog, domains, features
 from genbench.datasets import Dataset
 from genbench.datasets._files import count_samples
-from genbench.errors import GenbenchError, unknown
+from genbench.errors import Died, GenbenchError, unknown
 from genbench.files import content_key, sha256_file
 from genbench.models.adapters import Source
 from genbench.run.artifacts import ARTIFACTS
@@ -174,11 +174,18 @@ class Plan:
         ]
 
 
-def plan(suite: Suite, dataset: Dataset, sources: list[Source], weights: dict[str, Path] | None = None) -> Plan:
+def plan(
+    suite: Suite,
+    dataset: Dataset,
+    sources: list[Source],
+    weights: dict[str, Path] | None = None,
+    apart: Callable[..., Any] | None = None,
+) -> Plan:
     """Checks what can be checked before the long work.
 
     Arguments:
         weights: {extractor: file} in place of the weights that it would find by itself.
+        apart: calls a function in a process of its own, for extractors in code; None has them run here.
 
     Raises:
         GenbenchError: unknown metric or extractor, two models of one name, fewer samples than a metric needs, or
@@ -201,7 +208,7 @@ def plan(suite: Suite, dataset: Dataset, sources: list[Source], weights: dict[st
             raise GenbenchError(f"no metric uses extractor '{name}', for which weights are given", "Leave them out.")
         if not path.is_file():
             raise GenbenchError(f"no weights at {path}, for extractor '{name}'", "Check the path.")
-    known = {name: extractor_hash(name, dataset, weights.get(name)) for name in sorted(used)}
+    known = {name: hash_apart(name, dataset, weights.get(name), apart) for name in sorted(used)}
     hashes = {name: sha256 for name, (sha256, _) in known.items()}
     unpinned = frozenset(name for name, (_, pinned) in known.items() if not pinned)
     return Plan(dataset, suite.protocol, todo, unique(sources), hashes, weights, unpinned)
@@ -238,6 +245,21 @@ def check_enough(todo: list[Job], n_samples: int, sources: list[Source]) -> None
 def unique(sources: list[Source]) -> list[Source]:
     """Each name once: the same model given twice under one name is one row."""
     return list({source.name: source for source in sources}.values())
+
+
+def hash_apart(name: str, dataset: Dataset, weights: Path | None, apart: Callable[..., Any] | None) -> tuple[str, bool]:
+    """`extractor_hash`, of code in a process of its own.
+
+    Raises:
+        GenbenchError: it died as the code was imported.
+    """
+    if ":" not in name or apart is None:
+        return extractor_hash(name, dataset, weights)
+    try:
+        sha256, pinned = apart(extractor_hash, name, replace(dataset, draw=None, log_density=None), weights)
+    except Died as died:
+        raise GenbenchError(f"extractor {name} cannot be imported: {died.message}", "Fix it, then try again.") from died
+    return sha256, pinned
 
 
 def extractor_hash(name: str, dataset: Dataset, weights: Path | None = None) -> tuple[str, bool]:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import ast
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from glob import glob, has_magic
 from pathlib import Path
@@ -44,12 +44,14 @@ class Given:
         what: the path, module or word that names it.
         args: key=value arguments.
         unsafe: whether pickles may be read, which can run any code.
+        apart: calls a function in a process of its own, where foreign code may die; None has it run here.
     """
 
     name: str
     what: str
     args: dict[str, Any] = field(default_factory=dict)
     unsafe: bool = False
+    apart: Callable[..., Any] | None = None
 
     @property
     def path(self) -> Path:
@@ -132,8 +134,14 @@ class Source:
         return catalog.load("adapters", self.adapter).open(self, dataset, device)
 
 
-def parse(spec: str, dataset: Dataset, unsafe: bool = False) -> Source:
+Apart = Callable[..., Any] | None
+
+
+def parse(spec: str, dataset: Dataset, unsafe: bool = False, apart: Apart = None) -> Source:
     """The source that `spec` names, checked as far as can be without importing torch.
+
+    Arguments:
+        apart: see `Given`.
 
     Raises:
         GenbenchError: nothing there, a file that is no checkpoint, or one made for another space.
@@ -145,10 +153,10 @@ def parse(spec: str, dataset: Dataset, unsafe: bool = False) -> Source:
             f"{what} can be read by {len(found)} adapters: {', '.join(found)}", "Remove one of the plugins."
         )
     adapter = next(iter(found.values()), None) or catalog.load("adapters", "checkpoint")
-    return adapter.identify(Given(name, what, args, unsafe), dataset)
+    return adapter.identify(Given(name, what, args, unsafe, apart), dataset)
 
 
-def parse_all(spec: str, dataset: Dataset, unsafe: bool = False) -> list[Source]:
+def parse_all(spec: str, dataset: Dataset, unsafe: bool = False, apart: Apart = None) -> list[Source]:
     """The sources that `spec` names: one, or of `NAME=PATTERN` all files that match, which make one row together.
 
     Raises:
@@ -156,7 +164,7 @@ def parse_all(spec: str, dataset: Dataset, unsafe: bool = False) -> list[Source]
     """
     name, what, _ = split(spec)
     if not name or not has_magic(what) or there(what):
-        return [parse(spec, dataset, unsafe)]
+        return [parse(spec, dataset, unsafe, apart)]
     scheme, colon, pattern = what.partition(":")
     if not colon or scheme not in catalog.names("adapters"):
         scheme, colon, pattern = "", "", what
@@ -166,11 +174,11 @@ def parse_all(spec: str, dataset: Dataset, unsafe: bool = False) -> list[Source]
             f"no file matches {what}", "Check the pattern; quote it, so that the shell leaves it alone."
         )
     if len(paths) == 1:
-        return [parse(f"{name}={scheme}{colon}{paths[0]}{spec.partition(what)[2]}", dataset, unsafe)]
+        return [parse(f"{name}={scheme}{colon}{paths[0]}{spec.partition(what)[2]}", dataset, unsafe, apart)]
     start = len(os.path.commonpath([os.path.dirname(path) for path in paths]))
     names = [os.path.splitext(path[start:].lstrip(os.sep))[0] for path in paths]
     rest = spec.partition(what)[2]
-    sources = [parse(f"{name}={scheme}{colon}{path}{rest}", dataset, unsafe) for path in paths]
+    sources = [parse(f"{name}={scheme}{colon}{path}{rest}", dataset, unsafe, apart) for path in paths]
     check_seeds(name, sources)
     return [replace(one, name=f"{name}/{own}", row=name) for one, own in zip(sources, names, strict=True)]
 
