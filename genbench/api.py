@@ -34,9 +34,9 @@ def evaluate(
 ) -> list[Record]:
     """Measures one model and returns a record for every number, as `genbench evaluate` does.
 
-    A model that is a `torch.nn.Module` is left as it was: in the mode and on the device that it came in. It is measured in
-    the caller's process, since no other has it: one that dies takes the caller with it. The command line gives each model
-    that it can open a process of its own.
+    A model that is a `torch.nn.Module` is left as it was: in the mode and on the device that it came in. Models are
+    measured in the caller's process, since no other has an object that lives there: one that dies takes the caller with
+    it. The command line gives each model a process of its own.
 
     Arguments:
         model: an object with `space` and, as far as it can, the methods in `genbench/models/capabilities.py`; or what

@@ -209,6 +209,39 @@ def test_dry_run_measures_nothing(cli, pixels_checkpoint, tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_list_of_cells_is_measured_exactly_and_parts_make_the_whole(cli, pixels_checkpoint, tmp_path):
+    line = ("evaluate", pixels_checkpoint, *FAST)
+    code, out, _ = cli(*line, "-o", "whole")
+    assert code == 0
+    code, listed, _ = cli(*line, "-o", "parts", "--dry-run", "--json")
+    cells = json.loads(listed)
+    assert (code, len(cells)) == (0, 4)
+    assert {cell["model"] for cell in cells} == {"real test data", "pixels"}
+    for part in (cells[:1], [cell["id"] for cell in cells[1:3]], cells[3:]):
+        (tmp_path / "part.json").write_text(json.dumps(part))
+        code, _, err = cli(*line, "-o", "parts", "--cells", "part.json")
+        assert code == 0, err
+        ids = {cell if isinstance(cell, str) else cell["id"] for cell in part}
+        assert ids <= {path.stem for path in (tmp_path / "parts" / "cells").iterdir()}
+    assert {path.name for path in (tmp_path / "parts/cells").iterdir()} == {
+        path.name for path in (tmp_path / "whole/cells").iterdir()
+    }
+    code, again, err = cli(*line, "-o", "parts")
+    assert (code, again) == (0, out)
+    assert "nothing to measure" in err
+    assert json.loads(cli(*line, "-o", "parts", "--dry-run", "--json")[1]) == []
+
+
+def test_a_list_of_cells_that_is_none_is_an_error_of_usage(cli, pixels_checkpoint, tmp_path):
+    line = ("evaluate", pixels_checkpoint, *FAST, "--cells", "cells.json")
+    usage_error(cli(*line), "cells.json: no list of cells can be read", "--dry-run --json")
+    for text in ("", "{", "{}", "[3]", '["x"]', '[{"model": "m"}]', '["../../etc/passwd"]'):
+        (tmp_path / "cells.json").write_text(text)
+        usage_error(cli(*line), "cells.json", "--dry-run --json")
+    (tmp_path / "cells.json").write_text('["0123456789abcdef"]')
+    usage_error(cli(*line), "1 of 1 cells are not in this plan, 0123456789abcdef", "Name the same models")
+
+
 def test_train_writes_a_checkpoint_that_evaluate_reads(cli):
     code, out, err = cli("train", "mixture", "--steps", "4", "--set", "components=3", "-o", "m.safetensors")
     assert code == 0, err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import sys
@@ -68,7 +69,10 @@ def add_arguments(p: Parser) -> None:
         help="how the process of each model starts; none: all in this one (forkserver)",
     )
     p.add_argument("--fail-fast", action="store_true")
-    p.add_argument("--dry-run", action="store_true", help="only say what would be measured")
+    p.add_argument(
+        "--dry-run", action="store_true", help="only say what would be measured; with --json, as --cells reads"
+    )
+    p.add_argument("--cells", type=Path, metavar="FILE", help="measure these alone: a JSON list of ids of cells")
     p.add_argument("--plugin", action="append", metavar="MODULE_OR_FILE")
     p.add_argument("--data-root", type=Path, help="folder of data sets (GENBENCH_DATA)")
     p.add_argument("--offline", action="store_true", help="download nothing")
@@ -88,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
     from genbench.boards.terminal import terminal
     from genbench.models.adapters import parse_all
     from genbench.run.evaluate import evaluate, missing
-    from genbench.run.plan import plan
+    from genbench.run.plan import plan, read_cells
     from genbench.run.protocol import fitted, suite_for
     from genbench.run.records import DONE, Run
 
@@ -112,7 +116,14 @@ def run(args: argparse.Namespace) -> int:
     if args.samples is None:
         suite = fitted(suite, dataset, sources)
     todo = plan(suite, dataset, sources, weights_of(args.extractor_weights, suite.extractor), ask)
+    if args.cells:
+        todo = todo.restricted(read_cells(args.cells))
     run = Run(args.out or Path("runs") / (Path(args.suite).stem if args.suite else dataset.name))
+    if args.dry_run and args.json:
+        wanted = [(source, cell) for source in sources for cell in missing(todo, run, source, args.rerun)]
+        said = [{"id": c.id, "model": source.name, "metric": c.job.label(c.output)} for source, c in wanted]
+        print(json.dumps(said, indent=1))
+        return 0
     if args.dry_run:
         for source in sources:
             left = missing(todo, run, source, args.rerun)

@@ -35,6 +35,7 @@ from genbench.metrics import Measure, check_outputs
 from genbench.models.adapters import Source, public_path
 from genbench.models.fixed import FixedSamples
 from genbench.models.guard import guarded
+from genbench.privacy import public
 from genbench.run.artifacts import ARTIFACTS, LONGEST, SAMPLES, Artifacts, noting, opened
 from genbench.run.limits import amount
 from genbench.run.plan import Cell, Job, Plan
@@ -472,7 +473,7 @@ def measure(artifacts: Artifacts, job: Job, cells: list[Cell], bench: Bench) -> 
         env={**bench.env, "arrays": "made elsewhere"} if artifacts.elsewhere else bench.env,
         started=started.isoformat(timespec="milliseconds"),
         error=error,
-        warnings=list(dict.fromkeys(texts))[:MANY],
+        warnings=list(dict.fromkeys(map(public, texts)))[:MANY],
     )
     with suppress(Exception):  # it has been reported
         extractor = artifacts.extractor(job.extractor) if job.extractor else None
@@ -539,7 +540,9 @@ def fill(frame: Record, cell: Cell, measure: Measure | None, extractor: Extracto
         run.put_arrays(key, {"values": np.array(measure.shared)})
         record = replace(record, arrays={**record.arrays, SHARED: key})
     values = {f: getattr(measure, f) for f in ("value", "kind", "stderr", "ci95", "ci_method", "n_nonfinite")}
-    return replace(record, **values, details=measure.details, warnings=[*frame.warnings, *measure.warnings])
+    noted = [public(capped(text, LONGEST)) for text in measure.warnings]
+    details = {name: public(value) if isinstance(value, str) else value for name, value in measure.details.items()}
+    return replace(record, **values, details=details, warnings=[*frame.warnings, *noted])
 
 
 def describe_error(error: Exception, phase: str) -> dict[str, str]:
@@ -551,7 +554,12 @@ def describe_error(error: Exception, phase: str) -> dict[str, str]:
         text = "".join(traceback.format_exception(error))
     # A record is published: of a file, its folder and name say enough.
     short = re.sub(r'File "[^"]*?([^/"]+/[^/"]+)"', r'File "\1"', capped(text, TRACEBACK))
-    return {"type": type(error).__name__, "message": capped(message, LONGEST), "phase": phase, "traceback": short}
+    return {
+        "type": type(error).__name__,
+        "message": public(capped(message, LONGEST)),
+        "phase": phase,
+        "traceback": public(short),
+    }
 
 
 def out_of_memory(error: Exception) -> bool:

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
-from genbench import catalog, domains, features
+from genbench import catalog, domains, features, reading
 from genbench.datasets import Dataset
 from genbench.datasets._files import count_samples
 from genbench.errors import Died, GenbenchError, unknown
@@ -21,7 +21,7 @@ from genbench.files import content_key, sha256_file
 from genbench.models.adapters import Source
 from genbench.run.artifacts import ARTIFACTS
 from genbench.run.protocol import Protocol, Suite
-from genbench.run.records import PROTOCOL_VERSION, Record, Run, named
+from genbench.run.records import PROTOCOL_VERSION, Key, Record, Run, named
 
 
 @dataclass(frozen=True)
@@ -132,9 +132,26 @@ class Plan:
     weights: dict[str, Path] = field(default_factory=dict)  # name -> file, where one was named
     unpinned: frozenset[str] = frozenset()  # extractors of which nobody knows what decides their features
     nonce: str = field(default_factory=lambda: secrets.token_hex(16))  # in place of what nobody knows
+    only: frozenset[str] | None = None  # ids of cells: no others are planned
 
     def cells(self, source: Source) -> list[Cell]:
-        return [Cell(source, job, o, self.identity(source, job, o)) for job in self.jobs for o in job.outputs]
+        cells = [Cell(source, job, o, self.identity(source, job, o)) for job in self.jobs for o in job.outputs]
+        return cells if self.only is None else [cell for cell in cells if cell.id in self.only]
+
+    def restricted(self, ids: Iterable[str]) -> Plan:
+        """The plan with these cells alone.
+
+        Raises:
+            GenbenchError: one of them is not planned.
+        """
+        wanted = frozenset(ids)
+        known = {cell.id for source in self.sources for cell in self.cells(source)}
+        if strange := sorted(wanted - known):
+            raise GenbenchError(
+                f"{len(strange)} of {len(wanted)} cells are not in this plan, {strange[0]} among them",
+                "Name the same models, suite and options as where `--dry-run --json` made the list.",
+            )
+        return replace(self, only=wanted)
 
     def identity(self, source: Source, job: Job, output: str) -> dict[str, Any]:
         """What the value depends on, and nothing else: no device, no paths, no dates."""
@@ -212,6 +229,24 @@ def plan(
     hashes = {name: sha256 for name, (sha256, _) in known.items()}
     unpinned = frozenset(name for name, (_, pinned) in known.items() if not pinned)
     return Plan(dataset, suite.protocol, todo, unique(sources), hashes, weights, unpinned)
+
+
+class CellSaid(TypedDict):
+    id: Key
+    model: NotRequired[str]
+    metric: NotRequired[str]
+
+
+def read_cells(path: Path) -> list[str]:
+    """The ids in a JSON list of cells: of ids, or of what `genbench evaluate --dry-run --json` prints.
+
+    Raises:
+        GenbenchError: no such file, or it holds something else.
+    """
+    remedy = 'Write ["0123456789abcdef", ...], or take what `genbench evaluate --dry-run --json` prints.'
+    content = reading.parse_json(reading.text_of(path, "list of cells", remedy), str(path), remedy)
+    listed = [{"id": one} if isinstance(one, str) else one for one in content] if isinstance(content, list) else content
+    return [cell["id"] for cell in reading.read(list[CellSaid], listed, str(path), remedy)]
 
 
 def check_enough(todo: list[Job], n_samples: int, sources: list[Source]) -> None:

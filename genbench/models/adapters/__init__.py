@@ -30,6 +30,7 @@ from genbench import catalog, reading
 from genbench.datasets import Dataset
 from genbench.errors import GenbenchError
 from genbench.files import content_key
+from genbench.privacy import public
 
 WORD = r"[^\W\d]\w*"  # of Python: letters, digits and _, no digit first
 OBJECT = re.compile(rf"(.*\.py|{WORD}(\.{WORD})*):{WORD}(\.{WORD})*", re.DOTALL)  # FILE.py:OBJECT, module:OBJECT
@@ -122,7 +123,10 @@ class Source:
             "source": public_path(self.what),
             "sha256": self.sha256,
             "parameters": self.parameters,
-            "args": {key: public_path(value) if key in self.files else value for key, value in self.args.items()},
+            "args": {
+                key: public_path(value) if key in self.files else public(value) if isinstance(value, str) else value
+                for key, value in self.args.items()
+            },
         }
 
     def open(self, dataset: Dataset, device: Any) -> Any:
