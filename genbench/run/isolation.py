@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genbench import catalog
+from genbench.datasets import bare
 from genbench.errors import Died, GenbenchError
 from genbench.run.limits import Limits, amount
 from genbench.run.plan import Cell, Plan
@@ -450,7 +451,7 @@ def movable(todo: Plan) -> tuple[Plan, bool, set[str]]:
         sources.append(sent)
     density = todo.dataset.log_density
     reload = density is not None and not (density.__module__.startswith("genbench.") and picklable(density))
-    dataset = replace(todo.dataset, draw=None, log_density=None if reload else density)
+    dataset = bare(todo.dataset) if reload else replace(bare(todo.dataset), log_density=density)
     vars(dataset)["sha256"] = todo.dataset.sha256  # it is known
     return replace(todo, sources=sources, dataset=dataset), reload, stay
 

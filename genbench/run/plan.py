@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
 from genbench import catalog, domains, features, reading
-from genbench.datasets import Dataset
+from genbench.datasets import Dataset, bare
 from genbench.datasets._files import count_samples
 from genbench.errors import Died, GenbenchError, unknown
 from genbench.files import content_key, sha256_file
@@ -291,7 +291,7 @@ def hash_apart(name: str, dataset: Dataset, weights: Path | None, apart: Callabl
     if ":" not in name or apart is None:
         return extractor_hash(name, dataset, weights)
     try:
-        sha256, pinned = apart(extractor_hash, name, replace(dataset, draw=None, log_density=None), weights)
+        sha256, pinned = apart(extractor_hash, name, bare(dataset), weights)
     except Died as died:
         raise GenbenchError(f"extractor {name} cannot be imported: {died.message}", "Fix it, then try again.") from died
     return sha256, pinned
