@@ -44,7 +44,17 @@ if TYPE_CHECKING:
 GRACE = 1.0  # seconds between SIGTERM and SIGKILL
 LOOK = 0.2  # seconds between two looks at the memory of a worker
 HERE = ("object", "memory")  # adapters of what is in this process's memory and nowhere else
-PRELOADED = ["torch", "genbench.run.worker", "genbench.boards.pictures"]
+PRELOADED = [  # what nearly every model needs, loaded once
+    "torch",
+    "genbench.run.worker",
+    "genbench.boards.pictures",
+    "genbench.likelihood",
+    "genbench.models.adapters.checkpoint",
+    "genbench.models.training",
+    "matplotlib.figure",
+    "matplotlib.backends.backend_agg",
+    "PIL.PngImagePlugin",
+]
 
 
 class Worker:
