@@ -62,7 +62,9 @@ def evaluate(
     """Measures one model, or one at every value of a sweep, and returns a record for every number.
 
     A model that is a `torch.nn.Module` is left as it was: in the mode and on the device that it came in. So are the
-    global random generators: a training loop goes on as if nothing had been measured.
+    global random generators: a training loop goes on as if nothing had been measured. Models are measured in the
+    caller's process, since no other has an object that lives there: one that dies takes the caller with it. The command
+    line gives each model a process of its own.
 
     Arguments:
         model: an object with `space` and, as far as it can, the methods in `genbench/models/capabilities.py`; or what

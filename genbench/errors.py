@@ -33,6 +33,20 @@ class Unavailable(Exception):
     """A metric does not apply to this model or dataset: the cell becomes a record with status `skipped`."""
 
 
+class Died(Exception):
+    """The process of a model died, or was stopped at a limit: its cells become records with this status.
+
+    Arguments:
+        status: `crashed` or `timeout`.
+        phase: what it was at: an artifact, opening the model, a metric.
+        traceback: where it was, as far as the process could still say.
+    """
+
+    def __init__(self, status: str, message: str, phase: str, traceback: str = "") -> None:
+        super().__init__(message)
+        self.status, self.message, self.phase, self.traceback = status, message, phase, traceback
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> GenbenchError:
     """The error for a name that does not exist, with the nearest one that does."""
     names = sorted(known)

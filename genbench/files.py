@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -9,11 +10,15 @@ import os
 import secrets
 import stat
 import sys
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from genbench.errors import GenbenchError
+from genbench.locks import Lock, abandoned, locked, owner
+
+UNFINISHED = ".genbench-"  # how the names of files begin that are being written
 
 
 def sha256_file(path: Path) -> str:
@@ -71,8 +76,9 @@ class Draft:
         self.path = destination(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         # Not named after the file, whose name may be as long as names can be.
-        self.draft = self.path.with_name(f".genbench-{secrets.token_hex(8)}")
+        self.draft = self.path.with_name(f"{UNFINISHED}{secrets.token_hex(8)}")
         self.handle: int | None = os.open(self.draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+        locked(self.handle)  # so that whoever sweeps sees that it has an owner
         if self.path.exists():
             os.chmod(self.draft, stat.S_IMODE(self.path.stat().st_mode))
 
@@ -102,6 +108,25 @@ class Draft:
             self.handle = None
 
 
+def reserved(path: Path) -> Lock:
+    """The right to make a file that takes long, until it is freed; its lock lies beside the file.
+
+    Raises:
+        GenbenchError: another process is at it.
+        OSError: nothing can be written there.
+    """
+    name = hashlib.sha256(path.name.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    lock = Lock(path.with_name(f"{UNFINISHED}lock-{name}"))
+    if not lock.take():
+        who = owner(lock.path) or {}
+        since = time.strftime("%H:%M", time.localtime(who["since"])) if "since" in who else "just now"
+        raise GenbenchError(
+            f"{path} is being made by another process, {who.get('pid', 'unknown')}, since {since}",
+            "Wait for it, or name another file with -o.",
+        )
+    return lock
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """All of `data` or nothing: a temporary file in the same folder, fsynced, renamed.
 
@@ -116,6 +141,14 @@ def write_atomically(path: Path, data: bytes) -> None:
         draft.publish()
     finally:
         draft.discard()
+
+
+def sweep(*folders: Path) -> None:
+    """Removes from these folders the unfinished files of processes that died."""
+    for folder in folders:
+        for path in abandoned(folder.glob(f"{UNFINISHED}*")):
+            with contextlib.suppress(OSError):
+                path.unlink()
 
 
 def check_folder(folder: Path, option: str = "-o") -> None:

@@ -38,6 +38,22 @@ def short(text: object, longest: int = LONGEST) -> str:
     return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
 
+def said(error: object) -> str:
+    """What an error or a warning says, also of one whose `__str__` raises."""
+    try:
+        return str(error)
+    except Exception as broken:
+        return f"<{type(error).__name__}, whose text cannot be made: {type(broken).__name__}>"
+
+
+def capped(text: str, longest: int) -> str:
+    """The text, of one that is longer its beginning and its end, with the number of characters between them."""
+    if len(text) <= longest:
+        return text
+    half = longest // 2
+    return f"{text[:half]} [... {len(text) - 2 * half:,} characters ...] {text[-half:]}"
+
+
 # What markdown reads as more than a character: an escape, a column, code, emphasis, mathematics; an underscore only at
 # the edge of a word, a tilde only before one, a bracket only before an address, an ampersand only before an entity.
 MARKDOWN = re.compile(r"[\\|`*$]|(?<![^\W_])_|_(?![^\W_])|~(?=\S)|\](?=[(\[:])")

@@ -103,8 +103,9 @@ def test_evaluate_fits_the_terminal_or_prints_whole_tables_or_json(
 
 def test_a_table_without_rows_is_never_printed(cli, finished_run, pixels_checkpoint):
     code, out, err = cli("evaluate", pixels_checkpoint, *FAST, "-o", "empty", "--rerun", "never")
-    assert (code, out) == (0, "")
+    assert (code, out) == (1, "")
     assert "no table: empty has none of the planned records" in err
+    assert "4 planned cells have no record" in err
     assert cli("evaluate", pixels_checkpoint, *FAST, "-o", "empty", "--rerun", "never", "--json")[1] == "[]\n"
     Path("empty/cells").mkdir(parents=True, exist_ok=True)
     Path("empty/manifest.json").unlink(missing_ok=True)
@@ -169,11 +170,76 @@ def test_a_failed_cell_gives_exit_code_1(cli, tmp_path):
     assert "RuntimeError: boom" in out
 
 
+def test_a_death_gives_exit_code_1_a_word_in_the_table_and_trips_a_gate(cli, tmp_path):
+    body = (
+        "import ctypes, torch\nfrom genbench.space import Space\nclass Model(torch.nn.Module):\n    version = VERSION\n"
+        "    space = Space((1, 8, 8), 17)\n"
+        "    def sample(self, n, generator): return DIES or torch.zeros(n, 1, 8, 8, dtype=torch.int64)\n"
+    )
+    for name, dies in (("well", "None"), ("ill", "ctypes.string_at(0)")):
+        (tmp_path / f"{name}.py").write_text(body.replace("DIES", dies).replace("VERSION", f"'{name}'"))
+        code, out, _ = cli("evaluate", f"mine={name}.py:Model", *FAST, "-o", name)
+        assert code == (name == "ill")
+    assert "crashed [" in out
+    assert "killed by SIGSEGV, at samples" in " ".join(out.split())
+    code, out, err = cli("status", "ill")
+    assert re.search(r"^crashed: mine, copies: Died: the process was killed by SIGSEGV, at samples", err, re.M)
+    code, _, err = cli("compare", "well:mine", "ill:mine", "--fail-if", "copies:+5")
+    assert code == 3
+    assert "crashed in ill" in err
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--time-limit", "0"), ("--memory-limit", "2X"), ("--cell-time-limit", "")]
+)
+def test_a_limit_that_is_none_is_an_error_of_usage(cli, option, value):
+    usage_error(cli("evaluate", option, value, "--dry-run"), "is not a", "genbench evaluate --help")
+
+
+def test_a_limit_needs_a_process(cli, pixels_checkpoint):
+    line = ("evaluate", pixels_checkpoint, *FAST, "--start-method", "none")
+    usage_error(cli(*line, "--time-limit", "9s"), "a limit needs a process", "Leave one of them out")
+    assert cli(*line)[0] == 0
+
+
 def test_dry_run_measures_nothing(cli, pixels_checkpoint, tmp_path):
     code, out, _ = cli("evaluate", pixels_checkpoint, *FAST, "--dry-run")
     assert code == 0
     assert "pixels: 2 of 2 cells to measure" in out
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_list_of_cells_is_measured_exactly_and_parts_make_the_whole(cli, pixels_checkpoint, tmp_path):
+    line = ("evaluate", pixels_checkpoint, *FAST)
+    code, out, _ = cli(*line, "-o", "whole")
+    assert code == 0
+    code, listed, _ = cli(*line, "-o", "parts", "--dry-run", "--json")
+    cells = json.loads(listed)
+    assert (code, len(cells)) == (0, 4)
+    assert {cell["model"] for cell in cells} == {"real test data", "pixels"}
+    for part in (cells[:1], [cell["id"] for cell in cells[1:3]], cells[3:]):
+        (tmp_path / "part.json").write_text(json.dumps(part))
+        code, _, err = cli(*line, "-o", "parts", "--cells", "part.json")
+        assert code == 0, err
+        ids = {cell if isinstance(cell, str) else cell["id"] for cell in part}
+        assert ids <= {path.stem for path in (tmp_path / "parts" / "cells").iterdir()}
+    assert {path.name for path in (tmp_path / "parts/cells").iterdir()} == {
+        path.name for path in (tmp_path / "whole/cells").iterdir()
+    }
+    code, again, err = cli(*line, "-o", "parts")
+    assert (code, again) == (0, out)
+    assert "nothing to measure" in err
+    assert json.loads(cli(*line, "-o", "parts", "--dry-run", "--json")[1]) == []
+
+
+def test_a_list_of_cells_that_is_none_is_an_error_of_usage(cli, pixels_checkpoint, tmp_path):
+    line = ("evaluate", pixels_checkpoint, *FAST, "--cells", "cells.json")
+    usage_error(cli(*line), "cells.json: no list of cells can be read", "--dry-run --json")
+    for text in ("", "{", "{}", "[3]", '["x"]', '[{"model": "m"}]', '["../../etc/passwd"]'):
+        (tmp_path / "cells.json").write_text(text)
+        usage_error(cli(*line), "cells.json", "--dry-run --json")
+    (tmp_path / "cells.json").write_text('["0123456789abcdef"]')
+    usage_error(cli(*line), "1 of 1 cells are not in this plan, 0123456789abcdef", "Name the same models")
 
 
 def test_train_writes_a_checkpoint_that_evaluate_reads(cli):
@@ -309,7 +375,8 @@ def test_a_full_disk_loses_nothing(pixels_checkpoint, finished_run, tmp_path):
                 resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
             put(run, record)
         records.Run.put = full_after_two
-        sys.exit(main(["evaluate", {str(pixels_checkpoint)!r}, *{FAST!r}, "-o", {str(out)!r}]))
+        line = ["evaluate", {str(pixels_checkpoint)!r}, *{FAST!r}, "-o", {str(out)!r}, "--start-method", "none"]
+        sys.exit(main(line))
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(body)], capture_output=True, text=True, timeout=100)
     assert done.returncode == 2, done.stderr

@@ -7,7 +7,6 @@ One file for each command, with `SUMMARY`, `add_arguments` and `run`; `arguments
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 import warnings
 
@@ -36,6 +35,7 @@ from genbench.cli.arguments import Parser
 from genbench.cli.ending import INTERRUPTED, complain, confess, open_streams, show_warning, silence
 from genbench.cli.evaluate import shipped
 from genbench.errors import GenbenchError, unknown
+from genbench.privacy import public_command
 from genbench.reading import legible
 
 __all__ = ["COMMANDS", "main", "open_streams", "shipped"]
@@ -110,7 +110,7 @@ def run(arguments: list[str]) -> int:
     if not args.command:
         parser.print_help()
         return 0
-    args.line = legible(shlex.join(["genbench", *arguments]))
+    args.line = legible(public_command(["genbench", *arguments]))
     for plugin in getattr(args, "plugin", None) or []:
         catalog.use_plugin(plugin)
     return COMMANDS[args.command].run(args)

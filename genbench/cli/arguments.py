@@ -41,6 +41,18 @@ def number(hint: Any) -> Callable[[str], Any]:
     return read
 
 
+def limit(read: Callable[[str], Any]) -> Callable[[str], Any]:
+    """The type of an argument that `read` reads."""
+
+    def checked(text: str) -> Any:
+        try:
+            return read(text)
+        except GenbenchError as error:
+            raise argparse.ArgumentTypeError(f"{error.problem}: {error.remedy}") from error
+
+    return checked
+
+
 def add_batch_size(p: Parser) -> None:
     what = "images that an extractor holds in memory at once, as far as its blocks allow; changes no value"
     p.add_argument("--batch-size", type=number(Count), default=500, help=what)

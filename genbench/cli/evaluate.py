@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import sys
@@ -12,15 +13,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genbench import catalog
-from genbench.cli.arguments import Parser, add_batch_size, by_extractor, number, references_of
+from genbench.cli.arguments import Parser, add_batch_size, by_extractor, limit, number, references_of
 from genbench.cli.ending import FAILED, name_unreadable
+from genbench.environment import threads
 from genbench.errors import GenbenchError
 from genbench.reading import Count, Seed
+from genbench.run.limits import START_METHODS, Limits, seconds, size
 from genbench.text import one_line, slug
 
 if TYPE_CHECKING:
     from genbench.boards.columns import Board
     from genbench.models.adapters import Source
+    from genbench.run.isolation import Isolation
     from genbench.run.records import Record, Run
 
 SUMMARY = "measure models and print the leaderboard; with no argument, a model of each family"
@@ -68,8 +72,23 @@ def add_arguments(p: Parser) -> None:
     add_batch_size(p)
     p.add_argument("--device", default="auto")
     p.add_argument("--rerun", choices=["only-missing", "failed", "always", "never"], default="only-missing")
+    p.add_argument(
+        "--workers", type=number(Count), default=1, metavar="N", help="so many models at once; changes no value (1)"
+    )
+    p.add_argument("--time-limit", type=limit(seconds), metavar="TIME", help="for each model: 90s, 15m, 2h")
+    p.add_argument("--cell-time-limit", type=limit(seconds), metavar="TIME", help="for each metric of a model")
+    p.add_argument("--memory-limit", type=limit(size), metavar="SIZE", help="for each model: 500M, 2G")
+    p.add_argument(
+        "--start-method",
+        choices=[*START_METHODS, "none"],
+        default="forkserver",
+        help="how the process of each model starts; none: all in this one (forkserver)",
+    )
     p.add_argument("--fail-fast", action="store_true")
-    p.add_argument("--dry-run", action="store_true", help="only say what would be measured")
+    p.add_argument(
+        "--dry-run", action="store_true", help="only say what would be measured; with --json, as --cells reads"
+    )
+    p.add_argument("--cells", type=Path, metavar="FILE", help="measure these alone: a JSON list of ids of cells")
     p.add_argument("--plugin", action="append", metavar="MODULE_OR_FILE")
     p.add_argument("--data-root", type=Path, help="folder of data sets (GENBENCH_DATA)")
     p.add_argument("--offline", action="store_true", help="download nothing")
@@ -91,12 +110,17 @@ def run(args: argparse.Namespace) -> int:
     from genbench.models.adapters import parse_all
     from genbench.models.adapters.samples import labelled
     from genbench.run.evaluate import evaluate, missing
-    from genbench.run.plan import plan
+    from genbench.run.plan import plan, read_cells
     from genbench.run.protocol import fitted, suite_for
     from genbench.run.records import DONE, Run
 
     if args.offline:
         os.environ["GENBENCH_OFFLINE"] = "1"
+    apart = isolation_of(args)
+    ask = apart.ask if apart else None
+    out = args.out or Path("runs") / (Path(args.suite).stem if args.suite else args.dataset or "digits")
+    if apart and not args.dry_run and not (out / "manifest.json").exists():  # else there may be nothing to do
+        apart.prepare()
     metrics = args.metrics.split(",") if args.metrics else None
     labels = labels_at(args.labels) if args.labels else None
     if labels is not None and args.samples is None:
@@ -107,7 +131,7 @@ def run(args: argparse.Namespace) -> int:
     specs = args.models or (shipped(dataset.name) if args.suite else examples(dataset.name))
     if not specs:
         raise GenbenchError(f"no checkpoint ships for dataset '{dataset.name}'", "Name the models to measure.")
-    sources = [one for spec in ["data:test", *specs] for one in parse_all(spec, dataset, args.unsafe_load)]
+    sources = [one for spec in ["data:test", *specs] for one in parse_all(spec, dataset, args.unsafe_load, ask)]
     curves = trajectories(sources) if args.trajectory else {}
     sources = [replace(one, row="") if one.row in curves else one for one in sources]
     if labels is not None:
@@ -116,15 +140,32 @@ def run(args: argparse.Namespace) -> int:
         suite = fitted(suite, dataset, sources)
     weights = by_extractor(args.extractor_weights, suite.extractor)
     references = references_of(args.reference, suite.extractor, args.reference_count)
-    todo = plan(suite, dataset, sources, weights, references, labels)
+    todo = plan(suite, dataset, sources, weights, references, labels, ask)
+    if args.cells:
+        todo = todo.restricted(read_cells(args.cells))
     run = Run(args.out or Path("runs") / (Path(args.suite).stem if args.suite else dataset.name))
+    if args.dry_run and args.json:
+        wanted = [(source, cell) for source in sources for cell in missing(todo, run, source, args.rerun)]
+        said = [{"id": c.id, "model": source.name, "metric": c.job.label(c.output)} for source, c in wanted]
+        print(json.dumps(said, indent=1))
+        return 0
     if args.dry_run:
         for source in sources:
             left = missing(todo, run, source, args.rerun)
             print(f"{one_line(source.name)}: {len(left)} of {len(todo.cells(source))} cells to measure")
         return 0
     started = time.monotonic()
-    outcome = evaluate(todo, run, args.device, args.batch_size, args.rerun, args.fail_fast, args.line)
+    outcome = evaluate(
+        todo,
+        run,
+        args.device,
+        args.batch_size,
+        args.rerun,
+        args.fail_fast,
+        args.line,
+        apart=apart,
+        data_root=args.data_root,
+    )
     records = todo.rows(run)
     found = boards(pooled(records, [run]), suite.sort, strict=False)
     if args.json:
@@ -148,7 +189,38 @@ def run(args: argparse.Namespace) -> int:
             f"{outcome.kept} kept; records in {run.folder}; {time.monotonic() - started:.0f} s",
             file=sys.stderr,
         )
-    return FAILED if unread or any(record.status not in DONE for record in records) else 0
+    planned = {(source.name, cell.id) for source in todo.sources for cell in todo.cells(source)}
+    absent = len(planned) - len(records)
+    if absent:
+        print(f"{absent} planned cells have no record", file=sys.stderr)
+    return FAILED if unread or absent or any(record.status not in DONE for record in records) else 0
+
+
+def isolation_of(args: argparse.Namespace) -> Isolation | None:
+    """How models are kept apart, None for not at all.
+
+    Raises:
+        GenbenchError: limits that nothing can be held to.
+    """
+    from genbench.run.isolation import Isolation
+
+    limits = Limits(args.time_limit, args.cell_time_limit, args.memory_limit)
+    if args.start_method == "none":
+        if limits != Limits():
+            raise GenbenchError(
+                "a limit needs a process to hold to it, and --start-method is none", "Leave one of them out."
+            )
+        if args.workers > 1:
+            raise GenbenchError(
+                f"--workers {args.workers} needs processes, and --start-method is none", "Leave one of them out."
+            )
+        return None
+    if args.workers > 1 and args.workers * threads() > (cores := os.cpu_count() or 1):
+        print(
+            f"{args.workers} workers of {threads()} threads share {cores} cores: OMP_NUM_THREADS=1 is faster",
+            file=sys.stderr,
+        )
+    return Isolation(limits, args.workers, args.start_method)
 
 
 def trajectories(sources: list[Source]) -> dict[str, dict[str, int]]:

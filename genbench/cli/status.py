@@ -20,7 +20,7 @@ def add_arguments(p: Parser) -> None:
 def run(args: argparse.Namespace) -> int:
     from tabulate import tabulate
 
-    from genbench.run.records import in_rows, open_run
+    from genbench.run.records import DONE, in_rows, open_run
 
     run = open_run(args.run)
     records = {record.cell_id: record for record in run.records()}
@@ -40,9 +40,10 @@ def run(args: argparse.Namespace) -> int:
     for record in in_rows([run]):
         if record.cell_id not in planned_cells:  # of a manifest that is lost, or of version 0.1
             count(record.model["name"], record.status)
-        if record.status == "error" and record.error:
+        if record.status not in DONE and record.error:
             where = f"{record.model['name']}, {record.metric['name']}"
-            print(one_line(f"error: {where}: {record.error['type']}: {record.error['message']}"), file=sys.stderr)
+            why = f"{record.error['type']}: {record.error['message']}"
+            print(one_line(f"{record.status}: {where}: {why}"), file=sys.stderr)
     headers += sorted({status for row in rows.values() for status in row} - {*headers})
     if rows:
         table = [[one_line(name), *(row.get(status, 0) for status in headers)] for name, row in rows.items()]

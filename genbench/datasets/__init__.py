@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -155,6 +155,12 @@ class Dataset:
         if self.target is not None:
             digest.update(self.target.sha256.encode())
         return digest.hexdigest()
+
+
+def bare(dataset: Dataset) -> Dataset:
+    """The arrays and what is said of them, without the functions, which no other process can be sent."""
+    target = None if dataset.target is None else bare(dataset.target)
+    return replace(dataset, draw=None, log_density=None, target=target)
 
 
 def load(name: str, root: Path | None = None) -> Dataset:

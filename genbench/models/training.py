@@ -30,7 +30,7 @@ from tqdm import tqdm
 from genbench import catalog, reading
 from genbench.datasets import Dataset
 from genbench.errors import GenbenchError, unknown
-from genbench.files import Draft
+from genbench.files import Draft, destination, reserved, sweep
 from genbench.models import building
 from genbench.models.batches import Batches, examples
 from genbench.models.capabilities import Translator, n_classes
@@ -381,7 +381,8 @@ def train(
 
     Raises:
         GenbenchError: unknown baseline or option, a dataset it cannot model, a model that cannot be saved, an `out`
-            that cannot be written, a diverging loss, or a ".resume" that is damaged or of other settings.
+            that cannot be written or that another process is training, a diverging loss, or a ".resume" that is damaged
+            or of other settings.
     """
     if not minutes > 0:
         raise GenbenchError(f"minutes is {minutes}", "Give a number above 0.")
@@ -389,7 +390,13 @@ def train(
     settings = [name, catalog.trained(name).made_of, dataset.sha256, asdict(preset), seed]
     resume = Resume(out.with_name(out.name + ".resume"), settings)
     try:
-        draft = Draft(out)
+        sweep(out.parent)
+        lock = reserved(destination(out))
+        try:
+            draft = Draft(out)
+        except BaseException:
+            lock.free()
+            raise
     except OSError as error:
         raise unwritable(out, error) from error
 
@@ -425,9 +432,10 @@ def train(
             values.update(model.report(dataset))
         draft.fill(packed(model, card(), preset.half))
         draft.publish()
+        resume.path.unlink(missing_ok=True)
     except OSError as error:
         raise unwritable(out, error) from error
     finally:
         draft.discard()
-    resume.path.unlink(missing_ok=True)
+        lock.free()
     return card()

@@ -25,7 +25,7 @@ from genbench import features
 from genbench.blocks import Arrays, Keep, Progress
 from genbench.datasets import Dataset
 from genbench.environment import rounding
-from genbench.errors import Unavailable
+from genbench.errors import Died, Unavailable
 from genbench.features import Extractor
 from genbench.files import content_key
 from genbench.models.adapters import Source
@@ -36,6 +36,7 @@ from genbench.numerics.choice import chosen, row_keys
 from genbench.run.protocol import Protocol
 from genbench.run.records import Run
 from genbench.space import Space
+from genbench.text import capped, said
 
 if TYPE_CHECKING:
     from genbench.likelihood import LogLikelihood
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 
 DATA, SAMPLES, MODEL = "data", "samples", "model"  # what an artifact asks
 WARNINGS, MADE_ON = "warnings", "made_on"  # in the file of arrays, beside them
+LONGEST = 2000  # characters of a warning
 SAMPLED = ("n_samples", "seed", "block_size")
 DRAWN = (*SAMPLED, "labels")  # which are no field of the protocol: see `Plan.said`
 ANNEALED = ("temperatures", "chains", "leapfrog", "schedule", "seed", "block_size")
@@ -115,8 +117,8 @@ def noting() -> Iterator[list[str]]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield texts
-    found = [str(w.message) for w in caught if issubclass(w.category, UserWarning | RuntimeWarning)]
-    texts += dict.fromkeys(found)
+    found = [said(w.message) for w in caught if issubclass(w.category, UserWarning | RuntimeWarning)]
+    texts += dict.fromkeys(capped(text, LONGEST) for text in found)
 
 
 def opened(name: str, plan: Plan, device: str, shared: dict) -> Extractor:
@@ -147,6 +149,9 @@ class Artifacts:
         self.within = 0.0  # seconds in what the artifact being made has needed so far
         self.elsewhere = False  # whether arrays behind what was got since this was set were made elsewhere
         self.tell: Callable[[str], None] = lambda text: None  # where progress inside an artifact is shown
+        self.dead: dict[str, Died] = {}  # phases in which an earlier process of the model died: not tried again
+        self.at: Callable[[str], None] = lambda phase: None  # is told every phase as it begins, and as it goes on
+        self.phase: list[str] = []  # what is being made, outermost first
 
     def get(self, need: str, extractor: str | None) -> Any:
         """The artifact. One that failed fails again at once: a model is not asked twice."""
@@ -157,7 +162,7 @@ class Artifacts:
             before, self.elsewhere = self.elsewhere, False
             with self.timed(need), noting() as texts:
                 try:
-                    with nullcontext() if declared.asks == DATA else guarded():
+                    with self.within_phase(*key), nullcontext() if declared.asks == DATA else guarded():
                         memo[key] = Made(declared.make(Context(self, *key)), texts, self.elsewhere)
                 except Exception as error:
                     memo[key] = Failed(error, texts)
@@ -177,6 +182,30 @@ class Artifacts:
         return content_key(rounding(self.device))
 
     @contextmanager
+    def within_phase(self, what: str, extractor: str | None = None) -> Iterator[None]:
+        """Says what is being done, so that a death has a place.
+
+        Raises:
+            Died: an earlier process of this model died there.
+        """
+        phase = f"{what}[{extractor}]" if extractor else what
+        if phase in self.dead:
+            raise self.dead[phase]
+        self.phase.append(phase)
+        self.at(phase)
+        ends = True  # the process, in this phase, if what leaves it is no Exception
+        try:
+            yield
+            ends = False
+        except Exception:
+            ends = False
+            raise
+        finally:
+            if not ends:
+                self.phase.pop()
+                self.at(self.phase[-1] if self.phase else "")
+
+    @contextmanager
     def timed(self, need: str) -> Iterator[None]:
         """Counts each second once, for the artifact that spent it."""
         outside, self.within, started = self.within, 0.0, time.perf_counter()
@@ -191,13 +220,26 @@ class Artifacts:
         """Whether an artifact that depends on no extractor has been made, and without failing."""
         return isinstance(self.memo.get((need, None)), Made)
 
-    @cached_property
+    @property
     def model(self) -> Any:
-        with guarded():
-            return self.source.open(self.plan.dataset, self.device)
+        """The model, opened once; one that failed to open fails again at once."""
+        if isinstance(self._model, Failed):
+            raise self._model.error
+        return self._model
+
+    @cached_property
+    def _model(self) -> Any:
+        try:
+            with self.within_phase("model"), guarded():
+                return self.source.open(self.plan.dataset, self.device)
+        except Exception as error:
+            return Failed(error, [])
 
     def extractor(self, name: str) -> Extractor:
-        return opened(name, self.plan, self.device, self.shared)
+        if ("extractor", name) in self.shared:
+            return self.shared["extractor", name]
+        with self.within_phase("extractor", name):
+            return opened(name, self.plan, self.device, self.shared)
 
     def arrays_of(self, needs: tuple[str, ...], extractor: str | None) -> dict[str, str]:
         """The keys of the arrays behind the needs of a metric, without those of the data alone."""

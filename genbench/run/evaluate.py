@@ -9,22 +9,25 @@ the rest goes on.
 from __future__ import annotations
 
 import re
+import secrets
 import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
 
 from genbench import catalog
 from genbench.environment import environment, forget_peak, memory_status
-from genbench.errors import GenbenchError, Unavailable
+from genbench.errors import Died, GenbenchError, Unavailable
 from genbench.features import Extractor
 from genbench.files import content_key
 from genbench.importing import running
@@ -32,11 +35,20 @@ from genbench.metrics import Measure, check_outputs
 from genbench.models.adapters import Source, public_path
 from genbench.models.fixed import FixedSamples
 from genbench.models.guard import guarded
-from genbench.run.artifacts import ARTIFACTS, SAMPLES, Artifacts, noting, opened
+from genbench.privacy import public
+from genbench.run.artifacts import ARTIFACTS, LONGEST, SAMPLES, Artifacts, noting, opened
+from genbench.run.limits import amount
 from genbench.run.plan import Cell, Job, Plan
-from genbench.run.records import DONE, SHARED, Record, Run
+from genbench.run.records import DEADLY, DONE, SHARED, Record, Run
 from genbench.run.reference import Reference
-from genbench.text import one_line, short, slug
+from genbench.run.share import Share
+from genbench.text import capped, one_line, said, short, slug
+
+if TYPE_CHECKING:
+    from genbench.run.isolation import Isolation
+
+TRACEBACK = 20_000  # characters of a traceback in a record
+MANY = 50  # warnings in a record
 
 
 @dataclass
@@ -51,7 +63,7 @@ class Outcome:
     def count(self, record: Record) -> None:
         self.measured += record.status == "ok"
         self.skipped += record.status == "skipped"
-        self.failed += record.status == "error"
+        self.failed += record.status not in DONE
 
 
 def missing(todo: Plan, run: Run, source: Source, rerun: str) -> list[Cell]:
@@ -69,13 +81,18 @@ def missing(todo: Plan, run: Run, source: Source, rerun: str) -> list[Cell]:
 
 
 def work_of(todo: Plan, run: Run, rerun: str) -> list[tuple[Source, list[Cell]]]:
-    """What there is to measure of each model; a value that two rows show is measured once."""
-    work, taken = [], set()
+    """What there is to measure of each model; a value that two rows show is measured once.
+
+    What a process died of in an earlier call comes last, so that the rest is there before it dies again.
+    """
+    work, again, taken = [], [], set()
     for source in todo.sources:
         cells = [cell for cell in missing(todo, run, source, rerun) if cell.id not in taken]
         taken |= {cell.id for cell in cells}
-        work.append((source, cells))
-    return work
+        deadly = {cell.id for cell in cells if (record := run.get(cell.id)) and record.status in DEADLY}
+        work.append((source, [cell for cell in cells if cell.id not in deadly]))
+        again.append((source, [cell for cell in cells if cell.id in deadly]))
+    return [(source, cells) for source, cells in [*work, *again] if cells]
 
 
 def say_unpinned(todo: Plan) -> None:
@@ -101,6 +118,10 @@ class Bench:
         pictures: of every model's samples, into the run's folder.
         shared: extractors and artifacts of the data, from one model to the next.
         show: is told which metric is being measured, and how far it is.
+        start: is told the cells of a metric before it is measured.
+        at: is told of every phase as it begins: an artifact, opening the model, a metric.
+        dead: the phases in which an earlier process of the model died.
+        memory: the limit in bytes that the process is held to, None for none.
     """
 
     run: Run
@@ -112,6 +133,10 @@ class Bench:
     pictures: bool = True
     shared: dict[tuple[str, str | None], Any] = field(default_factory=dict)
     show: Callable[[str, str], None] = lambda what, how_far: None
+    start: Callable[[list[Cell]], None] = lambda cells: None
+    at: Callable[[str], None] = lambda phase: None
+    dead: dict[str, Died] = field(default_factory=dict)
+    memory: int | None = None
 
 
 def evaluate(
@@ -123,11 +148,16 @@ def evaluate(
     fail_fast: bool = False,
     command: str = "",
     pictures: bool = True,
+    apart: Isolation | None = None,
+    data_root: Path | None = None,
 ) -> Outcome:
     """Measures the missing cells of every model and writes a record for each, at once when it is known.
 
     Arguments:
         pictures: of every model's samples, into the run's folder.
+        apart: how each model has a process of its own; None measures in this one, where a model that dies takes all
+            with it. A model that is in this process's memory alone stays here in any case.
+        data_root: where the dataset was loaded from.
 
     Raises:
         GenbenchError: the run's folder cannot be written.
@@ -139,47 +169,59 @@ def evaluate(
     total = sum(len(cells) for _, cells in work)
     outcome.kept = sum(len(todo.cells(source)) for source in todo.sources) - total
     known = run.rows().values()
-    shown = [source for source, cells in work if pictures and not cells and unseen(source, known, run)]
-    if total == 0:
+    busy = {source.name for source, cells in work if cells}
+    shown = [one for one in todo.sources if pictures and one.name not in busy and unseen(one, known, run)]
+    if total == 0 and not shown:
         run.write_rows(rows_of(todo))
-        if shown:
-            draw_rows(shown, todo, Bench(run, "", {}, pick_device(device), batch_size))
         return outcome
-    run.check()
-    device = pick_device(device)
-    env = environment(device)
-    run_id = f"{todo.dataset.name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
-    bench = Bench(run, run_id, env, device, batch_size, rerun == "always", pictures)
-    for source, cells in work:
-        if cells:
-            preflight(source, todo, device)
-    for name in {cell.job.extractor for _, cells in work for cell in cells if cell.job.extractor}:
-        try_extractor(name, todo, bench)
-    run.write_manifest(manifest(todo, run_id, env, command))
-    with tqdm(total=total, unit="cell", file=sys.stderr, disable=not sys.stderr.isatty(), leave=False) as bar:
+    run_id = f"{todo.dataset.name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+    bench = Bench(run, run_id, {}, device, batch_size, rerun == "always", pictures)
+    wanted = {cell.job.extractor for _, cells in work for cell in cells if cell.job.extractor}
+    if total:
+        run.check()
+        run.sweep()
+    with Here(todo, bench) if apart is None else Apart(todo, bench, apart, data_root) as measuring:
+        measuring.try_all([source for source in todo.sources if source.name in busy], sorted(wanted))
+        if total:
+            run.write_manifest(manifest(todo, run_id, bench.env, command))
+        else:
+            run.write_rows(rows_of(todo))
+        with tqdm(total=total, unit="cell", file=sys.stderr, disable=not sys.stderr.isatty(), leave=False) as bar:
 
-        def show(what: str, how_far: str) -> None:
-            bar.set_description(what)
-            bar.set_postfix_str(how_far)
-
-        bench.show = show
-        clock = time.monotonic()
-        for source, cells in work:
-            for record in measure_source(todo, source, cells, bench):
-                run.put(record)
-                outcome.count(record)
+            def found(record: Record) -> None:
+                outcome.kept += 1
                 bar.update()
-                if bar.disable:  # no terminal: a line for each number instead
-                    now = time.monotonic()
-                    print(
-                        f"{record.status:8} {now - clock:7.1f} s  {one_line(source.name)}: {record.metric['name']}",
-                        file=sys.stderr,
-                    )
-                    clock = now
-                if record.status == "error" and fail_fast:
-                    return outcome
-    draw_rows(shown, todo, bench)
+
+            with Share(todo, run, work, run_id, rerun == "always", found) as share:
+                follow(measuring.records(share), outcome, bench, bar, fail_fast)
+        measuring.draw(shown)
     return outcome
+
+
+def follow(
+    records: Generator[tuple[Source, Record]], outcome: Outcome, bench: Bench, bar: tqdm, fail_fast: bool
+) -> None:
+    """Counts and shows records as they come; with `fail_fast` until one has failed."""
+
+    def show(what: str, how_far: str) -> None:
+        bar.set_description(what)
+        bar.set_postfix_str(how_far)
+
+    bench.show = show
+    clock = time.monotonic()
+    with closing(records):  # workers end before claims are let go
+        for source, record in records:
+            outcome.count(record)
+            bar.update()
+            if bar.disable:  # no terminal: a line for each number instead
+                now = time.monotonic()
+                print(
+                    f"{record.status:8} {now - clock:7.1f} s  {one_line(source.name)}: {record.metric['name']}",
+                    file=sys.stderr,
+                )
+                clock = now
+            if record.status not in DONE and fail_fast:
+                return
 
 
 def unseen(source: Source, rows: Iterable[dict[str, Any]], run: Run) -> bool:
@@ -187,6 +229,103 @@ def unseen(source: Source, rows: Iterable[dict[str, Any]], run: Run) -> bool:
     planned = {row["model"]: row["planned"] for row in rows if row["name"] == source.name}
     drawn = any(path.stem == slug(source.shown) for path in run.pictures.glob("*"))
     return not drawn or planned.get(source.key) != max(planned.values(), default="")
+
+
+class Here:
+    """Models measured in this process, one after another."""
+
+    def __init__(self, todo: Plan, bench: Bench) -> None:
+        self.todo, self.bench = todo, bench
+
+    def __enter__(self) -> Here:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def try_all(self, sources: list[Source], extractors: list[str]) -> None:
+        """Finds the device, and opens everything before the long work: see `preflight`."""
+        self.bench.device, self.bench.env = where_it_runs(self.bench.device)
+        for source in sources:
+            preflight(source, self.todo, self.bench.device)
+        for name in extractors:
+            try_extractor(name, self.todo, self.bench)
+
+    def records(self, share: Share) -> Generator[tuple[Source, Record]]:
+        """The records of all work, each put into the run as soon as it is known."""
+        while portion := share.next(wait=True):
+            source, cells = portion
+            known = {cell.id: cell for cell in cells}
+            for record in measure_source(self.todo, source, cells, self.bench):
+                self.bench.run.put(record)
+                share.free(known[record.cell_id])
+                yield source, record
+
+    def draw(self, sources: list[Source]) -> None:
+        draw_rows(sources, self.todo, self.bench)
+
+
+class Apart:
+    """Models measured in processes of their own; those that no other process can be sent, in this one."""
+
+    def __init__(self, todo: Plan, bench: Bench, apart: Isolation, data_root: Path | None) -> None:
+        from genbench.run.isolation import movable
+        from genbench.run.worker import Task
+
+        self.todo, self.bench, self.apart = todo, bench, apart
+        self.here = Here(todo, bench)
+        plan, reload, self.stay = movable(todo)
+        plain = {name: getattr(bench, name) for name in ("run_id", "batch_size", "fresh", "pictures")}
+        task = Task(plan, bench.run.folder.resolve(), {**plain, "memory": apart.limits.memory}, data_root, reload)
+        self.shared = task.pack()
+        self.places = {source.name: number for number, source in enumerate(todo.sources)}
+
+    def __enter__(self) -> Apart:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shared.close()
+
+    def away(self, sources: Iterable[Source]) -> list[int]:
+        """Of those that can be sent, their places in the plan."""
+        return [self.places[source.name] for source in sources if source.name not in self.stay]
+
+    @property
+    def where(self) -> list[Any]:
+        return [self.bench.device, self.bench.env]
+
+    def try_all(self, sources: list[Source], extractors: list[str]) -> None:
+        where = self.apart.try_all(self.shared, self.bench.device, self.away(sources), extractors)
+        self.bench.device, self.bench.env = where
+        for source in sources:
+            if source.name in self.stay:
+                preflight(source, self.todo, self.bench.device)
+
+    def records(self, share: Share) -> Generator[tuple[Source, Record]]:
+        """The records of all work; first of what can be sent."""
+        stays = [portion for portion in share.waiting if portion[0].name in self.stay]
+        share.waiting = deque(portion for portion in share.waiting if portion[0].name not in self.stay)
+
+        def show(what: str, how_far: str) -> None:
+            self.bench.show(what, how_far)
+
+        def place(source: Source) -> int:
+            return self.places[source.name]
+
+        for cell, died in self.apart.measure(self.shared, self.where, share, place, show):
+            record = None if died else self.bench.run.get(cell.id)
+            if record is None:
+                record = lost(self.todo, cell, self.bench, died or Died("crashed", "its record is gone", "record"))
+                self.bench.run.put(record)
+            share.free(cell)
+            yield cell.source, record
+        share.waiting.extend(stays)
+        yield from self.here.records(share)
+
+    def draw(self, sources: list[Source]) -> None:
+        if numbers := self.away(sources):
+            self.apart.draw(self.shared, self.where, numbers)
+        self.here.draw([source for source in sources if source.name in self.stay])
 
 
 def draw_rows(sources: list[Source], todo: Plan, bench: Bench) -> None:
@@ -204,11 +343,13 @@ def measure_source(todo: Plan, source: Source, cells: list[Cell], bench: Bench) 
     if not cells:
         return
     artifacts = Artifacts(todo, source, bench.run, bench.device, bench.batch_size, bench.fresh, bench.shared)
+    artifacts.at, artifacts.dead = bench.at, bench.dead
     for job in todo.jobs:
         wanted = [cell for cell in cells if cell.job is job]
         if wanted:
             what = f"{short(source.name)}: {job.label(job.metric)}"
             artifacts.tell = lambda how_far, what=what: bench.show(what, how_far)  # type: ignore[misc]
+            bench.start(wanted)
             bench.show(what, "")
             yield from measure(artifacts, job, wanted, bench)
     if bench.pictures and artifacts.has("samples"):
@@ -267,6 +408,12 @@ def pick_device(device: str) -> str:
     return device
 
 
+def where_it_runs(device: str) -> list[Any]:
+    """The device that is meant, and the environment there."""
+    found = pick_device(device)
+    return [found, environment(found)]
+
+
 def picture(source: Source, samples: np.ndarray, todo: Plan, run: Run, of: np.ndarray | None = None) -> None:
     """Pictures of the samples and of their nearest neighbours; failing to draw fails no number.
 
@@ -295,26 +442,57 @@ def measure(artifacts: Artifacts, job: Job, cells: list[Cell], bench: Bench) -> 
     """The records of one metric for one model, whatever happens to it."""
     started, artifacts.phases, artifacts.elsewhere = datetime.now(UTC), {}, False
     forget_peak()
-    status, error, found, phase = "ok", None, {}, "model"
+    status, error, found, phase, extractor = "ok", None, {}, "model", None
     with noting() as texts:
         try:
             needs = {need: artifacts.get(need, job.extractor) for need in job.needs}
             phase = "metric"
-            with artifacts.timed("compute"), guarded(), running(f"metric '{job.metric}'"):
+            with (
+                artifacts.timed("compute"),
+                artifacts.within_phase(f"metric {job.label(job.metric)}"),
+                guarded(),
+                running(f"metric '{job.metric}'"),
+            ):
                 given = catalog.load("metrics", job.metric).compute(**needs, **job.params)
             check_outputs(job.entry.constants["OUTPUTS"], given)
             found = given
         except Unavailable as reason:
             status, error = "skipped", describe_error(reason, phase)
+        except Died as reason:
+            status, error = reason.status, describe_error(reason, reason.phase)
         except Exception as reason:
             status, error = "error", describe_error(reason, phase)
-    noted = list(dict.fromkeys(texts))
-    dataset, limit, limited = artifacts.plan.dataset, artifacts.plan.protocol.limit, "limit" in job.fields
-    frame = Record(
+            if bench.memory is not None and out_of_memory(reason):
+                status = "crashed"
+                error["message"] = f"more memory than the limit of {amount(bench.memory)}: {error['message']}"
+    frame = replace(
+        framed(artifacts.plan, artifacts.source, job, bench),
+        status=status,
+        arrays=artifacts.arrays_of(job.needs, job.extractor),
+        timing={
+            "phases_s": {name: round(s, 6) for name, s in artifacts.phases.items()},
+            "peak_memory_bytes": memory_status("VmHWM"),  # of the process, while this metric was measured
+        },
+        env={**bench.env, "arrays": "made elsewhere"} if artifacts.elsewhere else bench.env,
+        started=started.isoformat(timespec="milliseconds"),
+        error=error,
+        warnings=list(dict.fromkeys(map(public, texts)))[:MANY],
+    )
+    with suppress(Exception):  # it has been reported
+        extractor = artifacts.extractor(job.extractor) if job.extractor else None
+    reference = artifacts.plan.reference(job)
+    return [fill(frame, cell, found.get(cell.output), extractor, reference, bench.run) for cell in cells]
+
+
+def framed(todo: Plan, source: Source, job: Job, bench: Bench) -> Record:
+    """What every record of one metric for one model says, before anything was measured."""
+    dataset, limit, limited = todo.dataset, todo.protocol.limit, "limit" in job.fields
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    return Record(
         cell_id="",
         run_id=bench.run_id,
-        status=status,
-        model=artifacts.source.describe(),
+        status="error",
+        model=source.describe(),
         dataset={
             "name": dataset.name,
             "split": "test",
@@ -327,20 +505,17 @@ def measure(artifacts: Artifacts, job: Job, cells: list[Cell], bench: Bench) -> 
         metric={},
         protocol={},
         complete=not limited or limit is None or limit >= len(dataset.test),
-        arrays=artifacts.arrays_of(job.needs, job.extractor),
-        timing={
-            "phases_s": {name: round(s, 6) for name, s in artifacts.phases.items()},
-            "peak_memory_bytes": memory_status("VmHWM"),  # of the process, while this metric was measured
-        },
-        env={**bench.env, "arrays": "made elsewhere"} if artifacts.elsewhere else bench.env,
-        started=started.isoformat(timespec="milliseconds"),
-        ended=datetime.now(UTC).isoformat(timespec="milliseconds"),
-        error=error,
-        warnings=noted,
+        env=bench.env,
+        started=now,
+        ended=now,
     )
-    extractor = artifacts.extractor(job.extractor) if job.extractor else None
-    reference = artifacts.plan.reference(job)
-    return [fill(frame, cell, found.get(cell.output), extractor, reference, bench.run) for cell in cells]
+
+
+def lost(todo: Plan, cell: Cell, bench: Bench, died: Died) -> Record:
+    """The record of a cell whose process died, or was stopped at a limit, before it was measured."""
+    frame = framed(todo, cell.source, cell.job, bench)
+    frame = replace(frame, status=died.status, error=describe_error(died, died.phase))
+    return fill(frame, cell, None, None, todo.reference(cell.job), bench.run)
 
 
 def fill(
@@ -379,15 +554,32 @@ def fill(
         run.put_arrays(key, {"values": np.array(measure.shared)})
         record = replace(record, arrays={**record.arrays, SHARED: key})
     values = {f: getattr(measure, f) for f in ("value", "kind", "stderr", "ci95", "ci_method", "n_nonfinite")}
-    return replace(record, **values, details=measure.details, warnings=[*frame.warnings, *measure.warnings])
+    noted = [public(capped(text, LONGEST)) for text in measure.warnings]
+    details = {name: public(value) if isinstance(value, str) else value for name, value in measure.details.items()}
+    return replace(record, **values, details=details, warnings=[*frame.warnings, *noted])
 
 
 def describe_error(error: Exception, phase: str) -> dict[str, str]:
-    message = f"{error.problem} {error.remedy}" if isinstance(error, GenbenchError) else str(error)
-    lines = [] if isinstance(error, Unavailable) else traceback.format_exception(error)
+    message = f"{error.problem} {error.remedy}" if isinstance(error, GenbenchError) else said(error)
+    text = ""
+    if isinstance(error, Died):
+        text = error.traceback
+    elif not isinstance(error, Unavailable):
+        text = "".join(traceback.format_exception(error))
     # A record is published: of a file, its folder and name say enough.
-    short = re.sub(r'File "[^"]*?([^/"]+/[^/"]+)"', r'File "\1"', "".join(lines))
-    return {"type": type(error).__name__, "message": message, "phase": phase, "traceback": short}
+    short = re.sub(r'File "[^"]*?([^/"]+/[^/"]+)"', r'File "\1"', capped(text, TRACEBACK))
+    return {
+        "type": type(error).__name__,
+        "message": public(capped(message, LONGEST)),
+        "phase": phase,
+        "traceback": public(short),
+    }
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether an error says that memory is short: Python's own, or that of an allocator of torch or NumPy."""
+    told = isinstance(error, RuntimeError | OSError) and re.search("allocate memory|out of memory", said(error))
+    return isinstance(error, MemoryError) or bool(told)
 
 
 def manifest(todo: Plan, run_id: str, env: dict[str, Any], command: str) -> dict[str, Any]:

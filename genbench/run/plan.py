@@ -7,24 +7,24 @@ from __future__ import annotations
 
 import math
 import secrets
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 
-from genbench import catalog, domains, features
+from genbench import catalog, domains, features, reading
 from genbench.datasets import Dataset
 from genbench.datasets._files import count_samples
 from genbench.datasets._labels import digest
-from genbench.errors import GenbenchError, unknown
+from genbench.errors import Died, GenbenchError, unknown
 from genbench.files import content_key, sha256_file
 from genbench.models.adapters import Source
 from genbench.run.artifacts import ARTIFACTS
 from genbench.run.protocol import Protocol, Suite
-from genbench.run.records import PROTOCOL_VERSION, Record, Run, named
+from genbench.run.records import PROTOCOL_VERSION, Key, Record, Run, named
 from genbench.run.reference import Reference
 from genbench.space import Space
 
@@ -141,9 +141,26 @@ class Plan:
     references: dict[str, Reference] = field(default_factory=dict)  # by extractor, in place of training features
     labels: np.ndarray | None = None  # the class that is asked of every sample of a class-conditional model
     nonce: str = field(default_factory=lambda: secrets.token_hex(16))  # in place of what nobody knows
+    only: frozenset[str] | None = None  # ids of cells: no others are planned
 
     def cells(self, source: Source) -> list[Cell]:
-        return [Cell(source, job, o, self.identity(source, job, o)) for job in self.jobs for o in job.outputs]
+        cells = [Cell(source, job, o, self.identity(source, job, o)) for job in self.jobs for o in job.outputs]
+        return cells if self.only is None else [cell for cell in cells if cell.id in self.only]
+
+    def restricted(self, ids: Iterable[str]) -> Plan:
+        """The plan with these cells alone.
+
+        Raises:
+            GenbenchError: one of them is not planned.
+        """
+        wanted = frozenset(ids)
+        known = {cell.id for source in self.sources for cell in self.cells(source)}
+        if strange := sorted(wanted - known):
+            raise GenbenchError(
+                f"{len(strange)} of {len(wanted)} cells are not in this plan, {strange[0]} among them",
+                "Name the same models, suite and options as where `--dry-run --json` made the list.",
+            )
+        return replace(self, only=wanted)
 
     def reference(self, job: Job) -> Reference | None:
         """What a metric compares samples with, where that is not the training set."""
@@ -204,6 +221,7 @@ def plan(
     weights: dict[str, Path] | None = None,
     references: dict[str, Reference] | None = None,
     labels: np.ndarray | None = None,
+    apart: Callable[..., Any] | None = None,
 ) -> Plan:
     """Checks what can be checked before the long work.
 
@@ -211,6 +229,7 @@ def plan(
         weights: {extractor: file} in place of the weights that it would find by itself.
         references: by extractor, what samples are compared with in place of the training features.
         labels: the class to ask of every sample of class-conditional models `[n]`, in place of each in turn.
+        apart: calls a function in a process of its own, for extractors in code; None has them run here.
 
     Raises:
         GenbenchError: unknown metric or extractor, two models of one name, fewer samples than a metric needs, weights
@@ -238,7 +257,7 @@ def plan(
             raise GenbenchError(f"no metric uses extractor '{name}', for which weights are given", "Leave them out.")
         if not path.is_file():
             raise GenbenchError(f"no weights at {path}, for extractor '{name}'", "Check the path.")
-    known = {name: hash_of_extractor(name, dataset.space, weights.get(name)) for name in sorted(used)}
+    known = {name: hash_apart(name, dataset.space, weights.get(name), apart) for name in sorted(used)}
     hashes = {name: sha256 for name, (sha256, _) in known.items()}
     unpinned = frozenset(name for name, (_, pinned) in known.items() if not pinned)
     found = Plan(dataset, suite.protocol, todo, unique(sources), hashes, weights, unpinned, references or {}, labels)
@@ -249,6 +268,24 @@ def plan(
                 "Name the extractor, --reference NAME=FILE, or a metric such as fd: --metrics fd.",
             )
     return found
+
+
+class CellSaid(TypedDict):
+    id: Key
+    model: NotRequired[str]
+    metric: NotRequired[str]
+
+
+def read_cells(path: Path) -> list[str]:
+    """The ids in a JSON list of cells: of ids, or of what `genbench evaluate --dry-run --json` prints.
+
+    Raises:
+        GenbenchError: no such file, or it holds something else.
+    """
+    remedy = 'Write ["0123456789abcdef", ...], or take what `genbench evaluate --dry-run --json` prints.'
+    content = reading.parse_json(reading.text_of(path, "list of cells", remedy), str(path), remedy)
+    listed = [{"id": one} if isinstance(one, str) else one for one in content] if isinstance(content, list) else content
+    return [cell["id"] for cell in reading.read(list[CellSaid], listed, str(path), remedy)]
 
 
 def check_enough(todo: list[Job], n_samples: int, sources: list[Source]) -> None:
@@ -282,6 +319,21 @@ def check_enough(todo: list[Job], n_samples: int, sources: list[Source]) -> None
 def unique(sources: list[Source]) -> list[Source]:
     """Each name once: the same model given twice under one name is one row."""
     return list({source.name: source for source in sources}.values())
+
+
+def hash_apart(name: str, space: Space, weights: Path | None, apart: Callable[..., Any] | None) -> tuple[str, bool]:
+    """`hash_of_extractor`, of code in a process of its own.
+
+    Raises:
+        GenbenchError: it died as the code was imported.
+    """
+    if ":" not in name or apart is None:
+        return hash_of_extractor(name, space, weights)
+    try:
+        sha256, pinned = apart(hash_of_extractor, name, space, weights)
+    except Died as died:
+        raise GenbenchError(f"extractor {name} cannot be imported: {died.message}", "Fix it, then try again.") from died
+    return sha256, pinned
 
 
 def hash_of_extractor(name: str, space: Space, weights: Path | None = None) -> tuple[str, bool]:

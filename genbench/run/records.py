@@ -5,6 +5,7 @@ RUN/cells/<cell_id>.json    one record each, written whole or not at all
 RUN/arrays/<key>.npz        samples, features and log-likelihoods, by content key
 RUN/arrays/<key>.blocks/    those of them that are not finished, block by block
 RUN/pictures/               samples of every model
+RUN/claims/<cell_id>        locks of cells that somebody is measuring, or died measuring
 
 A published board is a run that `boards/publishing.py` has packed, and is read by the same class:
 
@@ -20,6 +21,7 @@ import json
 import shutil
 import warnings
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
@@ -29,7 +31,8 @@ import numpy as np
 from genbench import reading
 from genbench.blocks import Arrays
 from genbench.errors import GenbenchError
-from genbench.files import canonical, check_folder, content_key, write_atomically
+from genbench.files import canonical, check_folder, content_key, sweep, write_atomically
+from genbench.locks import Lock, owner
 from genbench.numpy_files import read_arrays, stored
 from genbench.reading import As, Match, Name, Size, Within, finite, parse_json, text_of
 
@@ -37,6 +40,7 @@ SCHEMA_VERSION = 2  # 1 held the name of the row, which the manifest has now
 PROTOCOL_VERSION = 2
 DONE = ("ok", "skipped")
 SHARED = "shared"  # among a record's arrays: how the value moves with the training examples (metrics/_shared.py)
+DEADLY = ("crashed", "timeout")  # what a process died of, or was stopped for
 REMEDY = "Remove the file, and the same `genbench evaluate` measures it again."
 REPUBLISH = "Take it back from where it was published, or make it anew with `genbench publish`."
 
@@ -137,7 +141,8 @@ class Record:
     """One cell: one output of one metric for one model.
 
     Arguments:
-        status: ok, error (the model or metric raised), skipped (the metric does not apply).
+        status: ok, error (the model or metric raised), skipped (the metric does not apply), crashed (its process died),
+            timeout (it was stopped at a limit of time).
         value: the number in `metric["unit"]`; None where it is not finite or not there.
         kind: exact, upper_bound, lower_bound or estimate.
         complete: False if a limit cut the data short.
@@ -219,13 +224,17 @@ class Run:
         self.cells = folder / "cells"
         self.arrays = folder / "arrays"
         self.pictures = folder / "pictures"
+        self.claims = folder / "claims"
         self.pack = folder / "records.jsonl"
         self.replicates = folder / "replicates.npz"
         self._lines: tuple[dict[str, Record], list[str]] | None = None  # what the pack holds, once it was read
 
     def write(self, path: Path, data: bytes) -> None:
         try:
-            write_atomically(path, data)
+            try:
+                write_atomically(path, data)
+            except FileNotFoundError:  # its folder, of blocks, went at this moment: another has the whole array
+                write_atomically(path, data)
         except OSError as error:
             raise GenbenchError(
                 f"cannot write {path}: {error.strerror or error}",
@@ -246,20 +255,55 @@ class Run:
         before = self.manifest()
         known = before.get("rows", {})
         if any(key not in known or row["cells"].keys() - known[key]["cells"].keys() for key, row in rows.items()):
-            self.write_manifest({**before, "rows": rows})
+            self.write_manifest({"rows": rows}, part=True)
 
-    def write_manifest(self, manifest: dict[str, Any]) -> None:
-        """Writes the manifest; rows, cells and commands of earlier calls into the same folder stay in it."""
-        try:
-            before = self.manifest()
-        except GenbenchError as error:
-            warnings.warn(f"{error.problem}; it is written anew", stacklevel=2)
-            before = {}
-        self.replace_manifest(join_manifests(before, finite(manifest, "", [])))
+    def write_manifest(self, manifest: dict[str, Any], part: bool = False) -> None:
+        """Writes the manifest; rows, cells and commands of other calls into the same folder stay in it.
+
+        Arguments:
+            part: whether what it does not say of the run stays as well.
+        """
+        with ExitStack() as held:
+            with suppress(OSError):  # where nothing can be written, writing says so
+                held.enter_context(Lock(self.folder / "manifest.lock"))
+            try:
+                before = self.manifest()
+            except GenbenchError as error:
+                warnings.warn(f"{error.problem}; it is written anew", stacklevel=2)
+                before = {}
+            new = finite(manifest, "", [])
+            joined = join_manifests(before, {**before, **new} if part else new)
+            self.replace_manifest(joined)
 
     def replace_manifest(self, manifest: dict[str, Any]) -> None:
         """Writes the manifest in the place of the one that is there."""
         self.write(self.folder / "manifest.json", json.dumps(manifest, indent=1, sort_keys=True).encode() + b"\n")
+
+    def claim(self, cell_id: str, **says: Any) -> Lock | None:
+        """The right to measure a cell, None while somebody else has it; a dead owner has none.
+
+        Raises:
+            GenbenchError: nothing can be written.
+        """
+        lock = Lock(self.claims / cell_id, **says)
+        try:
+            return lock if lock.take() else None
+        except OSError as error:
+            raise GenbenchError(
+                f"cannot write {lock.path}: {error.strerror or error}", "Choose another folder with -o."
+            ) from error
+
+    def claimed(self) -> dict[str, dict[str, Any]]:
+        """What the living owners of claims say of themselves, by cell."""
+        found = {path.name: owner(path) for path in self.claims.glob("*")}
+        return {cell_id: said for cell_id, said in found.items() if said is not None}
+
+    def sweep(self) -> None:
+        """Removes what processes that died have left: unfinished files, and claims to what is there."""
+        sweep(self.folder, self.cells, self.arrays, *self.arrays.glob("*.blocks"), self.pictures)
+        for path in self.claims.glob("*"):
+            if owner(path) is None and (self.cells / f"{path.name}.json").is_file():
+                path.unlink(missing_ok=True)
 
     def manifest(self) -> dict[str, Any]:
         """What the run says of itself; nothing where it says nothing.

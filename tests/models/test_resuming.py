@@ -1,6 +1,8 @@
 """The file that a run goes on from: whatever else lies in its place is named, and nothing of it is trained on."""
 
 import math
+import os
+import re
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from torch import nn
 from genbench import catalog
 from genbench.datasets import Dataset
 from genbench.errors import GenbenchError
+from genbench.files import reserved
 from genbench.models.training import Preset, train
 from genbench.space import Space
 
@@ -120,6 +123,37 @@ def test_a_state_that_cannot_be_kept_is_a_warning_and_no_end(tmp_path, monkeypat
     with pytest.warns(UserWarning, match="nothing to resume from: cannot write .* No space left"):
         train("mixture", DATA, PRESET, tmp_path / "m.safetensors")
     assert (tmp_path / "m.safetensors").is_file()
+
+
+def test_a_second_trainer_of_one_file_is_told_who_is_at_it(tmp_path, monkeypatch):
+    """Through a link too; and a trainer that died is in nobody's way."""
+    monkeypatch.setattr(catalog, "build", lambda *_: Mean())
+    out, link = tmp_path / "m.safetensors", tmp_path / "link.safetensors"
+    link.symlink_to(out)
+    told = []
+
+    def second(loop, done):
+        if not told:
+            for path in (out, link):
+                with pytest.raises(GenbenchError) as caught:
+                    train("mixture", DATA, PRESET, path)
+                told.append(str(caught.value))
+        original(loop, done)
+
+    from genbench.models.training import Loop
+
+    original = Loop.take_step
+    monkeypatch.setattr(Loop, "take_step", second)
+    train("mixture", DATA, PRESET, out)
+    assert len(told) == 2
+    for text in told:
+        assert re.search(rf"m.safetensors is being made by another process, {os.getpid()}, since \d\d:\d\d\n", text)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link.safetensors", "m.safetensors"]
+
+    abandoned = reserved(out)
+    os.close(abandoned.handle)  # as the system does when a process dies
+    train("mixture", DATA, PRESET, out)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link.safetensors", "m.safetensors"]
 
 
 # --- The target

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from glob import glob, has_magic
 from pathlib import Path
@@ -28,6 +28,7 @@ from genbench import catalog
 from genbench.datasets import Dataset
 from genbench.errors import GenbenchError
 from genbench.files import content_key
+from genbench.privacy import public
 from genbench.query import arguments, sweep
 
 WORD = r"[^\W\d]\w*"  # of Python: letters, digits and _, no digit first
@@ -43,12 +44,14 @@ class Given:
         what: the path, module or word that names it.
         args: key=value arguments.
         unsafe: whether pickles may be read, which can run any code.
+        apart: calls a function in a process of its own, where foreign code may die; None has it run here.
     """
 
     name: str
     what: str
     args: dict[str, Any] = field(default_factory=dict)
     unsafe: bool = False
+    apart: Callable[..., Any] | None = None
 
     @property
     def path(self) -> Path:
@@ -119,7 +122,10 @@ class Source:
             "source": public_path(self.what),
             "sha256": self.sha256,
             "parameters": self.parameters,
-            "args": {key: public_path(value) if key in self.files else value for key, value in self.args.items()},
+            "args": {
+                key: public_path(value) if key in self.files else public(value) if isinstance(value, str) else value
+                for key, value in self.args.items()
+            },
         }
 
     def open(self, dataset: Dataset, device: Any) -> Any:
@@ -131,8 +137,14 @@ class Source:
         return catalog.load("adapters", self.adapter).open(self, dataset, device)
 
 
-def parse(spec: str, dataset: Dataset, unsafe: bool = False) -> Source:
+Apart = Callable[..., Any] | None
+
+
+def parse(spec: str, dataset: Dataset, unsafe: bool = False, apart: Apart = None) -> Source:
     """The source that `spec` names, checked as far as can be without importing torch.
+
+    Arguments:
+        apart: see `Given`.
 
     Raises:
         GenbenchError: nothing there, a file that is no checkpoint, or one made for another space.
@@ -144,10 +156,10 @@ def parse(spec: str, dataset: Dataset, unsafe: bool = False) -> Source:
             f"{what} can be read by {len(found)} adapters: {', '.join(found)}", "Remove one of the plugins."
         )
     adapter = next(iter(found.values()), None) or catalog.load("adapters", "checkpoint")
-    return adapter.identify(Given(name, what, args, unsafe), dataset)
+    return adapter.identify(Given(name, what, args, unsafe, apart), dataset)
 
 
-def parse_all(spec: str, dataset: Dataset, unsafe: bool = False) -> list[Source]:
+def parse_all(spec: str, dataset: Dataset, unsafe: bool = False, apart: Apart = None) -> list[Source]:
     """The sources that `spec` names: one, one for each value of arguments that are swept, `?guidance=1,2,4`, and of
     `NAME=PATTERN` all files that match, which make one row together.
 
@@ -157,20 +169,20 @@ def parse_all(spec: str, dataset: Dataset, unsafe: bool = False) -> list[Source]
     _, _, query = taken_apart(spec)
     points = sweep(query)
     if len(points) == 1:
-        return of_one_point(spec, dataset, unsafe)
+        return of_one_point(spec, dataset, unsafe, apart)
     before = spec.removesuffix(query)
     return [
-        replace(one, name=f"{one.name} {apart}", row=f"{one.row} {apart}" if one.row else "")
-        for apart, own in points
-        for one in of_one_point(before + own, dataset, unsafe)
+        replace(one, name=f"{one.name} {differs}", row=f"{one.row} {differs}" if one.row else "")
+        for differs, own in points
+        for one in of_one_point(before + own, dataset, unsafe, apart)
     ]
 
 
-def of_one_point(spec: str, dataset: Dataset, unsafe: bool) -> list[Source]:
+def of_one_point(spec: str, dataset: Dataset, unsafe: bool, apart: Apart = None) -> list[Source]:
     """The sources of `spec`, whose arguments have one value each."""
     name, what, _ = split(spec)
     if not name or not has_magic(what) or there(what):
-        return [parse(spec, dataset, unsafe)]
+        return [parse(spec, dataset, unsafe, apart)]
     scheme, colon, pattern = what.partition(":")
     if not colon or scheme not in catalog.names("adapters"):
         scheme, colon, pattern = "", "", what
@@ -180,11 +192,11 @@ def of_one_point(spec: str, dataset: Dataset, unsafe: bool) -> list[Source]:
             f"no file matches {what}", "Check the pattern; quote it, so that the shell leaves it alone."
         )
     if len(paths) == 1:
-        return [parse(f"{name}={scheme}{colon}{paths[0]}{spec.partition(what)[2]}", dataset, unsafe)]
+        return [parse(f"{name}={scheme}{colon}{paths[0]}{spec.partition(what)[2]}", dataset, unsafe, apart)]
     start = len(os.path.commonpath([os.path.dirname(path) for path in paths]))
     names = [os.path.splitext(path[start:].lstrip(os.sep))[0] for path in paths]
     rest = spec.partition(what)[2]
-    sources = [parse(f"{name}={scheme}{colon}{path}{rest}", dataset, unsafe) for path in paths]
+    sources = [parse(f"{name}={scheme}{colon}{path}{rest}", dataset, unsafe, apart) for path in paths]
     check_seeds(name, sources)
     return [replace(one, name=f"{name}/{own}", row=name) for one, own in zip(sources, names, strict=True)]
 

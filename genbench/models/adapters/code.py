@@ -13,7 +13,7 @@ from typing import Any
 
 from genbench import importing
 from genbench.datasets import Dataset
-from genbench.errors import GenbenchError, unknown
+from genbench.errors import Died, GenbenchError, ModelError, unknown
 from genbench.files import sha256_file, sha256_files
 from genbench.models.adapters import OBJECT, Given, Source, fitting
 from genbench.models.fingerprint import code_of, state_of
@@ -30,17 +30,18 @@ def handles(what: str) -> bool:
 def identify(given: Given, dataset: Dataset) -> Source:
     """The object, known by its code, its name and its state, for which it has to be opened.
 
-    What its own code raises is kept, and raised again when it is to be measured.
+    What its own code raises is kept, and raised again when it is to be measured; so is a death of its process.
     """
     code, files = hash_code(given.what), hash_files(given.args)
+    extra: list[Any] = []
     try:
-        with guarded():
-            opened: Any = ready(code_object(given.what), given.args, "cpu")
-            state = state_of(opened)
-    except GenbenchError:
-        raise
-    except Exception as error:
-        opened, state = Broken(error), None
+        if given.apart is None:
+            opened, state = identified(given.what, given.args)
+            extra = [opened]
+        else:
+            state = given.apart(state_alone, given.what, given.args)
+    except Died:
+        state = None
     object_name = given.what.rpartition(":")[2]
     return Source(
         name=given.name or object_name,
@@ -51,8 +52,29 @@ def identify(given: Given, dataset: Dataset) -> Source:
         args=given.args,
         made_of={"object": object_name, "state": state, **({"files": files} if files else {})},
         pinned=state is not None,
-        extra=[opened],
+        extra=extra,
     )
+
+
+def identified(what: str, args: dict[str, Any]) -> tuple[Any, str | None]:
+    """The object, or in its place what its code raised, and the hash of its state.
+
+    Raises:
+        GenbenchError: there is no such object, or arguments that it does not take.
+    """
+    try:
+        with guarded():
+            opened = ready(code_object(what), args, "cpu")
+            return opened, state_of(opened)
+    except GenbenchError:
+        raise
+    except Exception as error:
+        return Broken(error), None
+
+
+def state_alone(what: str, args: dict[str, Any]) -> str | None:
+    """The hash of the object's state: all that another process needs of it."""
+    return identified(what, args)[1]
 
 
 def hash_files(args: dict[str, Any]) -> dict[str, str]:
@@ -76,14 +98,26 @@ class Broken:
 
 
 def open(source: Source, dataset: Dataset, device: Any) -> Any:
-    """The object that identified the source, the first time; later another, made afresh."""
+    """The object that identified the source, the first time; later, and in another process, one made afresh.
+
+    Raises:
+        ModelError: what is made afresh is another model, by its code or its state, than the one that was identified.
+    """
     importing.enter(folder_of(source.what))  # what the model imports while it runs is found here first
     if not source.extra:
-        return fitting(ready(code_object(source.what), source.args, device), source, dataset)
-    model = source.extra[0]
-    if isinstance(model, Broken):
-        raise model.error
-    source.extra.clear()
+        model = ready(code_object(source.what), source.args, "cpu")
+        if hash_code(source.what) != source.sha256:
+            raise ModelError(f"{source.what} has changed since it was planned: measure it again")
+        if source.pinned and state_of(model) != source.made_of["state"]:
+            raise ModelError(
+                f"{source.what} makes another model each time (weights or attributes that no seed decides): seed it "
+                "where it is made, or load its weights"
+            )
+    else:
+        model = source.extra[0]
+        if isinstance(model, Broken):
+            raise model.error
+        source.extra.clear()
     return fitting(model.to(device) if hasattr(model, "to") else model, source, dataset)
 
 

@@ -1,0 +1,474 @@
+"""A process for each model: what a model does to its process, or the process to it, touches no other.
+
+    task -> worker -> records on disk
+
+A worker is a plain process, forked from a server that has torch loaded and has never run anything, so that it costs
+less than a tenth of a second; it leads a process group of its own, which ends with it: SIGTERM, a second, SIGKILL.
+Where it dies, or is stopped at a limit, that is the record of the metric which it was at; another worker goes on with
+the next, and what killed the first is not tried a second time. No pool: one whose worker is killed loses what the
+others had to do.
+
+`worker.py` is the inside.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import multiprocessing
+import os
+import pickle
+import signal
+import sys
+import time
+import types
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from genbench import catalog
+from genbench.datasets import bare
+from genbench.errors import Died, GenbenchError
+from genbench.run.limits import Limits, amount
+from genbench.run.plan import Cell, Plan
+
+if TYPE_CHECKING:
+    from genbench.models.adapters import Source
+    from genbench.run.share import Share
+    from genbench.run.worker import Shared
+
+GRACE = 1.0  # seconds between SIGTERM and SIGKILL
+LOOK = 0.2  # seconds between two looks at the memory of a worker
+HERE = ("object", "memory")  # adapters of what is in this process's memory and nowhere else
+PRELOADED = [  # what nearly every model needs, loaded once
+    "torch",
+    "genbench.run.worker",
+    "genbench.boards.pictures",
+    "genbench.likelihood",
+    "genbench.models.adapters.checkpoint",
+    "genbench.models.training",
+    "matplotlib.figure",
+    "matplotlib.backends.backend_agg",
+    "PIL.PngImagePlugin",
+]
+
+
+class Worker:
+    """One process, its pipe, and what is known of it.
+
+    Arguments:
+        run: a function of `worker.py`, with its arguments after the first.
+    """
+
+    def __init__(self, method: str, memory: int | None, run: Callable[..., None], args: tuple) -> None:
+        from genbench.run.worker import Shared, Surroundings, enter
+
+        context: Any = multiprocessing.get_context(method)
+        self.pipe, theirs = context.Pipe(duplex=False)
+        os.set_blocking(self.pipe.fileno(), False)
+        self.dump, self.memory = Shared(), memory
+        self.process = context.Process(target=enter, args=(theirs, self.dump, Surroundings(), memory, run, args))
+        with no_main():
+            self.process.start()
+        theirs.close()
+        self.rest, self.open, self.held, self.closed = b"", True, 0, False
+
+    @property
+    def watched(self) -> list[Any]:
+        """What becomes ready when it says something or ends."""
+        return [self.process.sentinel, *([self.pipe] if self.open else [])]
+
+    def lines(self) -> Iterator[list[Any]]:
+        """What it has said since, a kind and its contents each; a line that is not whole was never said."""
+        while self.open:
+            try:
+                found = os.read(self.pipe.fileno(), 1 << 16)
+            except BlockingIOError:
+                break
+            self.open = bool(found)
+            self.rest += found
+        *whole, self.rest = self.rest.split(b"\n")
+        for line in whole:
+            with contextlib.suppress(ValueError):  # no line of ours: the model's code has found the pipe
+                match json.loads(line):
+                    case ["warn", str(text)]:
+                        warnings.warn(text, stacklevel=2)
+                    case ["told", str(text)]:
+                        catalog.tell(text)
+                    case ["fail", str(problem), str(remedy)]:
+                        raise GenbenchError(problem, remedy)
+                    case ["ready", int(held)]:
+                        self.held = held
+                        yield ["ready"]
+                    case [str(), *_] as said:
+                        yield said
+
+    def stop(self) -> None:
+        """SIGTERM to the group, a second, SIGKILL."""
+        self.signal(signal.SIGTERM)
+        wait([self.process.sentinel], GRACE)
+        self.signal(signal.SIGKILL)
+        wait([self.process.sentinel], GRACE)
+
+    def signal(self, number: int) -> None:
+        pid = self.process.pid
+        assert pid is not None
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, number)  # also when the worker is gone: to what it has left behind
+        if self.process.exitcode is None:  # it may not lead its group yet
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def close(self) -> None:
+        """Ends it, if it has not ended, with everything that it started."""
+        if self.closed:
+            return
+        self.closed = True
+        if self.process.exitcode is None:
+            self.stop()
+        self.signal(signal.SIGKILL)
+        self.process.join(GRACE)
+        self.pipe.close()
+        self.dump.close()
+
+    @property
+    def ended(self) -> bool:
+        return self.process.exitcode is not None
+
+    def death(self) -> str:
+        """How it ended, in words."""
+        code = self.process.exitcode
+        if code is None or code == 255:
+            return "the process is gone, nobody knows how"
+        if code >= 0:
+            return f"the process ended with exit code {code} before it was done"
+        name = signal.Signals(-code).name if -code in {*signal.Signals} else f"signal {-code}"
+        hint = ": the system may have run out of memory" if -code == signal.SIGKILL else ""
+        return f"the process was killed by {name}{hint}"
+
+    def takes(self) -> int:
+        """Bytes that its group holds beyond what the worker held before it began; 0 where the system does not say."""
+        return max(0, sum(resident(pid) for pid in group(self.process.pid)) - self.held)
+
+
+def group(leader: int | None) -> Iterator[int]:
+    """The processes of a group, where there is a /proc."""
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            if int(path.read_text().rpartition(")")[2].split()[2]) == leader:
+                yield int(path.parent.name)
+
+
+def resident(pid: int) -> int:
+    with contextlib.suppress(OSError, IndexError, ValueError):
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return 0
+
+
+@contextlib.contextmanager
+def no_main() -> Iterator[None]:
+    """Within it a process that is started imports no `__main__`: nothing of ours is in it, and a script of the user
+    that calls genbench would be run a second time.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
+@dataclass
+class Measuring:
+    """One model on its way through one worker after another.
+
+    Arguments:
+        begin: starts a worker for cells, given what earlier ones died of.
+        left: its cells that have no record yet.
+        dead: the phases in which a worker died.
+        clock: when the first worker was started.
+        cell, phase: what the worker is at, since when.
+    """
+
+    begin: Callable[[list[Cell], dict[str, Died]], Worker]
+    left: list[Cell]
+    clock: float
+    worker: Worker = field(init=False)
+    dead: dict[str, Died] = field(default_factory=dict)
+    cell: str | None = None
+    phase: str = "start"
+    since: float = 0.0
+    done: bool = False
+    raised: str = ""
+
+    def __post_init__(self) -> None:
+        self.again()
+
+    def again(self) -> None:
+        """Another worker, for what is left."""
+        self.cell, self.phase, self.raised = None, "start", ""
+        self.worker = self.begin(self.left, self.dead)
+
+    def current(self) -> list[Cell]:
+        """The cells of the metric that the worker is at; all, where it has not come so far."""
+        job = next((cell.job for cell in self.left if cell.id == self.cell), None)
+        return [cell for cell in self.left if cell.job is job] if job else list(self.left)
+
+
+@dataclass
+class Isolation:
+    """How models are kept apart.
+
+    Arguments:
+        workers: how many models are measured at once.
+        method: "forkserver", or "spawn" where a server cannot be forked from: seconds for each model, which loads
+            torch anew.
+    """
+
+    limits: Limits = field(default_factory=Limits)
+    workers: int = 1
+    method: str = "forkserver"
+
+    def prepare(self) -> None:
+        """Has the server load torch while the runner does something else."""
+        if self.method == "forkserver":
+            from multiprocessing import forkserver
+
+            multiprocessing.set_forkserver_preload(PRELOADED)
+            with no_main():
+                forkserver.ensure_running()
+
+    def start(self, run: Callable[..., None], *args: Any) -> Worker:
+        self.prepare()
+        return Worker(self.method, self.limits.memory, run, args)
+
+    def ask(self, function: Callable[..., Any], *args: Any) -> Any:
+        """What a function gives that may run foreign code; it and its arguments can be pickled, what it gives is plain.
+
+        Raises:
+            GenbenchError: the function does.
+            Died: its process.
+        """
+        from genbench.run.worker import answer
+
+        for line in self.heard(self.start(answer, function, args)):
+            if line[0] == "answer":
+                return line[1]
+        raise AssertionError("a worker that ends well has answered")
+
+    def heard(self, worker: Worker) -> Iterator[list[Any]]:
+        """What a worker says until its end.
+
+        Raises:
+            GenbenchError: it has found something that the user can fix.
+            Died: it did.
+        """
+        end = time.monotonic() + (self.limits.model or float("inf"))
+        raised, whole = "", False
+        try:
+            while True:
+                now = time.monotonic()
+                wait(worker.watched, min(max(0.0, end - now), 1.0))
+                ended = worker.ended
+                for line in worker.lines():
+                    whole = whole or line[0] == "end"
+                    raised = line[1] if line[0] == "raised" else raised
+                    yield line
+                if whole:
+                    return
+                if ended:
+                    raise Died("crashed", raised or worker.death(), "start", worker.dump.text())
+                if now > end:
+                    worker.stop()
+                    raise Died("timeout", f"stopped after {self.limits.model:g} s", "start", worker.dump.text())
+        finally:
+            worker.close()
+
+    # --- Trying before the long work
+
+    def try_all(self, shared: Shared, device: str, numbers: Sequence[int], extractors: Sequence[str]) -> list[Any]:
+        """What `where_it_runs` says; opens sources and extractors of a packed task, so that what does not fit is an
+        error of usage. A death is left to the cells.
+
+        Raises:
+            GenbenchError: a file does not fit, or there is no such device.
+            Died: before anything was tried.
+        """
+        from genbench.run import worker
+
+        names, rest, where = list(extractors), list(numbers), list[Any]()
+        while True:
+            tried = 0
+            try:
+                for line in self.heard(self.start(worker.try_all, shared, device, rest, names)):
+                    tried += line[0] == "next"
+                    where = line[1:] if line[0] == "where" else where
+                return where
+            except Died:
+                if not tried:
+                    raise
+                names, rest = names[tried:], rest[max(0, tried - len(names)) :]
+
+    # --- Measuring
+
+    def measure(
+        self,
+        shared: Shared,
+        where: list[Any],
+        share: Share,
+        place: Callable[[Source], int],
+        show: Callable[[str, str], None],
+    ) -> Iterator[tuple[Cell, Died | None]]:
+        """The cells of the models of a packed task as they are finished: their records are in the run. Those whose
+        worker died come with how it died: their records are for the caller to write.
+
+        Arguments:
+            where: what `where_it_runs` says.
+            share: hands out models and cells, all of which can be sent.
+            place: of a source in the plan.
+
+        Raises:
+            GenbenchError: a record cannot be written.
+        """
+        running: list[Measuring] = []
+        try:
+            while running or not share.over:
+                while len(running) < self.workers and (portion := share.next(wait=not running)):
+                    source, cells = portion
+                    begin = partial(self.begin, shared, where, place(source))
+                    running.append(Measuring(begin, list(cells), time.monotonic()))
+                if not running:  # others have done the rest
+                    break
+                patience = self.patience(running)
+                if len(running) < self.workers and not share.over:  # somebody else's work may become ours
+                    patience = min(1.0, 1.0 if patience is None else patience)
+                wait([ready for one in running for ready in one.worker.watched], patience)
+                for one in list(running):
+                    ended = one.worker.ended  # before its last lines are read
+                    try:
+                        yield from self.listen(one, show)
+                    except GenbenchError as error:
+                        share.run.check()  # does the folder fail everybody, or this worker alone?
+                        one.raised = error.problem
+                    died = self.judged(one, ended)
+                    if died is None and not ended:
+                        continue
+                    if died is not None:
+                        yield from self.bury(one, died)
+                    one.worker.close()
+                    if one.left and died is not None:
+                        one.again()
+                    else:
+                        running.remove(one)
+        finally:
+            for one in running:
+                one.worker.close()
+
+    def draw(self, shared: Shared, where: list[Any], numbers: Sequence[int]) -> None:
+        """Pictures of models of which nothing had to be measured; a death costs the picture."""
+        from genbench.run import worker
+
+        try:
+            for _ in self.heard(self.start(worker.draw_pictures, shared, where, list(numbers))):
+                pass
+        except Died as died:
+            warnings.warn(f"no picture: {died.message}", stacklevel=2)
+
+    def begin(self, shared: Shared, where: list[Any], number: int, cells: list[Cell], dead: dict[str, Died]) -> Worker:
+        from genbench.run.worker import measure_cells
+
+        told = [(died.status, died.message, phase, died.traceback) for phase, died in dead.items()]
+        return self.start(measure_cells, shared, where, number, [cell.id for cell in cells], told)
+
+    def patience(self, running: list[Measuring]) -> float | None:
+        """Seconds until somebody has to be looked at, None for as long as it takes."""
+        if self.limits.memory is not None:
+            return LOOK
+        ends = [end for one in running for end, _ in self.ends(one)]
+        return max(0.0, min(ends) - time.monotonic()) + 0.01 if ends else None
+
+    def ends(self, one: Measuring) -> Iterator[tuple[float, str]]:
+        """When a model has to be stopped, and what that limit is called."""
+        if self.limits.model is not None:
+            yield one.clock + self.limits.model, f"{self.limits.model:g} s, the limit for one model"
+        if self.limits.metric is not None and one.cell is not None:
+            yield one.since + self.limits.metric, f"{self.limits.metric:g} s, the limit for one metric"
+
+    def listen(self, one: Measuring, show: Callable[[str, str], None]) -> Iterator[tuple[Cell, None]]:
+        for line in one.worker.lines():
+            match line:
+                case ["start", str(cell)]:
+                    one.cell, one.phase, one.since = cell, "", time.monotonic()
+                case ["at", str(phase)]:
+                    one.phase = phase
+                case ["show", str(what), str(how_far)]:
+                    show(what, how_far)
+                case ["raised", str(why)]:
+                    one.raised = why
+                case ["end"]:
+                    one.done = True
+                case ["done", str(name)]:
+                    for found in [cell for cell in one.left if cell.id == name]:
+                        one.left.remove(found)
+                        yield found, None
+
+    def judged(self, one: Measuring, ended: bool) -> Died | None:
+        """How its worker died, or why it was stopped just now; None while nothing is wrong."""
+        at = f", at {one.phase}" if one.phase else ""
+        status, why = "crashed", ""
+        if ended:
+            if one.done and not one.left:
+                return None
+            why = f"the process ended: {one.raised}" if one.raised else one.worker.death()
+            if not one.left:
+                warnings.warn(f"{why}, when all of its model was measured", stacklevel=2)
+                return None
+        else:
+            now = time.monotonic()
+            for end, limit in self.ends(one):
+                if now > end and one.left:
+                    status, why = "timeout", f"stopped after {limit}"
+            if not why and self.limits.memory is not None and one.worker.takes() > self.limits.memory:
+                why = f"stopped: more memory than the limit of {amount(self.limits.memory)}"
+            if not why:
+                return None
+            one.worker.stop()
+        return Died(status, why + at, one.phase or "metric", one.worker.dump.text())
+
+    def bury(self, one: Measuring, died: Died) -> Iterator[tuple[Cell, Died]]:
+        """The cells that are lost with a worker; what killed it is not tried again."""
+        one.dead[died.phase] = died
+        over = self.limits.model is not None and time.monotonic() > one.clock + self.limits.model
+        for cell in list(one.left) if over else one.current():
+            one.left.remove(cell)
+            yield cell, died
+
+
+def movable(todo: Plan) -> tuple[Plan, bool, set[str]]:
+    """The plan as other processes can be sent it, whether they take the true density from the data anew, and the names
+    of the sources that stay here: what is in this process's memory and nowhere else.
+    """
+    stay, sources = set(), []
+    for source in todo.sources:
+        sent = replace(source, extra=[]) if source.adapter == "code" else source
+        if sent.adapter in HERE or not picklable(sent):
+            stay.add(source.name)
+            sent = replace(source, extra=None)
+        sources.append(sent)
+    density = todo.dataset.log_density
+    reload = density is not None and not (density.__module__.startswith("genbench.") and picklable(density))
+    dataset = bare(todo.dataset) if reload else replace(bare(todo.dataset), log_density=density)
+    vars(dataset)["sha256"] = todo.dataset.sha256  # it is known
+    return replace(todo, sources=sources, dataset=dataset), reload, stay
+
+
+def picklable(what: Any) -> bool:
+    try:
+        pickle.dumps(what)
+    except Exception:
+        return False
+    return True
