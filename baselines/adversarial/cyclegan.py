@@ -175,7 +175,7 @@ class CycleGAN(nn.Module):
     def stages(self) -> tuple[Stage, ...]:
         generators = Objective("generators", parameters(self.forth, self.back), self.generators_step)
         critics = Objective("critics", parameters(self.critic_x, self.critic_y), self.critics_step)
-        game = Stage("game", (generators, critics), self.distance, 1 - self.beginning)
+        game = Stage("train", (generators, critics), self.distance, 1 - self.beginning)
         if self.beginning == 0:
             return (game,)
         alone = Objective("unchanged", parameters(self.forth, self.back), self.unchanged)
@@ -193,13 +193,7 @@ def parameters(*modules: nn.Module) -> Iterator[nn.Parameter]:
 
 
 PRESETS = {
-    "mnist-to-digits": Preset(
-        {"noise": 0.4, "beginning": 0.15},
-        steps=3_200, batch_size=16, lr=5e-4, betas=(0.5, 0.99), ema=0.99, validate_every=250, half=True,
-    ),
-    "jackson-to-theo": Preset(
-        {"critic_depth": 3, "cycle": 5.0, "identity": 1.0},
-        steps=2_400, batch_size=8, lr=1e-3, betas=(0.5, 0.99), ema=0.99, validate_every=250, half=True,
-    ),
-}  # fmt: skip
+    "mnist-to-digits": Preset({}, steps=3_000, batch_size=16, lr=1e-3, betas=(0.5, 0.99), ema=0.99, validate_every=250),
+    "jackson-to-theo": Preset({}, steps=2_000, batch_size=8, lr=1e-3, betas=(0.5, 0.99), ema=0.99, validate_every=250),
+}
 build = CycleGAN
