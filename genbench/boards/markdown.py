@@ -67,7 +67,9 @@ class Lead:
                     return next(c for c in found if 2 * len(c.measured) >= most)
             return None
 
-        return cls(first("likelihood"), first("fidelity"), first("diversity", "modes"), first("cost"))
+        kept = next((c for c in b.columns if c.metric == "class-kept" and c.measured), None)
+        diverse = first("diversity", "modes") or kept  # of translations: what they keep
+        return cls(first("likelihood"), first("fidelity", "translation"), diverse, first("cost"))
 
 
 def markdown(
@@ -139,7 +141,8 @@ def sentences(b: Board, lead: Lead, shown: Callable[[str], str] = one_line) -> l
         shown: how the page writes what is not our own.
     """
     said = []
-    for words, column in (("By likelihood", lead.likelihood), ("By samples", lead.fidelity)):
+    of_samples = "By translations" if lead.fidelity and lead.fidelity.group == "translation" else "By samples"
+    for words, column in (("By likelihood", lead.likelihood), (of_samples, lead.fidelity)):
         standing = column.standing if column else None
         if column and standing and standing.best:
             said.append((words, may_be_best(column, standing, shown)))

@@ -184,6 +184,19 @@ def test_the_first_screen_has_one_column_for_each_question(record):
     assert (Lead.of(few).fidelity, Lead.of(few).diversity.name) == (None, "modes")
 
 
+def test_a_board_of_translations_leads_with_the_distance_and_what_is_kept(record):
+    records = [
+        record(model, metric, value, 0.01, "estimate", {"unit": "share", "direction": direction})
+        for model, distance, kept in (("a", 1.0, 0.5), ("b", 2.0, 0.9))
+        for metric, value, direction in (("translation-fd", distance, "lower"), ("class-kept", kept, "higher"))
+    ]
+    found = boards(records)
+    lead = Lead.of(found[0])
+    assert (lead.fidelity.name, lead.diversity.name) == ("translation-fd", "class-kept")
+    lead.fidelity.standing = Standing({"a": (1, 1), "b": (2, 2)}, ("a",))
+    assert "**By translations** a stands alone (translation-fd 1.000 ±0.010)." in markdown(found)
+
+
 def test_who_stands_alone_who_ties_and_who_is_fast_is_said_in_a_sentence(record):
     speed = {"unit": "1/s", "direction": "higher"}
     records = [record(m, value=v) for m, v in {"a": 1.0, "b": 1.01, "c": 9.0}.items()]
