@@ -257,6 +257,10 @@ def test_an_artifact_reads_nothing_that_it_does_not_declare(need, digits, tmp_pa
     todo = planned(digits, source, metrics=("fd",))
     if need == "modes":
         todo = replace(todo, dataset=replace(digits, modes=(np.zeros((1, 64)), 1.0)))
+    if need.startswith(("target_", "translated", "cycled")):
+        source = held(small("untranslated", digits.space))
+        paired = replace(digits, name="paired", target=replace(digits, name="other"))
+        todo = replace(planned(digits, source, metrics=("fd",)), dataset=paired)
     if need in ("train_factors", "test_factors"):
         factors = {split: np.zeros((len(digits.split(split)), 2), np.int64) for split in datasets.SPLITS}
         todo = replace(todo, dataset=replace(digits, factors=factors, factor_names=("a", "b")))
