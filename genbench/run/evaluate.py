@@ -196,7 +196,7 @@ def draw_rows(sources: list[Source], todo: Plan, bench: Bench) -> None:
         if any(ARTIFACTS[need].asks == SAMPLES for job in done for need in job.needs):
             artifacts = Artifacts(todo, source, bench.run, bench.device, bench.batch_size, False, bench.shared)
             with suppress(Unavailable):
-                picture(source, artifacts.get("samples", None), todo, bench.run)
+                picture(artifacts)
 
 
 def measure_source(todo: Plan, source: Source, cells: list[Cell], bench: Bench) -> Iterator[Record]:
@@ -212,9 +212,9 @@ def measure_source(todo: Plan, source: Source, cells: list[Cell], bench: Bench) 
             bench.show(what, "")
             yield from measure(artifacts, job, wanted, bench)
     if bench.pictures and artifacts.has("samples"):
-        picture(source, artifacts.get("samples", None), todo, bench.run)
+        picture(artifacts)
     elif bench.pictures and artifacts.has("translated") and not isinstance(artifacts.model, FixedSamples):
-        picture(source, artifacts.get("translated", None), todo, bench.run, of=artifacts.get("test", None))
+        picture(artifacts, translated=True)
 
 
 def preflight(source: Source, todo: Plan, device: str) -> None:
@@ -267,28 +267,43 @@ def pick_device(device: str) -> str:
     return device
 
 
-def picture(source: Source, samples: np.ndarray, todo: Plan, run: Run, of: np.ndarray | None = None) -> None:
-    """Pictures of the samples and of their nearest neighbours; failing to draw fails no number.
+def picture(artifacts: Artifacts, translated: bool = False) -> None:
+    """Pictures of the samples and of what they are compared with; failing to draw fails no number.
 
     Of several checkpoints that make one row the first is shown.
 
     Arguments:
-        of: what the samples are translations of, if they are; then these stand above them.
+        translated: what is drawn are translations of test examples, which stand above them.
     """
     from genbench.boards import pictures
 
-    if source.row and source.key != next(one.key for one in todo.sources if one.row == source.row):
+    source, plan = artifacts.source, artifacts.plan
+    if source.row and source.key != next(one.key for one in plan.sources if one.row == source.row):
         return
-    name = source.shown
+    x, name = artifacts.get("translated" if translated else "samples", None), source.shown
     try:
-        if of is None:
-            pictures.draw_all(run, name, todo.dataset, samples)
+        if translated:
+            pictures.draw_translations(artifacts.run, name, plan.dataset, artifacts.get("test", None), x)
         else:
-            pictures.draw_translations(run, name, todo.dataset, of, samples)
+            pictures.draw_all(artifacts.run, name, plan.dataset, x, plane_density(artifacts))
     except GenbenchError:
         raise
     except Exception as error:
         warnings.warn(f"no picture of {name}: {error}", stacklevel=2)
+
+
+def plane_density(artifacts: Artifacts) -> Callable[[np.ndarray], np.ndarray] | None:
+    """The log-density of a model of points in the plane, `[n, 2] -> [n]`; None of any other, or where it has none."""
+    space, model = artifacts.plan.dataset.space, artifacts.model
+    if space.shape != (2,) or space.levels is not None or not callable(getattr(model, "log_prob", None)):
+        return None
+    from genbench.likelihood.exact import exact
+
+    def log_density(x: np.ndarray) -> np.ndarray:
+        with guarded():
+            return exact(model, x, artifacts.device).values
+
+    return log_density
 
 
 def measure(artifacts: Artifacts, job: Job, cells: list[Cell], bench: Bench) -> list[Record]:
