@@ -59,6 +59,5 @@ class WGANGP(FullyConnected):
 
 PRESETS = {
     "ring8": Preset({}, steps=6_000, batch_size=128, lr=3e-3, betas=(0.0, 0.9), ema=0.995, validate_every=250),
-    "pinwheel": Preset({}, steps=4_000, batch_size=256, lr=2e-3, betas=(0.0, 0.9), ema=0.995, validate_every=250),
 }
 build = WGANGP

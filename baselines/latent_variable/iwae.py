@@ -122,9 +122,6 @@ PRESETS = {
         validate_every=2000,
         half=True,
     ),
-    "pinwheel": Preset(
-        {"k": 20, "layers": 1, "latent": 2, "hidden": 64}, steps=5000, batch_size=256, lr=3e-3, clip=10.0, ema=0.99
-    ),
 }
 
 build = IWAE

@@ -1,4 +1,4 @@
-"""Pinwheel: five Gaussian blades in the plane, bent by a twist that keeps areas, with its exact density.
+"""Five Gaussian blades in the plane, bent into a pinwheel by a twist that keeps areas, with their exact density.
 
     z ~ 1/5 sum_k N(R(2 pi k / 5) (1, 0), long along the ray and thin across it),    x = R(twist |z|) z
 
