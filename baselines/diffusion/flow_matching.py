@@ -194,6 +194,15 @@ PRESETS = {
         clip=1.0,
         validate_every=1000,
     ),
+    "pinwheel": Preset(
+        {"sigma": 0.005, "width": 128, "embedding": 32, "focus": 3.0},
+        steps=10000,
+        batch_size=1024,
+        lr=2e-3,
+        ema=0.999,
+        clip=1.0,
+        validate_every=1000,
+    ),
 }
 
 build = FlowMatching

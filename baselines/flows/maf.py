@@ -205,6 +205,14 @@ PRESETS = {
     "patches": Preset(
         {"maps": 2, "hidden": 20, "depth": 1, "direct": True}, steps=8000, batch_size=128, lr=2e-3, clip=50.0, ema=0.998
     ),
+    "pinwheel": Preset(
+        {"maps": 2, "hidden": 64, "depth": 2, "components": 10},
+        steps=9000,
+        batch_size=512,
+        lr=3e-3,
+        clip=10.0,
+        ema=0.998,
+    ),
 }
 
 

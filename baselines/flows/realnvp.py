@@ -157,6 +157,7 @@ PRESETS = {
         {"depth": 4, "hidden": 20}, steps=4000, batch_size=64, lr=2e-3, clip=50.0, ema=0.998, validate_every=200
     ),
     "ring8": Preset({"depth": 20, "hidden": 48}, steps=8000, batch_size=512, lr=3e-3, clip=10.0, ema=0.99),
+    "pinwheel": Preset({"depth": 16, "hidden": 48}, steps=4000, batch_size=512, lr=3e-3, clip=10.0, ema=0.99),
 }
 
 

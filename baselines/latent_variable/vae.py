@@ -163,6 +163,7 @@ PRESETS = {
         validate_every=2000,
         half=True,
     ),
+    "pinwheel": Preset({"latent": 2, "hidden": 128}, steps=16000, batch_size=512, lr=5e-3, clip=1.0, ema=0.99),
 }
 
 build = VAE

@@ -107,14 +107,88 @@ def decoder(outputs: int, width: int, dim: int, halvings: int, blocks: int, drop
     )
 
 
-class VQVAE(nn.Module):
-    """A bound on log p(x) without noise; samples by prior and decoder.
+class QuantisedAutoencoder(nn.Module):
+    """Stage one: encoder, codebook and decoder. What it says of x by a grid of codes, and how well.
 
     Arguments:
         width, blocks, dropout: features and residual blocks of encoder and decoder; dropout of the decoder.
         codes, dim: K and the dimension of the codebook's vectors.
         halvings: how often the encoder halves height and width.
         beta: weight of the commitment loss.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        *,
+        width: int,
+        blocks: int,
+        dropout: float,
+        codes: int,
+        dim: int,
+        halvings: int,
+        beta: float,
+    ) -> None:
+        super().__init__()
+        if not space.is_image or space.levels is None:
+            raise ValueError("it models images [C, H, W] of integer levels")
+        C, H, W = space.shape
+        if H % 2**halvings or W % 2**halvings:
+            raise ValueError(f"{H}x{W} cannot be halved {halvings} times")
+        self.space, self.beta = space, beta
+        self.encoder = encoder(C, width, dim, halvings, blocks)
+        self.codebook = Codebook(codes, dim)
+        self.decoder = decoder(C * space.levels, width, dim, halvings, blocks, dropout)
+        self.grid = Space((1, H >> halvings, W >> halvings), levels=codes)
+
+    def codes(self, x: Tensor) -> Tensor:
+        """c(x): [B, C, H, W] -> [B, 1, h, w] int64."""
+        return self.codebook.nearest(self.encoder(normalised(x, self.space)))
+
+    def logits(self, e: Tensor) -> Tensor:
+        """[B, d, h, w] -> [B, L, C, H, W]."""
+        return self.decoder(e).unflatten(1, (self.space.shape[0], -1)).transpose(1, 2)
+
+    def code_stage(self) -> Stage:
+        autoencoder = [*self.encoder.parameters(), *self.decoder.parameters()]
+        return Stage("codes", (Objective("codes", autoencoder, self.code_loss),), self.distortion)
+
+    def code_loss(self, x: Tensor, generator: Generator) -> Tensor:
+        """Equation 3; the codebook's own term is its moving average. Gradients pass straight through the codes."""
+        z = self.encoder(normalised(x, self.space))
+        self.codebook.update(z.detach(), generator)
+        e = self.codebook(self.codebook.nearest(z))
+        commitment = (z - e).square().flatten(1).sum(1)
+        log_p = categorical_log_likelihood(self.logits(z + (e - z).detach()), x)
+        return (self.beta * commitment - log_p).mean()
+
+    def distortion(self, x: Tensor, generator: Generator) -> Tensor:
+        """-log p(x | c(x)), in nats."""
+        return -self.log_likelihood(x, self.codes(x)).mean()
+
+    def log_likelihood(self, x: Tensor, codes: Tensor) -> Tensor:
+        """log p(x | c): [n, C, H, W], [n, 1, h, w] -> [n]."""
+        return categorical_log_likelihood(self.logits(self.codebook(codes)), x)
+
+    def observe(self, codes: Tensor, generator: Generator) -> Tensor:
+        """One draw of p(x | c): [n, 1, h, w] -> [n, C, H, W]."""
+        return sample_categorical(self.logits(self.codebook(codes)).movedim(1, -1), generator)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """The code vectors of the grid, flattened -> [B, d h w]."""
+        return self.codebook(self.codes(x)).flatten(1)
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """E[x' | c(x)] -> [B, C, H, W] float."""
+        p = self.logits(self.codebook(self.codes(x))).softmax(1)
+        return (p.movedim(1, -1) * torch.arange(p.shape[1], device=p.device)).sum(-1)
+
+
+class VQVAE(QuantisedAutoencoder):
+    """A bound on log p(x) without noise; samples by prior and decoder.
+
+    Arguments:
+        width, blocks, dropout, codes, dim, halvings, beta: of the autoencoder.
         prior_width, prior_depth, prior_dropout: of the Gated PixelCNN over codes.
     """
 
@@ -133,54 +207,21 @@ class VQVAE(nn.Module):
         prior_depth: int = 6,
         prior_dropout: float = 0.0,
     ) -> None:
-        super().__init__()
-        if not space.is_image or space.levels is None:
-            raise ValueError("it models images [C, H, W] of integer levels")
-        C, H, W = space.shape
-        if H % 2**halvings or W % 2**halvings:
-            raise ValueError(f"{H}x{W} cannot be halved {halvings} times")
-        self.space, self.beta = space, beta
-        self.encoder = encoder(C, width, dim, halvings, blocks)
-        self.codebook = Codebook(codes, dim)
-        self.decoder = decoder(C * space.levels, width, dim, halvings, blocks, dropout)
-        grid = Space((1, H >> halvings, W >> halvings), levels=codes)
+        super().__init__(
+            space, width=width, blocks=blocks, dropout=dropout, codes=codes, dim=dim, halvings=halvings, beta=beta
+        )
         self.prior = GatedPixelCNN(
-            grid, width=prior_width, depth=prior_depth, first=3, dropout=prior_dropout, one_hot=True
+            self.grid, width=prior_width, depth=prior_depth, first=3, dropout=prior_dropout, one_hot=True
         )
 
     @property
     def latent_space(self) -> Space:
         """The space of the codes: where it is small, the harness sums over all of them."""
-        return self.prior.space
-
-    def codes(self, x: Tensor) -> Tensor:
-        """c(x): [B, C, H, W] -> [B, 1, h, w] int64."""
-        return self.codebook.nearest(self.encoder(normalised(x, self.space)))
-
-    def logits(self, e: Tensor) -> Tensor:
-        """[B, d, h, w] -> [B, L, C, H, W]."""
-        return self.decoder(e).unflatten(1, (self.space.shape[0], -1)).transpose(1, 2)
+        return self.grid
 
     def stages(self) -> tuple[Stage, ...]:
-        autoencoder = [*self.encoder.parameters(), *self.decoder.parameters()]
         prior = list(self.prior.parameters())
-        return (
-            Stage("codes", (Objective("codes", autoencoder, self.code_loss),), self.distortion),
-            Stage("prior", (Objective("prior", prior, self.prior_loss),), self.bound_loss),
-        )
-
-    def code_loss(self, x: Tensor, generator: Generator) -> Tensor:
-        """Equation 3; the codebook's own term is its moving average. Gradients pass straight through the codes."""
-        z = self.encoder(normalised(x, self.space))
-        self.codebook.update(z.detach(), generator)
-        e = self.codebook(self.codebook.nearest(z))
-        commitment = (z - e).square().flatten(1).sum(1)
-        log_p = categorical_log_likelihood(self.logits(z + (e - z).detach()), x)
-        return (self.beta * commitment - log_p).mean()
-
-    def distortion(self, x: Tensor, generator: Generator) -> Tensor:
-        """-log p(x | c(x)), in nats."""
-        return -self.log_likelihood(x, self.codes(x)).mean()
+        return self.code_stage(), Stage("prior", (Objective("prior", prior, self.prior_loss),), self.bound_loss)
 
     def prior_loss(self, x: Tensor, generator: Generator) -> Tensor:
         """-log p(c(x)), in nats."""
@@ -195,10 +236,6 @@ class VQVAE(nn.Module):
         """log p(c): [n, 1, h, w] int64 -> [n]."""
         return self.prior.log_prob(codes)
 
-    def log_likelihood(self, x: Tensor, codes: Tensor) -> Tensor:
-        """log p(x | c): [n, C, H, W], [n, 1, h, w] -> [n]."""
-        return categorical_log_likelihood(self.logits(self.codebook(codes)), x)
-
     def elbo(self, x: Tensor, generator: Generator) -> Tensor:
         """log p(c(x)) + log p(x | c(x)) -> [B].
 
@@ -208,22 +245,12 @@ class VQVAE(nn.Module):
         codes = self.codes(x)
         return self.log_prior(codes) + self.log_likelihood(x, codes)
 
-    def encode(self, x: Tensor) -> Tensor:
-        """The code vectors of the grid, flattened -> [B, d h w]."""
-        return self.codebook(self.codes(x)).flatten(1)
-
-    def reconstruct(self, x: Tensor) -> Tensor:
-        """E[x' | c(x)] -> [B, C, H, W] float."""
-        p = self.logits(self.codebook(self.codes(x))).softmax(1)
-        return (p.movedim(1, -1) * torch.arange(p.shape[1], device=p.device)).sum(-1)
-
     def sample_prior(self, n: int, generator: Generator) -> Tensor:
         """c from the prior -> [n, 1, h, w] int64."""
         return self.prior.sample(n, generator)
 
     def sample(self, n: int, generator: Generator) -> Tensor:
-        logits = self.logits(self.codebook(self.sample_prior(n, generator)))
-        return sample_categorical(logits.movedim(1, -1), generator)
+        return self.observe(self.sample_prior(n, generator), generator)
 
 
 PRESETS = {

@@ -135,6 +135,7 @@ PRESETS = {
     ),
     "ring8": Preset({"components": 16}, steps=3000, batch_size=512, lr=2e-2),
     "patches": Preset({"components": 4}, steps=6000, batch_size=64, lr=1e-3, ema=0.99, validate_every=500),
+    "pinwheel": Preset({"components": 30}, steps=3000, batch_size=512, lr=2e-2),
 }
 
 build = FullMixture

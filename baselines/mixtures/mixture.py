@@ -69,6 +69,7 @@ PRESETS = {
     ),
     "ring8": Preset({"components": 24, "scale": 0.3}, steps=3000, batch_size=512, lr=2e-2),
     "patches": Preset({"components": 60, "scale": 0.3}, steps=3000, batch_size=64, lr=1e-2, validate_every=200),
+    "pinwheel": Preset({"components": 60, "scale": 0.1}, steps=3000, batch_size=512, lr=1e-2),
 }
 
 build = GaussianMixture

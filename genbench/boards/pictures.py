@@ -1,8 +1,9 @@
-"""Pictures of samples: a grid of images with their nearest neighbours, a scatter of points, a page of text."""
+"""Pictures of samples: a grid of images with their nearest neighbours, points beside densities, a page of text."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,11 +25,19 @@ SHOWN = 10  # samples beside their neighbours
 WALKS, STEPS, COORDINATES = 5, 10, 8  # interpolations, pictures on a walk, coordinates of a code
 TEXTS = 3
 PART = 1 << 25  # values of training examples that are held as numbers at once
+CELLS = 256  # on either side of the square on which a density is drawn
 REACH = 1000.0  # standard deviations: the end of an audit's scale, where any change from a constant stands
 
 
-def draw_all(run: Run, name: str, dataset: Dataset, samples: np.ndarray) -> None:
-    """Writes what there is to see of the samples `[n, *shape]` into the run's folder of pictures."""
+LogDensity = Callable[[np.ndarray], np.ndarray]  # [n, 2] -> [n], in nats
+
+
+def draw_all(run: Run, name: str, dataset: Dataset, samples: np.ndarray, log_density: LogDensity | None = None) -> None:
+    """Writes what there is to see of the samples `[n, *shape]` into the run's folder of pictures.
+
+    Arguments:
+        log_density: of the model, where that is known; it is drawn of points in the plane.
+    """
     path = run.pictures / slug(name)
     if dataset.space.is_image:
         run.write(path.with_name(path.name + ".png"), grid(samples[: GRID[0] * GRID[1]], dataset.space, GRID[1]))
@@ -37,7 +46,7 @@ def draw_all(run: Run, name: str, dataset: Dataset, samples: np.ndarray) -> None
         rows = np.concatenate([shown, near])
         run.write(path.with_name(path.name + NEIGHBOURS + ".png"), grid(rows, dataset.space, len(shown)))
     elif dataset.space.dim == 2:
-        run.write(path.with_name(path.name + ".png"), scatter(samples, dataset, name))
+        run.write(path.with_name(path.name + ".png"), scatter(samples, dataset, name, log_density))
     elif dataset.vocabulary is not None:
         lines = ["".join(dataset.vocabulary[i] for i in text) for text in samples[:TEXTS]]
         run.write(path.with_name(path.name + ".txt"), "\n\n---\n\n".join(lines).encode())
@@ -147,26 +156,53 @@ def places(log_p: np.ndarray, title: str) -> bytes:
     return out.getvalue()
 
 
-def scatter(points: np.ndarray, dataset: Dataset, title: str) -> bytes:
-    """PNG of points `[n, 2]`, on the axes of the data."""
+def scatter(points: np.ndarray, dataset: Dataset, title: str, log_density: LogDensity | None = None) -> bytes:
+    """PNG of points `[n, 2]`, on the axes of the data; beside them the model's density, and the true one, if known.
+
+    Both densities have one scale of colours, up to the most that either reaches in the data's square.
+    """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(3.2, 3.2), dpi=100, layout="constrained")
-    axes = figure.add_subplot()
+    known = {"density of the model": log_density, "density of the data": dataset.log_density}
+    reach = float(1.25 * np.abs(dataset.test).max())
+    maps = {words: on_square(found, reach) for words, found in known.items() if found is not None}
+    figure = Figure(figsize=(3.2 * (1 + len(maps)), 3.2), dpi=100, layout="compressed")
+    axes, *others = figure.subplots(1, 1 + len(maps), squeeze=False)[0]
     axes.scatter(points[:, 0], points[:, 1], s=2, alpha=0.4, linewidths=0, color="#1f5fa8")
     if dataset.modes is not None:
         centres = dataset.modes[0]
         axes.scatter(centres[:, 0], centres[:, 1], s=18, marker="+", linewidths=0.8, color="#c0392b", label="mode")
         axes.legend(loc="upper right", fontsize=7, framealpha=0.9)
-    reach = 1.25 * np.abs(dataset.test).max()
     outside = int((np.abs(points) > reach).any(1).sum())
-    axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xlabel="$x_1$", ylabel="$x_2$")
     words = f"{short(title, 30)}, n = {len(points):,}" + (f" ({outside} outside)" if outside else "")
     axes.set_title(words, fontsize=8, parse_math=False)  # a dollar in a name is a dollar
-    axes.tick_params(labelsize=7)
+    most = max((float(p.max()) for p in maps.values()), default=0.0)
+    for ax, (words, p) in zip(others, maps.items(), strict=True):
+        # The root of p: what leaks between modes has a colour too.
+        ax.imshow(p**0.5, origin="lower", extent=(-reach, reach, -reach, reach), vmin=0, vmax=most**0.5, cmap="magma")
+        ax.set_title(f"{words}, up to {p.max():.3g}", fontsize=8)
+    for ax in (axes, *others):
+        ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xlabel="$x_1$", ylabel="$x_2$")
+        ax.tick_params(labelsize=7)
     out = io.BytesIO()
     figure.savefig(out, format="png", metadata={"Software": None})
+    return in_few_colours(out.getvalue()) if maps else out.getvalue()
+
+
+def in_few_colours(png: bytes) -> bytes:
+    """The same picture with 128 colours, which of a density nobody can tell apart, in a third of the bytes."""
+    from PIL import Image
+
+    out = io.BytesIO()
+    Image.open(io.BytesIO(png)).convert("RGB").quantize(128).save(out, "PNG", optimize=True)
     return out.getvalue()
+
+
+def on_square(log_density: LogDensity, reach: float) -> np.ndarray:
+    """The density at the centres of the cells of [-reach, reach]^2 `[CELLS, CELLS]`, the first axis upwards."""
+    line = reach * ((2 * np.arange(CELLS) + 1) / CELLS - 1)
+    nodes = np.stack(np.meshgrid(line, line), -1).reshape(-1, 2).astype(np.float32)
+    return np.exp(log_density(nodes)).reshape(CELLS, CELLS)
 
 
 def audit(found: list[Finding]) -> bytes:

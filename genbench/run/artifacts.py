@@ -716,6 +716,22 @@ def gaussian_posteriors(c: Context) -> dict[str, np.ndarray]:
     return c.kept(make)
 
 
+@artifact(MODEL, "seed", "block_size", "limit")
+def amortisation(c: Context) -> dict[str, np.ndarray]:
+    """The bounds of every test example at the encoder's q(z|x), and at a q sought for it alone `[n]`, in nats."""
+    q, x = c.get("gaussian_posteriors"), c.get("test")
+    if not callable(getattr(c.model, "log_likelihood", None)):
+        raise Unavailable("the search for q needs log_likelihood(x, z)")
+    p, tell = c.protocol, c.progress("examples", len(x))
+
+    def make(keep: Keep) -> Arrays:
+        from genbench.likelihood.amortisation import amortisation as of_examples
+
+        return of_examples(c.model, x, q["mean"], q["log_sd"], p.seed, p.block_size, c.device, keep, tell)
+
+    return c.kept(make)
+
+
 def encodings(c: Context, split: str) -> np.ndarray:
     x = c.get(split)
     if isinstance(c.model, TrueData):

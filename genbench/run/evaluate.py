@@ -42,6 +42,7 @@ from genbench.run.plan import Cell, Job, Plan
 from genbench.run.records import DEADLY, DONE, SHARED, Record, Run
 from genbench.run.reference import Reference
 from genbench.run.share import Share
+from genbench.run.showing import show_all
 from genbench.text import capped, one_line, said, short, slug
 
 if TYPE_CHECKING:
@@ -335,7 +336,8 @@ def draw_rows(sources: list[Source], todo: Plan, bench: Bench) -> None:
         if any(ARTIFACTS[need].asks == SAMPLES for job in done for need in job.needs):
             artifacts = Artifacts(todo, source, bench.run, bench.device, bench.batch_size, False, bench.shared)
             with suppress(Unavailable):
-                picture(source, artifacts.get("samples", None), todo, bench.run)
+                artifacts.get("samples", None)
+                show_all(artifacts)
 
 
 def measure_source(todo: Plan, source: Source, cells: list[Cell], bench: Bench) -> Iterator[Record]:
@@ -352,12 +354,8 @@ def measure_source(todo: Plan, source: Source, cells: list[Cell], bench: Bench) 
             bench.start(wanted)
             bench.show(what, "")
             yield from measure(artifacts, job, wanted, bench)
-    if bench.pictures and artifacts.has("samples"):
-        picture(source, artifacts.get("samples", None), todo, bench.run)
-    elif bench.pictures and artifacts.has("translated") and not isinstance(artifacts.model, FixedSamples):
-        picture(source, artifacts.get("translated", None), todo, bench.run, of=artifacts.get("test", None))
-    if bench.pictures and artifacts.has("train_encodings") and artifacts.has("test_encodings"):
-        picture_codes(source, artifacts, todo, bench)
+    if bench.pictures:
+        show_all(artifacts)
 
 
 def preflight(source: Source, todo: Plan, device: str) -> None:
@@ -414,51 +412,6 @@ def where_it_runs(device: str) -> list[Any]:
     """The device that is meant, and the environment there."""
     found = pick_device(device)
     return [found, environment(found)]
-
-
-def picture(source: Source, samples: np.ndarray, todo: Plan, run: Run, of: np.ndarray | None = None) -> None:
-    """Pictures of the samples and of their nearest neighbours; failing to draw fails no number.
-
-    Of several checkpoints that make one row the first is shown.
-
-    Arguments:
-        of: what the samples are translations of, if they are; then these stand above them.
-    """
-    from genbench.boards import pictures
-
-    if source.row and source.key != next(one.key for one in todo.sources if one.row == source.row):
-        return
-    if of is None:
-        drawn(source, lambda: pictures.draw_all(run, source.shown, todo.dataset, samples))
-    else:
-        drawn(source, lambda: pictures.draw_translations(run, source.shown, todo.dataset, of, samples))
-
-
-def picture_codes(source: Source, artifacts: Artifacts, todo: Plan, bench: Bench) -> None:
-    """Pictures of a model's codes, of the first test examples that were encoded."""
-    from genbench.boards import pictures
-
-    if source.row and source.key != next(one.key for one in todo.sources if one.row == source.row):
-        return
-    if todo.protocol.limit is not None:  # the codes are then those of some test examples
-        return
-    codes = {split: artifacts.get(f"{split}_encodings", None) for split in ("train", "test")}
-    with guarded():
-        drawn(
-            source,
-            lambda: pictures.draw_codes(
-                bench.run, source.shown, todo.dataset, artifacts.model, codes, artifacts.device
-            ),
-        )
-
-
-def drawn(source: Source, draw: Callable[[], None]) -> None:
-    try:
-        draw()
-    except GenbenchError:
-        raise
-    except Exception as error:
-        warnings.warn(f"no picture of {source.shown}: {error}", stacklevel=2)
 
 
 def measure(artifacts: Artifacts, job: Job, cells: list[Cell], bench: Bench) -> list[Record]:

@@ -141,6 +141,7 @@ def drawn(monkeypatch):
     """The figures that are saved."""
     figures = []
     monkeypatch.setattr(Figure, "savefig", lambda self, *_, **__: figures.append(self))
+    monkeypatch.setattr(pictures, "in_few_colours", bytes)  # nothing was drawn that could be read back
     return figures
 
 
@@ -159,6 +160,36 @@ def test_a_scatter_shows_samples_and_modes_on_the_axes_of_the_data(drawn):
     (axes,) = drawn[1].axes
     assert len(axes.collections) == 1
     assert axes.get_title() == "m, n = 1"
+
+
+def test_densities_stand_beside_the_points_on_one_scale_where_they_are_known(drawn):
+    """Of two normals, the data's the narrower: a colour is the root of the density at the centre of a cell."""
+
+    def normal(sd):
+        return lambda x: -0.5 * (x.astype(float) ** 2).sum(1) / sd**2 - np.log(2 * np.pi * sd**2)
+
+    data = dataset(Space((2,)), log_density=normal(0.2))
+    reach = 1.25 * np.abs(data.test).max()
+    pictures.scatter(data.test, data, "m", normal(0.5))
+    pictures.scatter(data.test, data, "real data")
+    pictures.scatter(data.test, dataset(Space((2,))), "m", normal(0.5))
+    assert [len(figure.axes) for figure in drawn] == [3, 2, 2]
+    _, model, truth = drawn[0].axes
+    line = reach * (2 * np.arange(256) - 255) / 256
+    for ax, sd, words in ((model, 0.5, "model"), (truth, 0.2, "data")):
+        (image,) = ax.images
+        assert image.get_extent() == pytest.approx((-reach, reach, -reach, reach))
+        expected = np.exp(-0.5 * (line[:, None] ** 2 + line**2) / sd**2) / (2 * np.pi * sd**2)
+        np.testing.assert_allclose(image.get_array() ** 2, expected, rtol=1e-4, atol=1e-30)
+        assert ax.get_title() == f"density of the {words}, up to {expected.max():.3g}"
+        assert image.get_clim() == pytest.approx((0, np.sqrt(1 / (2 * np.pi * 0.2**2))), rel=0.02)
+    assert drawn[2].axes[1].get_title().startswith("density of the model")
+
+
+def test_the_second_coordinate_of_a_density_is_drawn_upwards():
+    found = pictures.on_square(lambda x: x[:, 1].astype(float), 1.0)
+    assert found[0] == pytest.approx(np.exp(-255 / 256), rel=1e-6)
+    assert found[-1] == pytest.approx(np.exp(255 / 256), rel=1e-6)
 
 
 def finding(metric, fault, direction="lower", family="samples alone", values=None, silent=()):

@@ -60,6 +60,7 @@ ABLE = {
     "reconstruction_features": "vae",
     "train_encodings": "vae",
     "gaussian_posteriors": "vae",
+    "amortisation": "vae",
     "test_encodings": "vae",
     "log_likelihood": "vae",
     "validation_log_likelihood": "vae",
