@@ -81,6 +81,7 @@ OPTIONS = {
     "debiasing-vae": {"latent": 2, "hidden": 4},
     "gan": {"latent": 2, "width": 4},
     "independent-pixels": {},
+    "untranslated": {},
 }
 
 
