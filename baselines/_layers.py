@@ -16,6 +16,7 @@ __all__ = [
     "log_normal_mass",
     "nearest_level",
     "normalised",
+    "quarters",
     "sample_categorical",
     "standard_logistic",
 ]
@@ -29,6 +30,15 @@ def categorical_log_likelihood(logits: Tensor, x: Tensor) -> Tensor:
 def log_bernoulli(z: Tensor, logits: Tensor) -> Tensor:
     """log prod_j Bernoulli(z_j; sigmoid(logits_j)), in the dtype of the logits: z of 0 and 1 [..., d] -> [...]."""
     return (z * logits - F.softplus(logits)).sum(-1)
+
+
+def quarters(h: Tensor) -> Tensor:
+    """What a network makes of an image, as a code: each feature's mean over each quarter, [B, p, H, W] -> [B, 4 p].
+
+    The mean over all places would lose where a stroke is; the features of all places are as many as a probe can learn
+    by heart. Of an odd side the middle counts in both halves.
+    """
+    return F.adaptive_avg_pool2d(h, 2).flatten(1)
 
 
 def kl_to_standard_normal(mean: Tensor, log_sd: Tensor) -> Tensor:

@@ -22,8 +22,9 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from genbench import Preset, Space
+from genbench.errors import Unavailable
 
-from .._layers import categorical_log_likelihood, normalised, sample_categorical
+from .._layers import categorical_log_likelihood, normalised, quarters, sample_categorical
 
 VERSION = 1
 
@@ -156,15 +157,29 @@ class GatedPixelCNN(nn.Module):
         logits = self.output(self.hidden(hstack.relu()).relu())
         return logits.unflatten(1, (self.space.shape[0], -1)).transpose(1, 2)
 
-    def logits(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        """The logits of every value given all those before it: [B, C, H, W] -> [B, L, C, H, W]."""
+    def features(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """What the horizontal stack makes of the past of every pixel: [B, C, H, W] -> [B, p, H, W]."""
         e, s, r = self.embed(x), self.first, self.reach
         vstack = self.vstack_in(F.pad(e, (s, s, s, 0))[:, :, :-1]) + self.place(0)
         hstack = self.hstack_in(F.pad(e, (s, 0))) + self.place(1)
         for layer in self.layers:
             vstack, link = layer.rows(F.pad(vstack, (r, r, r, 0)), labels)
             hstack = layer.pixels(F.pad(hstack, (r, 0)), link, labels)
-        return self.head(hstack)
+        return hstack
+
+    def logits(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """The logits of every value given all those before it: [B, C, H, W] -> [B, L, C, H, W]."""
+        return self.head(self.features(x, labels))
+
+    def encode(self, x: Tensor) -> Tensor:
+        """The features behind the predictions, averaged over each quarter of the image: [B, C, H, W] -> [B, 4 p].
+
+        Raises:
+            Unavailable: a conditional model, whose features are those of a given class.
+        """
+        if self.n_classes:
+            raise Unavailable("the features of a class-conditional model are those of a given class")
+        return quarters(self.features(x).relu())
 
     def level_logits(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         return self.logits(x, labels)

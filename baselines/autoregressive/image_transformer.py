@@ -19,8 +19,9 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from genbench import Preset, Space
+from genbench.errors import Unavailable
 
-from .._layers import sample_categorical
+from .._layers import quarters, sample_categorical
 
 VERSION = 1
 
@@ -127,14 +128,30 @@ class ImageTransformer(nn.Module):
         C, H, W = self.space.shape
         return values.view(-1, H, W, C).permute(0, 3, 1, 2)
 
-    def logits(self, values: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Of every step, given the values before it in the order of reading: [B, D] -> [B, D, L]."""
+    def features(self, values: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Of every step, given the values before it in the order of reading: [B, D] -> [B, D, width]."""
         tokens = F.pad(values[:, :-1], (1, 0), value=self.levels)
         h = self.embedding(tokens) + self.place(len(values), labels)
         for block in self.blocks:
             q, k, v = block.projections(h)
             h = block.finish(h, F.scaled_dot_product_attention(q, k, v, attn_mask=self.mask))
-        return self.head(self.norm(h))
+        return self.norm(h)
+
+    def logits(self, values: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Of every step, given the values before it in the order of reading: [B, D] -> [B, D, L]."""
+        return self.head(self.features(values, labels))
+
+    def encode(self, x: Tensor) -> Tensor:
+        """The features behind the predictions, averaged over each quarter: [B, C, H, W] -> [B, 4 width].
+
+        Raises:
+            Unavailable: a conditional model, whose features are those of a given class.
+        """
+        if self.n_classes:
+            raise Unavailable("the features of a class-conditional model are those of a given class")
+        C, H, W = self.space.shape
+        h = self.features(self.sequence(x)).unflatten(1, (H, W, C)).mean(3)
+        return quarters(h.movedim(-1, 1))
 
     def level_logits(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """Of every value: [B, C, H, W] -> [B, L, C, H, W]."""

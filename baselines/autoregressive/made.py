@@ -98,12 +98,21 @@ class MADE(nn.Module):
             return F.one_hot(x.flatten(1), self.levels).flatten(1).float()
         return normalised(x, self.space).flatten(1)
 
-    def logits(self, x: Tensor, k: int) -> Tensor:
-        """Of every value under order k: `[B, L, D]`."""
+    def features(self, x: Tensor, masks: list[Tensor]) -> Tensor:
+        """The last hidden layer: `[B, width]`."""
         h = self.embed(x)
-        *masks, last = self.masks(k)
         for layer, mask in zip(self.hidden, masks, strict=True):
             h = self.dropout(F.linear(h, layer.weight * mask, layer.bias).relu())
+        return h
+
+    def encode(self, x: Tensor) -> Tensor:
+        """The last hidden layer under every order, one beside another: `[B, *shape]` -> `[B, orders * width]`."""
+        return torch.cat([self.features(x, self.masks(k)[:-1]) for k in range(self.n_orders)], 1)
+
+    def logits(self, x: Tensor, k: int) -> Tensor:
+        """Of every value under order k: `[B, L, D]`."""
+        *masks, last = self.masks(k)
+        h = self.features(x, masks)
         return F.linear(h, self.output.weight * last, self.output.bias).unflatten(1, (-1, self.levels)).transpose(1, 2)
 
     def log_prob(self, x: Tensor) -> Tensor:

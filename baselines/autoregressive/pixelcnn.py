@@ -21,7 +21,7 @@ from torch import Generator, Tensor, nn
 
 from genbench import Preset, Space
 
-from .._layers import normalised, sample_categorical
+from .._layers import normalised, quarters, sample_categorical
 
 VERSION = 1
 
@@ -54,7 +54,7 @@ class MaskedConv2d(nn.Conv2d):
 class Raster(nn.Module):
     """What a PixelCNN and the PixelRNNs share around their layers: first and last filters, the order, the sampler.
 
-    A subclass makes `input`, `row` and `column`, its layers, `hidden` and `output`; and `logits` and `cache` of them.
+    A subclass makes `input`, `row` and `column`, its layers, `hidden` and `output`; and `features` and `cache` of them.
     """
 
     space: Space
@@ -88,9 +88,17 @@ class Raster(nn.Module):
         s = self.first
         return self.input(F.pad(self.embed(x), (s, s, s, 0))) + self.row + self.column
 
+    def features(self, x: Tensor) -> Tensor:
+        """What the layers make of the past of every pixel: [B, C, H, W] -> [B, p, H, W]."""
+        raise NotImplementedError
+
     def logits(self, x: Tensor) -> Tensor:
         """The logits of every value given all those before it: [B, C, H, W] -> [B, L, C, H, W]."""
-        raise NotImplementedError
+        return self.head(self.features(x))
+
+    def encode(self, x: Tensor) -> Tensor:
+        """The features behind the predictions, averaged over each quarter of the image: [B, C, H, W] -> [B, 4 p]."""
+        return quarters(self.features(x).relu())
 
     def cache(self, n: int) -> "Window":
         """What `complete` asks for the logits of one value after another, of n images."""
@@ -216,13 +224,12 @@ class PixelCNN(Raster):
         self.hidden = MaskedConv2d(g, g, 0)
         self.output = MaskedConv2d(g, groups(C * space.levels, C), 0)
 
-    def logits(self, x: Tensor) -> Tensor:
-        """The logits of every value given all those before it: [B, C, H, W] -> [B, L, C, H, W]."""
+    def features(self, x: Tensor) -> Tensor:
         r = self.reach
         h = self.first_features(x)
         for block in self.blocks:
             h = block.outer(h, F.pad(block.inner(h), (r, r, r, 0)))
-        return self.head(h)
+        return h
 
     def cache(self, n: int) -> "Cache":
         return Cache(self, n)
@@ -259,6 +266,10 @@ class Cache(Window):
 
 PRESETS = {
     "digits": Preset(
+        {"width": 64, "depth": 5, "first": 5, "dropout": 0.5}, steps=1200, batch_size=64, lr=3e-3, weight_decay=0.2,
+        clip=50.0, ema=0.99, validate_every=100,
+    ),
+    "digits-without-9": Preset(
         {"width": 64, "depth": 5, "first": 5, "dropout": 0.5}, steps=1200, batch_size=64, lr=3e-3, weight_decay=0.2,
         clip=50.0, ema=0.99, validate_every=100,
     ),

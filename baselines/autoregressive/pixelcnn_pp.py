@@ -26,7 +26,7 @@ from torch import Generator, Tensor, nn
 from genbench import Preset, Space
 from genbench.numerics.logistic import log_logistic_mass
 
-from .._layers import normalised, sample_categorical
+from .._layers import normalised, quarters, sample_categorical
 
 VERSION = 1
 ROWS, PIXELS = 3, 2  # columns of a stream's filters, which tell the streams apart
@@ -192,9 +192,17 @@ class PixelCNNPP(nn.Module):
 
     def parameters_of(self, x: Tensor) -> Tensor:
         """The mixtures of all pixels: x [B, C, H, W] -> [B, K, P, H, W]."""
+        return self.mixture(self.last_features(x))
+
+    def last_features(self, x: Tensor) -> Tensor:
+        """What the pixel stream makes of the past of every pixel: [B, C, H, W] -> [B, p, H, W]."""
         e, view, every = F.pad(normalised(x, self.space).to(self.row), (1, 1, 2, 0)), Whole(), slice(None)
         self.features(e, ROWS, every, every, view)
-        return self.mixture(self.features(e, PIXELS, every, every, view))
+        return self.features(e, PIXELS, every, every, view)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """The features behind the predictions, averaged over each quarter of the image: [B, C, H, W] -> [B, 4 p]."""
+        return quarters(F.elu(self.last_features(x)))
 
     def mixture(self, h: Tensor) -> Tensor:
         return self.output(F.elu(h)).unflatten(1, (self.components, -1))

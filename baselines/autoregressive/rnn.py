@@ -20,7 +20,7 @@ from torch import Generator, Tensor, nn
 from genbench import Preset, Space
 from genbench.numerics.beam import beam_search
 
-from .._layers import sample_categorical
+from .._layers import quarters, sample_categorical
 
 VERSION = 1
 
@@ -105,6 +105,15 @@ class Recurrent(nn.Module):
 
     def log_prob(self, x: Tensor) -> Tensor:
         return self.log_conditionals(x).flatten(1).sum(1)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """The mean state, of an image that of each quarter: [B, *shape] -> [B, width] or [B, 4 width]."""
+        values = x.flatten(1)[:, self.order]
+        h, _ = self.states(self.embedding(F.pad(values[:, :-1], (1, 0), value=self.start)))
+        if not self.space.is_image:
+            return h.mean(1)
+        placed = h[:, self.order.argsort()].transpose(1, 2)  # [B, width, D]
+        return quarters(placed.unflatten(2, self.space.shape).mean(2))
 
     @torch.no_grad()
     def log_prob_stream(self, x: Tensor) -> Tensor:

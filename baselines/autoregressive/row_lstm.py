@@ -110,11 +110,11 @@ class RowLSTM(Raster):
         self.hidden = MaskedConv2d(g, g, 0)
         self.output = MaskedConv2d(g, groups(C * space.levels, C), 0)
 
-    def logits(self, x: Tensor) -> Tensor:
+    def features(self, x: Tensor) -> Tensor:
         h = self.first_features(x)
         for layer in self.layers:
             h = layer(h)
-        return self.head(h)
+        return h
 
     def cache(self, n: int) -> Window:
         return Cache(self, n)

@@ -115,11 +115,20 @@ class Transformer(nn.Module):
         """Logits `[..., V]`; the start token is never predicted."""
         return F.linear(self.norm(h), self.embedding.weight[:-1]) / self.temperature
 
-    def trunk(self, h: Tensor) -> Tensor:
-        """Embedded inputs `[B, T, width]` -> logits `[B, T, V]`; those at t depend on inputs <= t."""
+    def features(self, h: Tensor) -> Tensor:
+        """Embedded inputs `[B, T, width]` -> the stream behind the last block `[B, T, width]`."""
         for block in self.blocks:
             h = block(h, self.angle[: h.shape[1]])
-        return self.head(h)
+        return h
+
+    def trunk(self, h: Tensor) -> Tensor:
+        """Embedded inputs `[B, T, width]` -> logits `[B, T, V]`; those at t depend on inputs <= t."""
+        return self.head(self.features(h))
+
+    def encode(self, x: Tensor) -> Tensor:
+        """The mean over a sequence of the normalised features behind the predictions: `[B, T]` -> `[B, width]`."""
+        inputs = F.pad(x[:, :-1], (1, 0), value=self.start)
+        return self.norm(self.features(self.embedding(inputs))).mean(1)
 
     def logits(self, x: Tensor) -> Tensor:
         """Of p(x_t | x_<t) at every t, and of one token more: `[B, t]` -> `[B, t + 1, V]`."""

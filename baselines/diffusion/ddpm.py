@@ -17,6 +17,7 @@ References:
     Denoising Diffusion Probabilistic Models (Ho, Jain, Abbeel, 2020), equations 4-14.
     Improved DDPM (Nichol and Dhariwal, 2021), equations 15 and 16: the learned variance.
     Variational Diffusion Models (Kingma et al., 2021), section 3: the schedule by its log-SNR.
+    Label-efficient semantic segmentation with diffusion models (Baranchuk et al., 2022): its features as a code.
 """
 
 from collections.abc import Callable
@@ -28,9 +29,10 @@ from torch import Generator, Tensor, nn
 from genbench import Objective, Preset, Space, Stage
 from genbench.likelihood.probability_flow import NoisePrediction
 
-from .._layers import log_normal, log_normal_mass, nearest_level, normalised
+from .._layers import log_normal, log_normal_mass, nearest_level, normalised, quarters
 
 VERSION = 1
+READ = 0.3  # of the chain, where `encode` reads: chosen by the probe on validation images (docs/uses.md)
 
 # (x_t [B, *shape], t [B] int64 in 0..T-1) -> eps [B, *shape], share [B, *shape] in [0, 1]
 Denoiser = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -158,10 +160,14 @@ class UNet(nn.Module):
         self.merge = Block(3 * width, width, embedding, dropout)
         self.out = nn.Sequential(nn.GroupNorm(4, width), nn.SiLU(), nn.Conv2d(width, 2 * channels, 3, padding=1))
 
+    def features(self, x: Tensor, time: Tensor) -> tuple[Tensor, Tensor]:
+        """On the way down: [B, w, H, W] and [B, 2w, H/2, W/2]."""
+        fine = self.fine(self.into(x), time)
+        return fine, self.coarse(self.down(fine), time)
+
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
         time = self.time(time)
-        fine = self.fine(self.into(x), time)  # [B, w, H, W]
-        coarse = self.coarse(self.down(fine), time)  # [B, 2w, H/2, W/2]
+        fine, coarse = self.features(x, time)
         return self.out(self.merge(torch.cat([fine, self.up(coarse)], dim=1), time))
 
 
@@ -237,6 +243,17 @@ class DDPM(nn.Module):
 
     def to_levels(self, x: Tensor) -> Tensor:
         return nearest_level(x, self.space)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """The lowest features of the network, averaged over each quarter of the image: [B, *shape] -> [B, 8 width].
+
+        What a denoiser has to know of an image to tell it from noise is read where some of it is gone (Baranchuk et
+        al. 2022). It is shown sqrt(alpha_bar_t) x_0, the mean of x_t, at t = READ T, so that a code is a function of x.
+        """
+        t = torch.full((len(x),), round(READ * len(self.schedule)), device=x.device)
+        x0 = normalised(x, self.space)
+        xt = self.schedule.at("alpha_bar", t, x0).sqrt() * x0
+        return quarters(self.net.features(xt, self.net.time(self.time_features(t)))[1])
 
     def probability_flow(self) -> NoisePrediction:
         """The chain in continuous time. Its features of time are continuous, so the network takes a fractional t."""

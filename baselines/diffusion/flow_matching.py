@@ -28,11 +28,13 @@ import torch
 from torch import Generator, Tensor, nn
 
 from genbench import Objective, Preset, Space, Stage
+from genbench.errors import Unavailable
 
-from .._layers import nearest_level, normalised
+from .._layers import nearest_level, normalised, quarters
 from .ddpm import UNet
 
 VERSION = 1
+READ = 0.3  # t at which `encode` reads: chosen by the probe on validation images (docs/uses.md)
 
 
 def waves(x: Tensor, least: float, most: float, n: int) -> Tensor:
@@ -51,8 +53,15 @@ class Pictures(nn.Module):
         self.net = UNet(channels, width, embedding, dropout)
         self.mix = nn.Conv2d(2 * channels, channels, 1)  # its two outputs, for a mean and a variance, become one
 
+    def time(self, t: Tensor) -> Tensor:
+        return waves(t[:, None], 0.0, 2.0, self.embedding // 2)
+
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
-        return self.mix(self.net(x, waves(t[:, None], 0.0, 2.0, self.embedding // 2)))
+        return self.mix(self.net(x, self.time(t)))
+
+    def features(self, x: Tensor, t: Tensor) -> Tensor:
+        """The lowest features of the network: [B, C, H, W], [B] -> [B, 2 width, H/2, W/2]."""
+        return self.net.features(x, self.net.time(self.time(t)))[1]
 
 
 class Points(nn.Module):
@@ -124,6 +133,19 @@ class FlowMatching(nn.Module):
         e = torch.randn(x0.shape, generator=generator, device=x0.device)
         xt, velocity = self.path(x0, e, t)
         return (self.velocity(xt, t) - velocity).square().mean()
+
+    def encode(self, x: Tensor) -> Tensor:
+        """The lowest features of the network, averaged over each quarter of the image: [B, *shape] -> [B, 8 width].
+
+        It is shown (1 - t) x_0, the mean of x_t, at t = READ, as `ddpm.py` is.
+
+        Raises:
+            Unavailable: of points, whose network has no such features.
+        """
+        if not isinstance(self.net, Pictures):
+            raise Unavailable("the network of points has no features that stand for a point")
+        t = torch.full((len(x),), READ, device=x.device)
+        return quarters(self.net.features((1 - READ) * normalised(x, self.space), t))
 
     def stages(self) -> tuple[Stage, ...]:
         return (Stage("train", (Objective("loss", self.net.parameters(), self.loss),), self.validation_loss),)
