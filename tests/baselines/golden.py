@@ -61,7 +61,7 @@ def told(x: np.ndarray) -> dict[str, Any]:
 def examples(path: Path, model: Any) -> np.ndarray:
     """Sixteen test examples, or samples of the model where the data are not at hand."""
     name = path.parent.name
-    here = name in ("digits", "digits-binary", "patches", "ring8")
+    here = name in ("digits", "digits-binary", "digits-skewed", "digits-without-9", "patches", "ring8", "shapes")
     return datasets.load(name).test[:N] if here else draw(model, N, 1, N)
 
 
