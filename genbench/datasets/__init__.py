@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -45,6 +45,10 @@ class Dataset:
         sequence: whether the examples of a split are pieces of one sequence, in its order, which depend on each other.
         sound: how an example becomes audio, where it is a spectrogram.
         target: the other domain, where the data are for translation: of the same space, and unpaired.
+        factors: what each example was made of, by split, int64 `[n, f]`, where the data are generated from factors;
+            `factor_names` are their names.
+        outside: other data of this space by name, `[n, *shape]` each, made or read when they are asked for: what a
+            model of this data should find strange. What is made of any images is in `datasets/_outside.py`.
     """
 
     name: str
@@ -65,6 +69,9 @@ class Dataset:
     target: Dataset | None = None
     classes: tuple[str, ...] | None = None
     preprocessing: str = ""
+    factors: dict[str, np.ndarray] | None = None
+    factor_names: tuple[str, ...] = ()
+    outside: Mapping[str, Callable[[], np.ndarray]] | None = None
 
     def __post_init__(self) -> None:
         for split in SPLITS:
@@ -112,6 +119,9 @@ class Dataset:
         }
         if self.draw is not None:
             facts["train"] += ", drawn afresh for every batch"
+        if self.factors is not None:
+            sizes = (self.factors["train"].max(0) + 1).tolist()
+            facts["factors"] = ", ".join(f"{name} ({n})" for name, n in zip(self.factor_names, sizes, strict=True))
         if self.modes is not None:
             facts["modes"] = f"{len(self.modes[0]):,}, of standard deviation {self.modes[1]:g}"
         if self.target is not None:
@@ -146,12 +156,14 @@ class Dataset:
 
     @cached_property
     def sha256(self) -> str:
-        """Of the space, and of every split with its labels; of both domains where there are two."""
+        """Of the space, and of every split with its labels and its factors; of both domains where there are two."""
         digest = hashlib.sha256(json.dumps(self.space.to_dict(), sort_keys=True).encode())
         for split in SPLITS:
             digest.update(np.ascontiguousarray(self.split(split)).data)  # no copy: it may not fit
             if self.labels is not None:
                 digest.update(self.labels[split].astype(np.int64).tobytes())
+            if self.factors is not None:
+                digest.update(self.factors[split].astype(np.int64).tobytes())
         if self.target is not None:
             digest.update(self.target.sha256.encode())
         return digest.hexdigest()
