@@ -54,6 +54,7 @@ class Autoencoder(CodeModel):
 
 PRESETS = {
     "digits": Preset({"latent": 16, "hidden": 256}, steps=8000, batch_size=128, lr=2e-3, ema=0.998),
+    "digits-without-9": Preset({"latent": 16, "hidden": 256}, steps=8000, batch_size=128, lr=2e-3, ema=0.998),
 }
 
 build = Autoencoder

@@ -106,6 +106,14 @@ PRESETS = {
         weight_decay=0.05,
         ema=0.99,
     ),
+    "digits-skewed": Preset(
+        {"alpha": 0.1, "latent": 8, "hidden": 64, "decoder": "logistics"},
+        steps=4000,
+        batch_size=256,  # so that as many are learnt from in a step as by `vae`
+        lr=1e-3,
+        weight_decay=0.05,
+        ema=0.99,
+    ),
 }
 
 build = DebiasingVAE

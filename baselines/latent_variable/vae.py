@@ -139,6 +139,20 @@ PRESETS = {
         weight_decay=0.05,
         ema=0.99,
     ),
+    "digits-without-9": Preset(
+        {"decoder": "logistics", "dropout": 0.1}, steps=4000, batch_size=128, lr=3e-3, weight_decay=0.05, ema=0.99
+    ),
+    "digits-skewed": Preset(
+        {"latent": 8, "decoder": "logistics"}, steps=4000, batch_size=128, lr=1e-3, weight_decay=0.05, ema=0.99
+    ),
+    "shapes": Preset(
+        {"latent": 8, "hidden": 96, "decoder": "gaussian-shared"},
+        steps=12000,
+        batch_size=128,
+        lr=2e-3,
+        ema=0.995,
+        validate_every=500,
+    ),
     "ring8": Preset({"latent": 2, "hidden": 128}, steps=16000, batch_size=512, lr=5e-3, clip=1.0, ema=0.99),
     "mnist-binary": Preset(
         {"latent": 50, "hidden": 200},  # the network of Burda et al. 2016, section 5, with one stochastic layer

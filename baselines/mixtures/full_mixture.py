@@ -130,6 +130,9 @@ PRESETS = {
     "digits": Preset(
         {"components": 32}, steps=600, batch_size=64, lr=1e-2, weight_decay=0.5, ema=0.98, validate_every=50
     ),
+    "digits-without-9": Preset(
+        {"components": 32}, steps=600, batch_size=64, lr=1e-2, weight_decay=0.5, ema=0.98, validate_every=50
+    ),
     "ring8": Preset({"components": 16}, steps=3000, batch_size=512, lr=2e-2),
     "patches": Preset({"components": 4}, steps=6000, batch_size=64, lr=1e-3, ema=0.99, validate_every=500),
 }

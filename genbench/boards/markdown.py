@@ -32,6 +32,7 @@ QUESTIONS = {
     "modes": "Modes: which modes or classes do its samples fall into, and how evenly?",
     "representation": "Representation: what do latents and codes keep?",
     "translation": "Translation: are translated examples of the other domain, and what do they keep?",
+    "uses": "Uses: does it find anomalies, decide well, and serve rare groups?",
     "cost": "Cost: how long does sampling take?",
     "": "Further metrics",
 }

@@ -68,6 +68,7 @@ def add_arguments(p: Parser) -> None:
         help="classes to ask of samples, or those of given samples",
     )
     p.add_argument("--k", type=int, help="importance samples per example")
+    p.add_argument("--outside", metavar="NAME", help="other data to be told from test data (noise)")
     p.add_argument("--limit", type=int, metavar="N", help="only N test examples, chosen by their contents")
     add_batch_size(p)
     p.add_argument("--device", default="auto")
@@ -125,7 +126,7 @@ def run(args: argparse.Namespace) -> int:
     labels = labels_at(args.labels) if args.labels else None
     if labels is not None and args.samples is None:
         args.samples = len(labels)
-    protocol = {"n_samples": args.samples, "seed": args.seed, "k": args.k, "limit": args.limit}
+    protocol = {"n_samples": args.samples, "seed": args.seed, "k": args.k, "outside": args.outside, "limit": args.limit}
     suite = suite_for(args.suite, args.dataset, metrics, args.extractor, **protocol)
     dataset = datasets.load(suite.dataset, args.data_root)
     specs = args.models or (shipped(dataset.name) if args.suite else examples(dataset.name))

@@ -29,6 +29,7 @@ def load(root: Path | None = None) -> Dataset:
         grey,
         name="digits-binary",
         space=Space(grey.space.shape, levels=2),
+        outside=None,  # which have 17 levels
         train=black(grey.train),
         validation=black(grey.validation),
         test=black(grey.test),

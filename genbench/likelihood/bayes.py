@@ -23,7 +23,7 @@ from genbench.likelihood.exact import checked
 from genbench.likelihood.result import LogLikelihood
 from genbench.metrics import Measure, share
 from genbench.models.capabilities import n_classes
-from genbench.models.sampling import to_tensor
+from genbench.models.sampling import real, seeded, to_tensor
 
 
 @torch.no_grad()
@@ -55,6 +55,42 @@ def class_log_likelihoods(
         return {"values": values}
 
     return in_blocks(len(x), rows_of(model.space.shape), make, keep, progress)["values"]
+
+
+@torch.no_grad()
+def class_bounds(
+    model: Any,
+    x: np.ndarray,
+    k: int,
+    seed: int,
+    block_size: int,
+    device: torch.device | str = "cpu",
+    keep: Keep = afresh,
+    progress: Progress = silent,
+) -> np.ndarray:
+    """A lower bound on log p(x|y) by k importance weights, of every example under every class: `[N, C]` float64, nats.
+
+    Of one block of examples the noise is the same under every class.
+
+    Raises:
+        Unavailable: the model has no classes or no log_weights.
+        ModelError: the weights have the wrong shape.
+    """
+    classes = n_classes(model)
+    if classes < 1 or not callable(getattr(model, "log_weights", None)):
+        raise Unavailable("Bayes' rule needs a class-conditional model with log_prob or log_weights of (x, labels)")
+
+    def make(number: int, rows: slice) -> Arrays:
+        batch = to_tensor(x[rows], model.space, device)
+        found = []
+        for y in range(classes):
+            generator = seeded("class", seed, number, device=device)
+            labels = torch.full((len(batch),), y, device=device)
+            w = real(model.log_weights(batch, k, generator, labels=labels), (k, len(batch)), "log_weights").double()
+            found.append(torch.logsumexp(w, 0) - np.log(k))
+        return {"values": torch.stack(found, 1).cpu().numpy()}
+
+    return in_blocks(len(x), block_size, make, keep, progress)["values"]
 
 
 def log_marginal(log_p: np.ndarray) -> np.ndarray:

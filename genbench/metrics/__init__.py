@@ -43,6 +43,7 @@ GROUPS = (
     "modes",  # how many of the known modes or classes they fall into, and how evenly
     "representation",  # what latents and codes keep, and how evenly they are spaced
     "translation",  # whether translated examples are of the other domain, and what they keep
+    "uses",  # what it is trained for: to find anomalies, to decide, to be fair to rare groups
     "cost",  # how long sampling takes
 )
 ROUNDING = 1e-9  # by which a value may leave its range, relative to the end, or absolute at 0
@@ -54,6 +55,7 @@ UNITS = {
     "1/s": True,
     "ms": True,
     "100 nats/feature": False,
+    "cost": False,  # as the cost matrix of the record has it
     "share": False,  # of 1; an excess over what fresh data would have can be below 0
     "%": False,
     "classes": False,

@@ -60,9 +60,13 @@ def compute(
 
 
 class Probe:
-    """The classifier that training codes `[n, d]` and their classes `[n]` give: a function of codes."""
+    """The classifier that training codes `[n, d]` and their classes `[n]` give: a function of codes.
 
-    def __init__(self, x: np.ndarray, labels: np.ndarray) -> None:
+    Arguments:
+        weights: of each example in the sum over them `[n]`, 1 by default. They move no mean and no deviation.
+    """
+
+    def __init__(self, x: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> None:
         with np.errstate(over="ignore", invalid="ignore"):
             self.mean = x.mean(0, dtype=np.float64)
             self.sd = np.where(x.min(0) == x.max(0), 1.0, x.std(0, dtype=np.float64))
@@ -70,7 +74,7 @@ class Probe:
         if lost.any():  # all codes would be 0 or infinite, and the accuracy that of guessing
             raise ModelError(f"codes: the spread of {int(lost.sum())} coordinates is beyond what float64 holds")
         self.regression = LogisticRegression(C=C, tol=TOLERANCE, max_iter=ITERATIONS)
-        self.regression.fit(self.scaled(x), labels)
+        self.regression.fit(self.scaled(x), labels, weights)
 
     def scaled(self, x: np.ndarray) -> np.ndarray:
         return (x - self.mean) / self.sd

@@ -177,6 +177,15 @@ class Reconstructor(Protocol):
 
 
 @runtime_checkable
+class Resampler(Protocol):
+    """The chance of each example of a set to be drawn from it, so that what is rare is drawn more often."""
+
+    space: Space
+
+    def chances(self, x: Tensor) -> Tensor: ...  # -> [B], of sum 1
+
+
+@runtime_checkable
 class Completer(Protocol):
     """Samples from p(hidden | visible): mask is 1 where x is given."""
 
@@ -214,6 +223,7 @@ METHODS = (
     "encode",
     "gaussian_posterior",
     "reconstruct",
+    "chances",
     "complete",
     "translate",
 )

@@ -387,6 +387,14 @@ def test(c: Context) -> np.ndarray:
     return c.dataset.test[c.get("test_places")]
 
 
+@artifact(DATA, "outside", "limit")
+def outside(c: Context) -> np.ndarray:
+    """Other data that a model of these should find strange `[n, *shape]`."""
+    from genbench.datasets._outside import outside
+
+    return outside(c.dataset, c.protocol.outside, c.get("test"))
+
+
 @artifact(DATA, "limit")
 def test_places(c: Context) -> np.ndarray:
     """The places of the test examples that are measured `[n]`: all, or as many as the limit says, by contents."""
@@ -423,6 +431,24 @@ def train_labels(c: Context) -> np.ndarray:
 def test_labels(c: Context) -> np.ndarray:
     """Classes of the test examples `[n]`."""
     return labels(c.dataset, "test")[c.get("test_places")]
+
+
+@artifact(DATA)
+def train_factors(c: Context) -> np.ndarray:
+    """The factors that the training examples were made of `[n, f]`, of generated data."""
+    return factors(c.dataset, "train")
+
+
+@artifact(DATA, "limit")
+def test_factors(c: Context) -> np.ndarray:
+    """The factors that the test examples were made of `[n, f]`, of generated data."""
+    return factors(c.dataset, "test")[c.get("test_places")]
+
+
+def factors(dataset: Dataset, split: str) -> np.ndarray:
+    if dataset.factors is None:
+        raise Unavailable(f"dataset '{dataset.name}' is not made of known factors")
+    return dataset.factors[split]
 
 
 def features_of_data(c: Context, split: str) -> Points:
@@ -629,9 +655,18 @@ def path_lengths(c: Context) -> np.ndarray:
 @artifact(MODEL, "limit")
 def reconstructions(c: Context) -> np.ndarray:
     """What the model gives back of every test example `[n, *shape]`, real numbers in the raw range of the space."""
+    return given_back(c, c.get("test"))
+
+
+@artifact(MODEL, "outside", "limit")
+def outside_reconstructions(c: Context) -> np.ndarray:
+    """What it gives back of the other data `[n, *shape]`."""
+    return given_back(c, c.get("outside"))
+
+
+def given_back(c: Context, x: np.ndarray) -> np.ndarray:
     if not hasattr(c.model, "reconstruct"):
         raise Unavailable("the model has no reconstruct")
-    x = c.get("test")
 
     def make(keep: Keep) -> Arrays:
         from genbench.models.sampling import reconstruct
@@ -773,11 +808,13 @@ def translated_back_features(c: Context) -> Points:
     return c.points(c.extract(lambda: c.get("translated_back"))["features"], "translated_back")
 
 
-def kept_likelihood(c: Context, make: Callable[[np.ndarray, Keep, Progress], LogLikelihood]) -> LogLikelihood:
-    """The log-likelihoods of the test examples, from the run or by `make(examples, keep, progress)`."""
+def kept_likelihood(
+    c: Context, make: Callable[[np.ndarray, Keep, Progress], LogLikelihood], of: str = "test"
+) -> LogLikelihood:
+    """The log-likelihoods of examples, from the run or by `make(examples, keep, progress)`; `of` is their artifact."""
     from genbench.likelihood import LogLikelihood
 
-    x = c.get("test")
+    x = c.get(of)
     tell = c.progress("examples", len(x))
     return LogLikelihood.from_arrays(c.kept(lambda keep: make(x, keep, tell).to_arrays()))
 
@@ -785,6 +822,22 @@ def kept_likelihood(c: Context, make: Callable[[np.ndarray, Keep, Progress], Log
 @artifact(MODEL, "k", "seed", "block_size", "limit")
 def log_likelihood(c: Context) -> LogLikelihood:
     """log p of every test example, by the strongest statement that the model makes."""
+    return strongest(c, "test")
+
+
+@artifact(MODEL, "k", "seed", "block_size")
+def validation_log_likelihood(c: Context) -> LogLikelihood:
+    """log p of every validation example, in the same way."""
+    return strongest(c, "validation")
+
+
+@artifact(MODEL, "k", "seed", "block_size", "outside", "limit")
+def outside_log_likelihood(c: Context) -> LogLikelihood:
+    """log p of the other data, in the same way."""
+    return strongest(c, "outside")
+
+
+def strongest(c: Context, of: str) -> LogLikelihood:
     from genbench.likelihood import LogLikelihood, log_likelihood
     from genbench.likelihood.at_most_one import refuse_above_one
 
@@ -792,13 +845,13 @@ def log_likelihood(c: Context) -> LogLikelihood:
     if isinstance(c.model, TrueData):
         if c.model.log_density is None:
             raise Unavailable("the true density of the data is not known")
-        values = c.model.log_density(c.get("test"))
+        values = c.model.log_density(c.get(of))
         refuse_above_one(values, c.dataset.space, f"the density of dataset '{c.dataset.name}'")
         return LogLikelihood(values, "exact", "the data's own density")
     return kept_likelihood(
         c, lambda x, keep, tell: log_likelihood(
             c.model, x, p.k, p.seed, p.block_size, c.device, keep, tell
-        ),
+        ), of,
     )  # fmt: skip
 
 
@@ -872,6 +925,38 @@ def class_log_likelihoods(c: Context) -> np.ndarray:
 
     def make(keep: Keep) -> Arrays:
         return {"values": class_log_likelihoods(c.model, x, c.device, keep, tell)}
+
+    return c.kept(make)["values"]
+
+
+@artifact(MODEL, "k", "seed", "block_size", "limit")
+def class_scores(c: Context) -> np.ndarray:
+    """log p(x | y) of every test example under every class `[n, classes]`, or where that is not known a bound on it."""
+    from genbench.likelihood.bayes import class_bounds
+
+    if callable(getattr(c.model, "log_prob", None)):
+        return c.get("class_log_likelihoods")
+    x, p = c.get("test"), c.protocol
+    tell = c.progress("examples", len(x))
+
+    def make(keep: Keep) -> Arrays:
+        return {"values": class_bounds(c.model, x, p.k, p.seed, p.block_size, c.device, keep, tell)}
+
+    return c.kept(make)["values"]
+
+
+@artifact(MODEL)
+def resampling_chances(c: Context) -> np.ndarray:
+    """The chance that the model gives every training example to be drawn again `[n]`."""
+    if not callable(getattr(c.model, "chances", None)):
+        raise Unavailable("the model has no chances: it does not resample")
+    x = c.get("train")
+
+    def make(keep: Keep) -> Arrays:
+        from genbench.models.sampling import real, to_tensor
+
+        found = real(c.model.chances(to_tensor(x, c.dataset.space, c.device)), (len(x),), "chances")
+        return {"values": found.double().cpu().numpy()}
 
     return c.kept(make)["values"]
 

@@ -37,6 +37,8 @@ class Protocol:
             "linear"; `simulated` examples for its gap.
         step, path: between two latents, the length of a step as a share of the whole path, and the path: "slerp", a
             great circle, or "lerp", a straight line.
+        outside: the other data that are to be told from test data: "noise", "constant", "blank", "blurred", "inverted",
+            or what the dataset has of its own; see `datasets/_outside.py`.
         limit: so many test examples only, chosen by contents, None for all; such records are not complete.
     """
 
@@ -53,6 +55,7 @@ class Protocol:
     simulated: Count = 100
     step: Annotated[float, Within(above=0, below=1)] = 1e-4
     path: Annotated[str, As(Literal["slerp", "lerp"])] = "slerp"
+    outside: Name = "noise"
     limit: Count | None = None
 
     def __post_init__(self) -> None:
