@@ -4,7 +4,8 @@
 
 prints the tables of docs/coverage.md. A case draws fresh data many times, measures them as a record would be,
 and counts how often the true value is inside each interval. The share has its own standard error,
-sqrt(0.95 * 0.05 / replicates). `likelihoods`, `distances`, `neighbours` and `shares` hold the cases.
+sqrt(0.95 * 0.05 / replicates). `likelihoods`, `distances`, `neighbours`, `shares`,
+`ranks` and `uses` hold the cases.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from tabulate import tabulate
 from tqdm import tqdm
 
 from genbench.errors import unknown
-from genbench.studies.calibration import Case, Row, distances, likelihoods, neighbours, ranks, shares, simulate
+from genbench.studies.calibration import Case, Row, distances, likelihoods, neighbours, ranks, shares, simulate, uses
 
 FAMILIES = {
     "Likelihoods": likelihoods.cases,
@@ -16,6 +16,7 @@ FAMILIES = {
     "Neighbours": neighbours.cases,
     "Shares and means": shares.cases,
     "Rank sets": ranks.cases,
+    "Representations and uses": uses.cases,
 }
 HEADERS = ["output", "data", "n", "truth", "known by", "coverage, %"]
 
