@@ -52,6 +52,7 @@ def evaluate(
     seed: int | None = None,
     k: int | None = None,
     limit: int | None = None,
+    outside: str | None = None,
     reference: str | Path | None = None,
     labels: str | Path | np.ndarray | None = None,
     name: str = "",
@@ -71,7 +72,7 @@ def evaluate(
             the command line takes, "vae.safetensors", "samples:PATH", "FILE.py:OBJECT".
         data: a dataset's name, a path to a folder, `.npz` or `.npy`, or a `Dataset`.
         metrics: names, "all" among them; by default those of the dataset's suite.
-        extractor, samples, seed, k, limit: in place of the suite's: see `genbench evaluate --help`.
+        extractor, samples, seed, k, limit, outside: in place of the suite's: see `genbench evaluate --help`.
         reference: an `.npz` of published statistics in the features of the extractor, in place of the training set.
         labels: the class to ask of each sample of a class-conditional model, or that was asked of given samples: `[n]`,
             or a file of them.
@@ -91,7 +92,7 @@ def evaluate(
     if labels is not None:
         asked = labels_at(Path(labels)) if isinstance(labels, str | Path) else checked(labels, "labels")
         samples = len(asked) if samples is None else samples
-    protocol = {"n_samples": samples, "seed": seed, "k": k, "limit": limit}
+    protocol = {"n_samples": samples, "seed": seed, "k": k, "limit": limit, "outside": outside}
     suite = suite_for(None, known, metrics, extractor, **protocol)
     dataset = data if isinstance(data, Dataset) else datasets.load(known)
     sources = parse_all(model, dataset) if isinstance(model, str) else [held(model, name)]

@@ -11,12 +11,16 @@ import unicodedata
 
 JOINERS = "\u200c\u200d"  # invisible, and part of letters and of emoji
 NEIGHBOURS, COMPLETIONS, PLACES, TRANSLATIONS = "-neighbours", "-completions", "-places", "-translations"
+CODES, INTERPOLATION, TRAVERSAL = "-codes", "-interpolation", "-traversal"
 PICTURED = {  # what the name of a picture has behind that of a model, and what the picture shows
     "": "samples",
     NEIGHBOURS: "samples above their nearest training examples",
     COMPLETIONS: "test images, their upper halves, four completions of these, and the likeliest",
     PLACES: "perplexity by place in a window",
     TRANSLATIONS: "test examples above their translations",
+    CODES: "test examples above the training examples of the nearest codes",
+    INTERPOLATION: "from one test example to another, through their codes",
+    TRAVERSAL: "along the coordinates of the code that spread most, one in each row",
 }
 LONGEST = 80  # characters of a file's name, without what is put behind it
 
@@ -100,7 +104,7 @@ def slug(name: str) -> str:
         ('my-model', 'my-model-76eeb051')
     """
     kept = re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).strip("-.")[:LONGEST]
-    if kept and kept == name and not name.endswith((NEIGHBOURS, COMPLETIONS, PLACES, TRANSLATIONS)):
+    if kept and kept == name and not name.endswith(tuple(filter(None, PICTURED))):
         return kept
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     return f"{kept or 'model'}-{digest}"

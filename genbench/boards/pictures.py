@@ -12,7 +12,7 @@ from genbench.numerics.intervals import Z95
 from genbench.numerics.points import Points
 from genbench.run.records import Run
 from genbench.space import Space
-from genbench.text import NEIGHBOURS, TRANSLATIONS, short, slug
+from genbench.text import CODES, INTERPOLATION, NEIGHBOURS, TRANSLATIONS, TRAVERSAL, short, slug
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 GRID = (6, 10)  # rows, columns
 SHOWN = 10  # samples beside their neighbours
+WALKS, STEPS, COORDINATES = 5, 10, 8  # interpolations, pictures on a walk, coordinates of a code
 TEXTS = 3
 PART = 1 << 25  # values of training examples that are held as numbers at once
 REACH = 1000.0  # standard deviations: the end of an audit's scale, where any change from a constant stands
@@ -48,6 +49,30 @@ def draw_translations(run: Run, name: str, dataset: Dataset, x: np.ndarray, tran
         rows = [part for i in range(0, 2 * SHOWN, SHOWN) for part in (x[i : i + SHOWN], translated[i : i + SHOWN])]
         path = run.pictures / f"{slug(name)}{TRANSLATIONS}.png"
         run.write(path, grid(np.concatenate(rows), dataset.space, SHOWN))
+
+
+def draw_codes(run: Run, name: str, dataset: Dataset, model: Any, codes: dict[str, np.ndarray], device: Any) -> None:
+    """Writes what there is to see of a code: neighbours by it, and walks through it where it can be decoded.
+
+    Arguments:
+        codes: of the examples of "train" and of the first ones of "test" `[n, d]`.
+    """
+    from genbench.models.walks import interpolations, traversals, walkable
+
+    if not dataset.space.is_image:
+        return
+    path, test = run.pictures / slug(name), dataset.test[: max(SHOWN, 2 * WALKS)]
+    near, everything = (Points(codes[split].astype(np.float32)) for split in ("test", "train"))
+    rows = np.concatenate([test[:SHOWN], dataset.train[near.nearest(everything)[1][:SHOWN, 0]]])
+    run.write(path.with_name(f"{path.name}{CODES}.png"), grid(rows, dataset.space, SHOWN))
+    if not walkable(model):
+        return
+    walks = {
+        INTERPOLATION: interpolations(model, test[:WALKS], test[WALKS : 2 * WALKS], STEPS, device),
+        TRAVERSAL: traversals(model, test[:1], codes["train"], COORDINATES, STEPS, device),
+    }
+    for end, x in walks.items():
+        run.write(path.with_name(f"{path.name}{end}.png"), grid(x.reshape(-1, *x.shape[2:]), dataset.space, STEPS))
 
 
 def neighbours(samples: np.ndarray, train: np.ndarray) -> np.ndarray:

@@ -356,6 +356,8 @@ def measure_source(todo: Plan, source: Source, cells: list[Cell], bench: Bench) 
         picture(source, artifacts.get("samples", None), todo, bench.run)
     elif bench.pictures and artifacts.has("translated") and not isinstance(artifacts.model, FixedSamples):
         picture(source, artifacts.get("translated", None), todo, bench.run, of=artifacts.get("test", None))
+    if bench.pictures and artifacts.has("train_encodings") and artifacts.has("test_encodings"):
+        picture_codes(source, artifacts, todo, bench)
 
 
 def preflight(source: Source, todo: Plan, device: str) -> None:
@@ -426,16 +428,37 @@ def picture(source: Source, samples: np.ndarray, todo: Plan, run: Run, of: np.nd
 
     if source.row and source.key != next(one.key for one in todo.sources if one.row == source.row):
         return
-    name = source.shown
+    if of is None:
+        drawn(source, lambda: pictures.draw_all(run, source.shown, todo.dataset, samples))
+    else:
+        drawn(source, lambda: pictures.draw_translations(run, source.shown, todo.dataset, of, samples))
+
+
+def picture_codes(source: Source, artifacts: Artifacts, todo: Plan, bench: Bench) -> None:
+    """Pictures of a model's codes, of the first test examples that were encoded."""
+    from genbench.boards import pictures
+
+    if source.row and source.key != next(one.key for one in todo.sources if one.row == source.row):
+        return
+    if todo.protocol.limit is not None:  # the codes are then those of some test examples
+        return
+    codes = {split: artifacts.get(f"{split}_encodings", None) for split in ("train", "test")}
+    with guarded():
+        drawn(
+            source,
+            lambda: pictures.draw_codes(
+                bench.run, source.shown, todo.dataset, artifacts.model, codes, artifacts.device
+            ),
+        )
+
+
+def drawn(source: Source, draw: Callable[[], None]) -> None:
     try:
-        if of is None:
-            pictures.draw_all(run, name, todo.dataset, samples)
-        else:
-            pictures.draw_translations(run, name, todo.dataset, of, samples)
+        draw()
     except GenbenchError:
         raise
     except Exception as error:
-        warnings.warn(f"no picture of {name}: {error}", stacklevel=2)
+        warnings.warn(f"no picture of {source.shown}: {error}", stacklevel=2)
 
 
 def measure(artifacts: Artifacts, job: Job, cells: list[Cell], bench: Bench) -> list[Record]:
