@@ -32,7 +32,7 @@ from genbench.likelihood.probability_flow import NoisePrediction
 from .._layers import log_normal, log_normal_mass, nearest_level, normalised, quarters
 
 VERSION = 1
-READ = 0.3  # of the chain, where `encode` reads: chosen by the probe on validation images (docs/uses.md)
+READ = 0.3  # of the chain, where `encode` reads: chosen by the probe on validation images (tests/metrics/reading.py)
 
 # (x_t [B, *shape], t [B] int64 in 0..T-1) -> eps [B, *shape], share [B, *shape] in [0, 1]
 Denoiser = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]

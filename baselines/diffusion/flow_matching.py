@@ -34,7 +34,7 @@ from .._layers import nearest_level, normalised, quarters
 from .ddpm import UNet
 
 VERSION = 1
-READ = 0.3  # t at which `encode` reads: chosen by the probe on validation images (docs/uses.md)
+READ = 0.3  # t at which `encode` reads, as in `ddpm.py`; up to there it matters little (tests/metrics/reading.py)
 
 
 def waves(x: Tensor, least: float, most: float, n: int) -> Tensor:

@@ -77,6 +77,14 @@ PRESETS = {
         weight_decay=0.05,
         ema=0.99,
     ),
+    "shapes": Preset(
+        {"beta": 4.0, "climb": 2000, "latent": 8, "hidden": 96, "decoder": "gaussian-shared"},
+        steps=12000,
+        batch_size=128,
+        lr=2e-3,
+        ema=0.995,
+        validate_every=500,
+    ),
     "mnist-binary": Preset(
         {"beta": 2.0, "climb": 10000, "latent": 50, "hidden": 200},
         steps=60000,

@@ -73,6 +73,17 @@ def test_between_the_ends_the_interval_has_delong_s_variance():
     assert np.diff(found.ci95)[0] == pytest.approx(2 * 1.96 * math.sqrt(variance), rel=0.05)
 
 
+def test_where_one_score_is_out_of_place_the_variance_is_newcombe_s():
+    """One of 30 others lies between two of 100: A = 1 - 1 / 3000, where DeLong's is about 1 / (30 * 100)^2 * 1.03."""
+    x, y = np.arange(100.0), np.append(200 + np.arange(29.0), 98.5)
+    found = anomaly_likelihood.compute(likelihood(-x), likelihood(-y))["auroc_likelihood"]
+    theta, half = 1 - 1 / 3000, (100 + 30) / 2 - 1
+    newcombe = theta * (1 - theta) * (1 + half * ((1 - theta) / (2 - theta) + theta / (1 + theta))) / 3000
+    assert found.value == pytest.approx(theta)
+    assert found.stderr == pytest.approx(math.sqrt(newcombe))
+    assert newcombe > 2 * auroc(x, y)[1]
+
+
 def test_what_looks_more_like_data_than_data_do_is_noted_and_nan_is_the_model_s_error():
     found = anomaly_likelihood.compute(likelihood(np.arange(50.0)), likelihood(100 + np.arange(50.0)))
     assert found["auroc_likelihood"].value == 0
