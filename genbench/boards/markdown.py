@@ -50,12 +50,25 @@ PLOTS = {  # what ends the name of a plot, and what it shows
 
 @dataclass(frozen=True)
 class Lead:
-    """What stands on the first screen: the first column of four questions, as far as a board has them."""
+    """What stands on the first screen: the first column of four questions, as far as a board has them.
+
+    A board that has none of them, of representations or of uses, shows its first columns that most models have.
+    """
 
     likelihood: Column | None
     fidelity: Column | None
     diversity: Column | None
     speed: Column | None
+    others: tuple[Column, ...] = ()
+
+    @property
+    def columns(self) -> list[Column]:
+        return [c for c in (self.likelihood, self.fidelity, self.diversity, self.speed, *self.others) if c]
+
+    @property
+    def ranked(self) -> list[Column]:
+        """Those whose ranks order the models."""
+        return [c for c in (self.likelihood, self.fidelity, *self.others[:1]) if c and c.standing]
 
     @classmethod
     def of(cls, b: Board) -> Lead:
@@ -70,7 +83,12 @@ class Lead:
 
         kept = next((c for c in b.columns if c.metric == "class-kept" and c.measured), None)
         diverse = first("diversity", "modes") or kept  # of translations: what they keep
-        return cls(first("likelihood"), first("fidelity", "translation"), diverse, first("cost"))
+        four = first("likelihood"), first("fidelity", "translation"), diverse, first("cost")
+        if any(four):
+            return cls(*four)
+        sided = [c for c in b.columns if c.direction != "none" and c.measured]
+        most = max((len(c.measured) for c in sided), default=0)
+        return cls(*four, tuple([c for c in sided if 2 * len(c.measured) >= most][:4]))
 
 
 def markdown(
@@ -143,7 +161,9 @@ def sentences(b: Board, lead: Lead, shown: Callable[[str], str] = one_line) -> l
     """
     said = []
     of_samples = "By translations" if lead.fidelity and lead.fidelity.group == "translation" else "By samples"
-    for words, column in (("By likelihood", lead.likelihood), (of_samples, lead.fidelity)):
+    asked = [("By likelihood", lead.likelihood), (of_samples, lead.fidelity)]
+    asked += [(f"By {shown(c.metric)}", c) for c in lead.others[:1]]
+    for words, column in asked:
         standing = column.standing if column else None
         if column and standing and standing.best:
             said.append((words, may_be_best(column, standing, shown)))
@@ -217,9 +237,8 @@ def lead_table(b: Board, lead: Lead, notes: Notes, linked: bool) -> str:
 
     Of `MANY` models those that another one beats, in every column that ranks both, are in a second table, folded.
     """
-    ranking = [(c, c.standing) for c in (lead.likelihood, lead.fidelity) if c and c.standing]
-    columns = [c for c in (lead.likelihood, lead.fidelity, lead.diversity, lead.speed) if c]
-    values = [Drawn.of(b, c, None, notes) for c in columns]
+    ranking = [(c, c.standing) for c in lead.ranked if c.standing]
+    values = [Drawn.of(b, c, None, notes) for c in lead.columns]
     rows = {}
     for model in in_order(b, [standing for _, standing in ranking]):
         name = f"[{shown(model)}](#{anchor(model)})" if linked else shown(model)

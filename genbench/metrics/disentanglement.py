@@ -54,7 +54,7 @@ OUTPUTS = {
         "title": "mutual information gap",
         "misses": "a factor spread over coordinates of its own counts as little as one that none tells",
         "group": "representation",
-        "place": 452,
+        "place": 408,
     },
     "dci_disentanglement": {
         "unit": "share",

@@ -47,7 +47,7 @@ OUTPUTS = {
         "title": "accuracy of a linear probe with 100 labels",
         "misses": "blind to classes that no linear map shows; draws of other labels would give other values",
         "group": "representation",
-        "place": 438,
+        "place": 402,
     },
     "probe_gain": {
         "unit": "share",
@@ -56,7 +56,7 @@ OUTPUTS = {
         "title": "accuracy of the probe above that of raw values",
         "misses": "blind to what a probe of raw values shows as well",
         "group": "representation",
-        "place": 442,
+        "place": 406,
     },
     "probe_gain_100": {
         "unit": "share",
@@ -65,7 +65,7 @@ OUTPUTS = {
         "title": "the same with 100 labels",
         "misses": "blind to what a probe of raw values shows as well",
         "group": "representation",
-        "place": 444,
+        "place": 404,
     },
 }
 REFERENCE = "Hénaff et al., 2020"

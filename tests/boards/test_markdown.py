@@ -374,3 +374,21 @@ def test_of_many_models_those_that_another_beats_are_folded_and_none_is_lost(rec
     for c, r in zip(few[0].columns, ranks, strict=True):
         c.standing = Standing({m: r[m] for m in names[:5] if m in r})
     assert "better beyond chance wherever" not in markdown(few)
+
+
+def test_a_board_of_representations_leads_with_its_first_columns_and_is_ordered_by_the_first(record):
+    values = {"a": (0.9, 0.7), "b": (0.8, 0.95), "c": (0.7, 0.9)}
+    card = {"direction": "higher", "unit": "share"}
+    records = [
+        record(model, metric, value, kind="estimate", card=card, stderr=0.01)
+        for model, found in values.items()
+        for metric, value in zip(("probe-100", "probe"), found, strict=True)
+    ]
+    (board,) = boards(records)
+    rank([board], [])
+    lead = Lead.of(board)
+    assert [c.name for c in lead.columns] == ["probe-100", "probe"]
+    assert board.models == ["a", "b", "c"]
+    page = markdown([board])
+    assert "**By probe-100**" in page
+    assert re.findall(r"\| ([abc]) +\|", page)[:3] == ["a", "b", "c"]

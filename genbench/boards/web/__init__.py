@@ -65,9 +65,9 @@ def of_board(b: Board, runs: list[Run], commands: dict[str, str], name: str) -> 
         name: what its elements are told by in the page.
     """
     lead, notes = Lead.of(b), Notes()
-    ranking = [(c, c.standing) for c in (lead.likelihood, lead.fidelity) if c and c.standing]
+    ranking = [(c, c.standing) for c in lead.ranked if c.standing]
     models = in_order(b, [standing for _, standing in ranking])
-    first = [c for c in (lead.likelihood, lead.fidelity, lead.diversity, lead.speed) if c]
+    first = lead.columns
     without = {id(c) for c in (*b.unmeasured, *first)}
     columns = [*first, *(c for c in b.columns if id(c) not in without)]
     drawn = [Drawn.of(b, c, None, notes) for c in columns]
@@ -265,7 +265,7 @@ def records_of(b: Board, models: list[str], columns: list[Column], lead: Lead) -
                 "unit": one_line(c.unit),
                 "direction": c.direction,
                 "group": group_of(c),
-                "lead": any(c is one for one in (lead.likelihood, lead.fidelity, lead.diversity, lead.speed)),
+                "lead": any(c is one for one in lead.columns),
                 "log": c.unit in LOG,
             }
             for c in also
