@@ -17,7 +17,8 @@ expects to pay stands in the details, beside what it pays.
 example by example: it learns p(y | x) itself, and no p(x). Few examples favour the generative way, many the
 discriminative (Ng, Jordan 2001). Where only a bound of log p(x | y) is known the bound stands in its place.
 
-Intervals cover fresh test examples, given model and training data.
+Intervals cover fresh test examples, given model and training data. That of the saving is made for few decisions that
+differ (`_paired.py`).
 
 References:
     On optimum recognition error and reject tradeoff (Chow, 1970).
@@ -34,6 +35,7 @@ from scipy.special import log_softmax
 from genbench.errors import ModelError
 from genbench.metrics import Measure, mean
 from genbench.metrics._inputs import labels_of, matrix
+from genbench.metrics._paired import paired
 from genbench.metrics.probe import Probe
 
 VERSION = 1
@@ -95,7 +97,7 @@ def compute(
     details |= {"n": len(asked), "logistic_regression": {**theirs, "cost": float(against.mean())}}
     return {
         "decision_cost": mean(paid, least=0.0, details=details),
-        "decision_saving": mean(against - paid, details={"n": len(asked)}),
+        "decision_saving": paired(against - paid, float(np.ptp(table)), n=len(asked)),
     }
 
 

@@ -32,10 +32,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from genbench.errors import Unavailable
-from genbench.metrics import Measure, holding, normal
+from genbench.metrics import Measure, normal
 from genbench.metrics._inputs import labels_of, matrices
+from genbench.metrics._paired import paired
 from genbench.metrics.probe import Probe
-from genbench.numerics.intervals import Z95
 
 VERSION = 1
 NEEDS = ("train_encodings", "train_labels", "test_encodings", "test_labels", "train", "test")
@@ -114,7 +114,7 @@ def compute(
     details = {"n_train": len(known), "n_test": len(asked), "dimension": codes[0].shape[1], "by_labels": by_labels}
     return {
         "probe_100": crossed(few["codes"], 0.0, details=details),
-        "probe_gain": paired(whole["codes"], whole["raw"], raw=float(whole["raw"].mean())),
+        "probe_gain": gain(whole["codes"], whole["raw"], raw=float(whole["raw"].mean())),
         "probe_gain_100": crossed(few["codes"] - few["raw"], -1.0, details={"raw": float(few["raw"].mean())}),
     }
 
@@ -161,16 +161,10 @@ def crossed(values: np.ndarray, least: float, **rest: Any) -> Measure:
     return normal(float(values.mean()), math.sqrt(variance), method=method, least=least, most=1.0, **rest)
 
 
-def paired(one: np.ndarray, other: np.ndarray, **details: float) -> Measure:
-    """The difference of two shares of the same examples, of 0 and 1 `[n]` each (Agresti and Min, with half a pair more
-    in each of the four cells)."""
-    n, first, second = len(one), float((one > other).sum()), float((one < other).sum())
-    value, b, c, m = (first - second) / n, first + 0.5, second + 0.5, n + 2
-    centre = (b - c) / m
-    stderr = math.sqrt((b + c - (b - c) ** 2 / m) / m**2)
-    ci = holding(value, centre - Z95 * stderr, centre + Z95 * stderr, -1.0, 1.0)
-    found: dict[str, Any] = {**details, "only_this": int(first), "only_other": int(second), "n": n}
-    return Measure(value, "estimate", stderr, ci, "Agresti, Min (2005), paired over test examples", details=found)
+def gain(one: np.ndarray, other: np.ndarray, **details: float) -> Measure:
+    """The difference of two shares of the same examples, of 0 and 1 `[n]` each."""
+    counts = {"only_this": int((one > other).sum()), "only_other": int((one < other).sum()), "n": len(one)}
+    return paired(one - other, 1.0, **details, **counts)
 
 
 def described(measure: Measure) -> Mapping[str, Any]:

@@ -24,7 +24,7 @@ from genbench.errors import ModelError, Unavailable
 from genbench.metrics import Measure, share
 from genbench.metrics._inputs import labels_of
 from genbench.metrics._rare import rare_class
-from genbench.metrics.label_efficiency import flat, paired
+from genbench.metrics.label_efficiency import flat, gain
 from genbench.metrics.probe import Probe
 
 VERSION = 1
@@ -86,5 +86,5 @@ def compute(
     }
     return {
         "rare_accuracy": share(int(with_it.sum()), len(with_it), details=details),
-        "resampling_gain": paired(with_it, without, without=float(without.mean())),
+        "resampling_gain": gain(with_it, without, without=float(without.mean())),
     }

@@ -66,7 +66,7 @@ def test_the_paired_interval_is_agresti_and_min_s_by_hand():
     """Section 2: half a pair more in each cell; 12 and 5 discordant pairs of 100 become 12.5 and 5.5 of 102."""
     one = np.repeat([1.0, 0.0, 1.0], [12, 5, 83])
     other = np.repeat([0.0, 1.0, 1.0], [12, 5, 83])
-    found = label_efficiency.paired(one, other)
+    found = label_efficiency.gain(one, other)
     centre, se = 7 / 102, math.sqrt((12.5 + 5.5) - 49 / 102) / 102
     assert found.value == pytest.approx(0.07)
     assert found.ci95 == pytest.approx((centre - 1.959964 * se, centre + 1.959964 * se), rel=1e-6)

@@ -24,6 +24,7 @@ from genbench.metrics import (
     rare_loss,
     resampling,
 )
+from genbench.metrics._paired import paired
 from genbench.models.checkpoint import load
 from genbench.models.sampling import to_tensor
 from genbench.numerics.auroc import auroc
@@ -193,6 +194,15 @@ def test_true_densities_pay_what_the_bayes_rule_pays():
     assert found.value == pytest.approx(truth, abs=4 * found.stderr)
     assert found.details["expected"] == pytest.approx(truth, abs=4 * found.stderr)
     assert found.details["asked"] == pytest.approx(asked, abs=0.01)
+
+
+def test_costs_that_never_differ_have_an_interval_about_nothing():
+    """Two examples more, half a difference of 1 on either side: a variance of 1 / 102 over 102."""
+    found = paired(np.zeros(100), 1.0)
+    assert found.value == 0
+    assert found.ci95 == pytest.approx((-1.959964 / 102, 1.959964 / 102), rel=1e-6)
+    far = paired(np.repeat([0.0, 3.0], [99, 1]), 9.0)
+    assert far.ci95[0] < 0 < far.value < far.ci95[1]
 
 
 def test_errors_are_counted_and_distances_decided_by_the_median():

@@ -38,6 +38,7 @@ OTHER = dict(
     simulated=5,
     step=1e-3,
     path="lerp",
+    outside="blank",
     limit=9,
 )
 SMALL = Protocol(
@@ -61,6 +62,11 @@ ABLE = {
     "gaussian_posteriors": "vae",
     "test_encodings": "vae",
     "log_likelihood": "vae",
+    "validation_log_likelihood": "vae",
+    "outside_log_likelihood": "vae",
+    "outside_reconstructions": "vae",
+    "class_scores": "conditional-vae",
+    "resampling_chances": "debiasing-vae",
     "decoder": "gan",
     "ais": "vae",
     "bdmc": "vae",
@@ -70,6 +76,8 @@ OPTIONS = {
     "conditional-gated-pixelcnn": {"width": 4, "depth": 1, "first": 3},
     "ddpm": {"width": 8, "steps": 10},
     "vae": {"latent": 2, "hidden": 4},
+    "conditional-vae": {"latent": 2, "hidden": 4},
+    "debiasing-vae": {"latent": 2, "hidden": 4},
     "gan": {"latent": 2, "width": 4},
     "independent-pixels": {},
 }
@@ -249,6 +257,9 @@ def test_an_artifact_reads_nothing_that_it_does_not_declare(need, digits, tmp_pa
     todo = planned(digits, source, metrics=("fd",))
     if need == "modes":
         todo = replace(todo, dataset=replace(digits, modes=(np.zeros((1, 64)), 1.0)))
+    if need in ("train_factors", "test_factors"):
+        factors = {split: np.zeros((len(digits.split(split)), 2), np.int64) for split in datasets.SPLITS}
+        todo = replace(todo, dataset=replace(digits, factors=factors, factor_names=("a", "b")))
     if need in ("stream", "stream_said"):
         text = tinyshakespeare.from_text("to be or not to be, " * 1000)
         source = held(rnn.build(text.space, width=4, embedding=3).eval())
