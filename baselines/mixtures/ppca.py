@@ -226,6 +226,8 @@ class IntegerPPCA(PPCA):
 
 PRESETS = {
     "digits": Preset({"latent": 24}),
+    "digits-without-9": Preset({"latent": 24}),
+    "digits-skewed": Preset({"latent": 24}),
     "patches": Preset({"latent": 64}),
     "mnist-binary": Preset({"latent": 50}),
 }
