@@ -11,6 +11,10 @@ import numpy as np
 
 from genbench.datasets import SPLITS, Dataset, digits
 
+LICENCE = "CC BY 4.0"
+SOURCE = "https://archive.ics.uci.edu/dataset/80"
+DOWNLOAD = 0
+
 HELD_OUT = 9
 
 

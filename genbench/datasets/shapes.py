@@ -21,6 +21,10 @@ import numpy as np
 from genbench.datasets import Dataset
 from genbench.space import Space
 
+LICENCE = "CC0 (generated)"
+SOURCE = "genbench.datasets.shapes"
+DOWNLOAD = 0
+
 SIDE, POINTS = 16, 4  # pixels of an image, points along each side of a pixel
 SHAPES = ("square", "disc", "diamond")
 SIZES = 2 + np.arange(6) / 4  # half-width in pixels
@@ -53,6 +57,6 @@ def load(root: Path | None = None) -> Dataset:
         labels={split: grid[rows, 0].astype(np.int64) for split, rows in index.items()},
         factors={split: grid[rows].astype(np.int64) for split, rows in index.items()},
         factor_names=FACTORS,
-        licence="CC0 (generated)",
-        source="genbench.datasets.shapes",
+        licence=LICENCE,
+        source=SOURCE,
     )
