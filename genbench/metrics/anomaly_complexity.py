@@ -36,7 +36,7 @@ OUTPUTS = {
         "title": "anomalies found by likelihood less complexity",
         "misses": "noise is long, which is held to its credit; one kind of other data says nothing of another",
         "group": "uses",
-        "place": 530,
+        "place": 630,
     },
 }
 REFERENCE = "Serrà et al., 2020"

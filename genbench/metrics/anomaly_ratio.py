@@ -40,7 +40,7 @@ OUTPUTS = {
         "title": "anomalies found by the ratio to a background",
         "misses": "takes for data what the background finds strange as well; single pixels show no texture",
         "group": "uses",
-        "place": 540,
+        "place": 640,
     },
 }
 REFERENCE = "Ren et al., 2019"

@@ -27,7 +27,7 @@ OUTPUTS = {
         "title": "anomalies found by reconstruction",
         "misses": "takes whatever is simple enough to be given back for data",
         "group": "uses",
-        "place": 560,
+        "place": 660,
     },
 }
 REFERENCE = "Hawkins et al., 2002"

@@ -38,7 +38,7 @@ OUTPUTS = {
         "title": "anomalies found by typicality",
         "misses": "takes whatever has the usual likelihood for data; weak on single images, made for batches",
         "group": "uses",
-        "place": 550,
+        "place": 650,
     },
 }
 REFERENCE = "Nalisnick et al., 2019"

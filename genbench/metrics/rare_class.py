@@ -29,7 +29,7 @@ OUTPUTS = {
         "title": "samples of the rare class",
         "misses": "one image of the class, again and again, would do; errors of the classifier count as the model's",
         "group": "uses",
-        "place": 570,
+        "place": 670,
     },
 }
 REFERENCE = "Amini et al., 2019"

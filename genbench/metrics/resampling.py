@@ -37,7 +37,7 @@ OUTPUTS = {
         "title": "accuracy on the rare class, trained on resampled data",
         "misses": "of a linear classifier; blind to what the other classes pay for it",
         "group": "uses",
-        "place": 600,
+        "place": 700,
     },
     "resampling_gain": {
         "unit": "share",
@@ -46,7 +46,7 @@ OUTPUTS = {
         "title": "what resampling adds to the accuracy on the rare class",
         "misses": "of a linear classifier; blind to what the other classes pay for it",
         "group": "uses",
-        "place": 610,
+        "place": 710,
     },
 }
 REFERENCE = "Amini et al., 2019"
