@@ -21,6 +21,10 @@ from genbench.datasets import SPLITS, Dataset
 from genbench.datasets._mixtures import SIZES
 from genbench.space import Space
 
+LICENCE = "CC0 (generated)"
+SOURCE = "genbench.datasets.pinwheel, seed 55"
+DOWNLOAD = 0
+
 SEED = 55
 BLADES = 5
 ALONG, ACROSS = 0.3, 0.05  # standard deviations of a blade before it is bent
@@ -61,7 +65,7 @@ def load(root: Path | None = None) -> Dataset:
         validation=validation,
         test=test,
         labels=labels,
-        licence="CC0 (generated)",
-        source=f"genbench.datasets.pinwheel, seed {SEED}",
+        licence=LICENCE,
+        source=SOURCE,
         log_density=log_density,
     )

@@ -23,11 +23,16 @@ def values(records, metric):
     return {r.model["name"]: r.value for r in records if r.metric["name"] == metric and r.status == "ok"}
 
 
+SOME = {"latents"}  # boards with a question to some models only
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_a_board_shows_the_checkpoints_that_ship(name):
     records = read_runs([BOARDS / name])
     measured = {r.model["sha256"] for r in records if r.model["adapter"] == "checkpoint"}
-    assert measured == {sha256_file(path) for path in map(type(HERE), shipped(name))}
+    of_its_data = {path for data in {r.dataset["name"] for r in records} for path in shipped(data)}
+    ship = {sha256_file(path) for path in map(type(HERE), of_its_data)}
+    assert measured <= ship if name in SOME else measured == ship
     assert {r.status for r in records} <= {"ok", "skipped"}
 
 
