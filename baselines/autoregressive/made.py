@@ -177,7 +177,7 @@ PRESETS = {
         ema=0.995, clip=100.0,
     ),
     "mnist-binary": Preset(
-        {"width": 500, "depth": 2, "orders": 8}, steps=20_000, batch_size=128, lr=1e-3, ema=0.999, clip=100.0,
+        {"width": 500, "depth": 2, "orders": 1}, steps=15_000, batch_size=128, lr=2e-3, ema=0.999, clip=100.0,
         validate_every=1000, half=True,
     ),
 }  # fmt: skip
