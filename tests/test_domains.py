@@ -16,6 +16,12 @@ FIELDS = [field.name for field in fields(Protocol)]
 NEVER = [math.nan, -1e300, "", "x", [], {}, (1,), b"1", 1j]  # in no domain at all
 # What a reader of the definitions expects, written down a second time.
 OUTSIDE = {
+    "anomaly-ratio": {"mu": [0, 1.1, -0.5, True]},
+    "decision": {"costs": ["Ask", "", None], "ask": [0, 1, -0.1, 2.0]},
+    "disentanglement": {"bins": [1, 0, 2.0], "trees": [0, -1, 1.5]},
+    "label-efficiency": {"draws": [1, 0, 2.0], "components": [0, -1]},
+    "latent-neighbours": {"k": [0, 1.0]},
+    "mutual-information": {"draws": [0, -1, 1.5]},
     "bins": {"bins": [1, 0, 2.0, True]},
     "cmmd": {"sigma": [0, -1.0, math.inf, True, None], "normalise": [1, 0, "true", None]},
     "data-copying": {"cells": [0, 2.5], "components": [0, -1], "seed": [-1, 2**32, 0.0]},
@@ -33,6 +39,12 @@ OUTSIDE = {
     "vendi": {"q": [0, -1, "infinity", True, None]},
 }
 INSIDE = {
+    "anomaly-ratio": {"mu": [1, 1e-9]},
+    "decision": {"costs": ["ask", "error", "distance"], "ask": [1e-9, 0.999]},
+    "disentanglement": {"bins": [2], "trees": [1]},
+    "label-efficiency": {"draws": [2], "components": [1]},
+    "latent-neighbours": {"k": [1]},
+    "mutual-information": {"draws": [1]},
     "bins": {"bins": [2, 10**6]},
     "cmmd": {"sigma": [1e-300, 7, 1e300], "normalise": [True, False]},
     "data-copying": {"cells": [1], "components": [1], "seed": [0, 2**32 - 1]},
@@ -58,6 +70,7 @@ OUTSIDE_PROTOCOL = {
     "schedule": ["Sigmoid", "cosine", None, 1],
     "entry": ["Own", "dequantised", None, 1],
     "path": ["geodesic", "", None],
+    "outside": [1, None, b"noise"],
 }
 
 

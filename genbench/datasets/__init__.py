@@ -172,7 +172,7 @@ class Dataset:
 def bare(dataset: Dataset) -> Dataset:
     """The arrays and what is said of them, without the functions, which no other process can be sent."""
     target = None if dataset.target is None else bare(dataset.target)
-    return replace(dataset, draw=None, log_density=None, target=target)
+    return replace(dataset, draw=None, log_density=None, outside=None, target=target)
 
 
 def load(name: str, root: Path | None = None) -> Dataset:

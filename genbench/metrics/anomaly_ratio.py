@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from genbench.domains import check
 from genbench.metrics import Measure
 from genbench.metrics._anomaly import area, whole_levels
 from genbench.space import Space
@@ -57,6 +58,7 @@ def compute(
     mu: float = 0.2,
 ) -> dict[str, Measure]:
     """Arguments: `mu`, the share of pixels that the background never saw as they are."""
+    check(DOMAINS, {"mu": mu}, "anomaly_ratio")
     log_p = background(train, whole_levels(space, "the background"), mu)
     inside = log_of(log_p, test) - log_likelihood.values
     beyond = log_of(log_p, outside) - outside_log_likelihood.values

@@ -32,6 +32,7 @@ from typing import Any
 import numpy as np
 from scipy.special import log_softmax
 
+from genbench.domains import check
 from genbench.errors import ModelError
 from genbench.metrics import Measure, mean
 from genbench.metrics._inputs import labels_of, matrix
@@ -79,6 +80,7 @@ def compute(
         costs: the matrix, see above.
         ask: what asking costs.
     """
+    check(DOMAINS, {"costs": costs, "ask": ask}, "decision")
     classes = matrix_of_scores(class_scores, len(test)).shape[1]
     known = labels_of(train, train_labels, "train_labels", classes)
     asked = labels_of(test, test_labels, "test_labels", classes)

@@ -40,6 +40,7 @@ from typing import Any
 import numpy as np
 from sklearn.ensemble import RandomForestClassifier
 
+from genbench.domains import check
 from genbench.errors import Unavailable
 from genbench.metrics import Measure, mean, normal
 from genbench.metrics._inputs import enough, matrices
@@ -97,6 +98,7 @@ def compute(
     trees: int = 30,
 ) -> dict[str, Measure]:
     """Arguments: `bins` of each coordinate, for the MIG; `trees` of each forest, for DCI."""
+    check(DOMAINS, {"bins": bins, "trees": trees}, "disentanglement")
     train, test = matrices(2, train_encodings=train_encodings, test_encodings=test_encodings)
     enough(len(test), "test_encodings", bins)
     for what, x, factors in (("train_factors", train, train_factors), ("test_factors", test, test_factors)):

@@ -31,6 +31,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from genbench.domains import check
 from genbench.errors import Unavailable
 from genbench.metrics import Measure, normal
 from genbench.metrics._inputs import labels_of, matrices
@@ -87,6 +88,7 @@ def compute(
     components: int = 16,
 ) -> dict[str, Measure]:
     """Arguments: `draws` of labels for each number of them; `components` of the PCA that stands beside."""
+    check(DOMAINS, {"draws": draws, "components": components}, "label_efficiency")
     codes, raw = Sets(train_encodings, test_encodings), Sets(flat(train), flat(test))
     matrices(1, train_encodings=codes[0], test_encodings=codes[1])
     known = labels_of(codes[0], train_labels, "train_labels")

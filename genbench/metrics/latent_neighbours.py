@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from genbench.domains import check
 from genbench.errors import Unavailable
 from genbench.metrics import Measure, share
 from genbench.metrics._inputs import enough, labels_of, matrices
@@ -50,6 +51,7 @@ def compute(
     k: int = 5,
 ) -> dict[str, Measure]:
     """Arguments: `k`, neighbours that vote."""
+    check(DOMAINS, {"k": k}, "latent_neighbours")
     codes, of_test = matrices(1, train_encodings=train_encodings, test_encodings=test_encodings)
     enough(len(codes), "train_encodings", k)
     known, asked = labels_of(codes, train_labels, "train_labels"), labels_of(of_test, test_labels, "test_labels")

@@ -27,6 +27,7 @@ import math
 import numpy as np
 from scipy.special import logsumexp
 
+from genbench.domains import check
 from genbench.metrics import Measure, holding
 from genbench.metrics._inputs import matrices
 from genbench.numerics.intervals import Z95
@@ -53,6 +54,7 @@ SEED = 0
 
 def compute(gaussian_posteriors: dict[str, np.ndarray], draws: int = 5) -> dict[str, Measure]:
     """Arguments: `draws` of z for every example."""
+    check(DOMAINS, {"draws": draws}, "mutual_information")
     mean, log_sd = (x.astype(np.float64) for x in matrices(3, **gaussian_posteriors))
     n, d = mean.shape
     rng, precision = np.random.default_rng(SEED), np.exp(-2 * log_sd)

@@ -461,6 +461,7 @@ def movable(todo: Plan) -> tuple[Plan, bool, set[str]]:
         sources.append(sent)
     density = todo.dataset.log_density
     reload = density is not None and not (density.__module__.startswith("genbench.") and picklable(density))
+    reload |= bool(todo.dataset.outside) and any("outside" in job.fields for job in todo.jobs)
     dataset = bare(todo.dataset) if reload else replace(bare(todo.dataset), log_density=density)
     vars(dataset)["sha256"] = todo.dataset.sha256  # it is known
     return replace(todo, sources=sources, dataset=dataset), reload, stay

@@ -72,7 +72,8 @@ class Task:
         folder: of the run, absolute.
         bench: the fields of `Bench` that are plain, without the device and the environment.
         data_root: where the dataset was loaded from.
-        reload: whether the true density has to be taken from the dataset anew, since no other process can be sent it.
+        reload: whether functions of the dataset, its true density and what makes other data, have to be taken from it
+            anew, since no other process can be sent them.
     """
 
     todo: Plan
@@ -113,8 +114,9 @@ class Task:
         task: Task = pickle.loads(body, buffers=parts)
         if task.reload:
             dataset = task.todo.dataset
-            density = datasets.load(dataset.name, task.data_root).log_density
-            task = replace(task, todo=replace(task.todo, dataset=replace(dataset, log_density=density)))
+            again = datasets.load(dataset.name, task.data_root)
+            dataset = replace(dataset, log_density=again.log_density, outside=again.outside)
+            task = replace(task, todo=replace(task.todo, dataset=dataset))
         return task
 
 

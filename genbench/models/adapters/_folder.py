@@ -130,7 +130,8 @@ def number(value: Any) -> bool:
 def installed(library: str) -> None:
     """GenbenchError if an optional library is not there; imports nothing."""
     if importlib.util.find_spec(library) is None:
-        raise GenbenchError(f"{library} is not installed", f"pip install 'genbench[{EXTRAS.get(library, library)}]'")
+        extra = EXTRAS.get(library, library)
+        raise GenbenchError(f"{library} is not installed", f"pip install -c constraints.txt 'genbench[{extra}]'")
 
 
 @contextmanager
@@ -176,5 +177,6 @@ def imported(library: str, names: Iterable[str]) -> list[Any]:
                 "torchvision.",
             ) from error
         raise GenbenchError(
-            f"{library} cannot be imported: {first}", f"pip install 'genbench[{extra}]' in the tested versions."
+            f"{library} cannot be imported: {first}",
+            f"Take the tested versions: pip install -c constraints.txt 'genbench[{extra}]'",
         ) from error

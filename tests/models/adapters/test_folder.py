@@ -34,7 +34,7 @@ def tensors(**shapes):
 
 def test_a_library_that_is_not_there_is_named_with_the_way_to_get_it():
     assert refused(lambda: _folder.installed("no_such_library"), "not installed") == (
-        "pip install 'genbench[no_such_library]'"
+        "pip install -c constraints.txt 'genbench[no_such_library]'"
     )
 
 
