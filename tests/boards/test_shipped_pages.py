@@ -23,7 +23,7 @@ def values(records, metric):
     return {r.model["name"]: r.value for r in records if r.metric["name"] == metric and r.status == "ok"}
 
 
-SOME = {"latents"}  # boards with a question to some models only
+SOME = {"latents", "representation", "uses"}  # boards with a question to some models only
 
 
 @pytest.mark.parametrize("name", PAGES)

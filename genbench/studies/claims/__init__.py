@@ -150,7 +150,9 @@ def of_pairs(pairs: list[Pair], root: Path, boards: dict[str, Run], claim: Modul
         assert a is not None
         assert b is not None
         trainings = min(seeds_of(a), seeds_of(b))
-        says: Says = "for" if d.verdict.endswith("better") else "against" if d.verdict.endswith("worse") else "open"
+        says: Says = "open"
+        if d.decided and d.verdict.endswith(("better", "worse")):
+            says = "for" if d.verdict.endswith("better") else "against"
         why = d.verdict if says == "open" else f"{trainings} training{'s' * (trainings > 1)} each"
         if of_training and trainings == 1 and says != "open":
             says, why = "open", f"{d.verdict} here, but one training each"

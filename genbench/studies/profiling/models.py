@@ -246,7 +246,17 @@ def sampling(path: Path) -> Kernel:
 def kernels() -> list[Kernel]:
     found = [BERNOULLI, LOGISTIC_MIXTURE]
     for name, entry in catalog.entries("extractors").items():
-        if entry.weights is not None:
+        if entry.weights is not None and name != "fsdd-cnn":  # which makes sound of its images first
             found.append(embedded(name, entry.weights))
     checkpoints = catalog.BASELINES / "checkpoints"
-    return [*found, inception(), *(sampling(path) for path in sorted(checkpoints.glob("*/*.safetensors")))]
+    return [
+        *found,
+        inception(),
+        *(sampling(path) for path in sorted(checkpoints.glob("*/*.safetensors")) if draws(path)),
+    ]
+
+
+def draws(path: Path) -> bool:
+    """Whether the model in a checkpoint has samples; one that translates has none."""
+    build = catalog.load("baselines", read_card(path).baseline).build
+    return not isinstance(build, type) or hasattr(build, "sample")

@@ -2,6 +2,7 @@
 
 import json
 import struct
+import sys
 
 import pytest
 
@@ -53,6 +54,7 @@ def test_a_library_that_is_not_there_is_named_with_the_way_to_get_it():
 def test_a_library_that_cannot_be_imported_is_an_error_of_two_lines(tmp_path, monkeypatch, code, problem, remedy):
     (tmp_path / "broken_library.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "broken_library", raising=False)  # of another case, which was no failure to import
     assert remedy in refused(lambda: _folder.imported("broken_library", ["Class"]), problem)
 
 
