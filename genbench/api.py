@@ -97,7 +97,7 @@ def evaluate(
     dataset = data if isinstance(data, Dataset) else datasets.load(known)
     sources = parse_all(model, dataset) if isinstance(model, str) else [held(model, name)]
     if asked is not None:
-        sources = [labelled(one, asked) if one.adapter == "samples" and one.extra is None else one for one in sources]
+        sources = labelled(sources, asked)
     extractor = hyphenated(suite.extractor)
     references = {} if reference is None else {extractor: read_reference(Path(reference), extractor)}
     fitting = fitted(suite, dataset, sources) if samples is None else suite

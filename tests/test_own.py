@@ -20,7 +20,7 @@ from genbench import catalog, datasets
 from genbench.models.adapters import parse
 from genbench.models.checkpoint import read_card
 from genbench.models.scaffold import SCAFFOLDS
-from genbench.run import evaluate as measuring
+from genbench.run import showing
 from genbench.run.artifacts import ARTIFACTS
 from genbench.run.protocol import fitted, suite_for
 
@@ -34,7 +34,7 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 @pytest.fixture(autouse=True)
 def nothing_left(monkeypatch):
     monkeypatch.setattr(catalog, "_plugins", [])
-    monkeypatch.setattr(measuring, "show_all", lambda *given: None)  # they take longest, and have tests of their own
+    monkeypatch.setattr(showing, "show_all", lambda *given: None)  # they take longest, and have tests of their own
     monkeypatch.setattr(sys, "path", ["", *sys.path])  # as of `python` in that folder
     before = set(sys.modules)
     yield

@@ -136,7 +136,7 @@ def run(args: argparse.Namespace) -> int:
     curves = trajectories(sources) if args.trajectory else {}
     sources = [replace(one, row="") if one.row in curves else one for one in sources]
     if labels is not None:
-        sources = [labelled(one, labels) if one.adapter == "samples" and one.extra is None else one for one in sources]
+        sources = labelled(sources, labels)
     if args.samples is None:
         suite = fitted(suite, dataset, sources)
     weights = by_extractor(args.extractor_weights, suite.extractor)

@@ -7,6 +7,7 @@ References:
     Fashion-MNIST: a novel image dataset for benchmarking machine learning algorithms (Xiao, Rasul, Vollgraf, 2017).
 """
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from genbench.datasets import Dataset
 from genbench.datasets._download import Remote, fetch
 from genbench.datasets._idx import parse
-from genbench.space import Space
+from genbench.datasets.mnist import of_files
 
 LICENCE = "MIT"
 SOURCE = "https://github.com/zalandoresearch/fashion-mnist"
@@ -32,7 +33,6 @@ FILES = {  # of the .gz: md5, as its page says, and bytes; bytes unpacked
 CLASSES = (
     "T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot",
 )  # fmt: skip
-VALIDATION = 10_000
 
 
 def read(name: str, root: Path | None) -> np.ndarray:
@@ -42,20 +42,4 @@ def read(name: str, root: Path | None) -> np.ndarray:
 
 
 def load(root: Path | None = None) -> Dataset:
-    images = read("train-images-idx3-ubyte", root)[:, None]  # [60000, 1, 28, 28]
-    labels = read("train-labels-idx1-ubyte", root).astype(np.int64)
-    return Dataset(
-        name="fashion-mnist",
-        space=Space((1, 28, 28), levels=256),
-        train=images[:-VALIDATION],
-        validation=images[-VALIDATION:],
-        test=read("t10k-images-idx3-ubyte", root)[:, None],
-        labels={
-            "train": labels[:-VALIDATION],
-            "validation": labels[-VALIDATION:],
-            "test": read("t10k-labels-idx1-ubyte", root).astype(np.int64),
-        },
-        classes=CLASSES,
-        licence=LICENCE,
-        source=SOURCE,
-    )
+    return of_files("fashion-mnist", partial(read, root=root), classes=CLASSES, licence=LICENCE, source=SOURCE)

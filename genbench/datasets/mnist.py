@@ -6,7 +6,10 @@ References:
     Gradient-based learning applied to document recognition (LeCun, Bottou, Bengio, Haffner, 1998).
 """
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -34,19 +37,23 @@ def read(name: str, root: Path | None) -> np.ndarray:
 
 
 def load(root: Path | None = None) -> Dataset:
-    images = read("train-images-idx3-ubyte", root)[:, None]  # [60000, 1, 28, 28]
-    labels = read("train-labels-idx1-ubyte", root).astype(np.int64)
+    return of_files("mnist", partial(read, root=root), licence=LICENCE, source=SOURCE)
+
+
+def of_files(name: str, read: Callable[[str], np.ndarray], **said: Any) -> Dataset:
+    """The dataset in four files of MNIST's layout; `read` gives the array in one of them, by its name."""
+    images = read("train-images-idx3-ubyte")[:, None]  # [60000, 1, 28, 28]
+    labels = read("train-labels-idx1-ubyte").astype(np.int64)
     return Dataset(
-        name="mnist",
+        name=name,
         space=Space((1, 28, 28), levels=256),
         train=images[:-VALIDATION],
         validation=images[-VALIDATION:],
-        test=read("t10k-images-idx3-ubyte", root)[:, None],
+        test=read("t10k-images-idx3-ubyte")[:, None],
         labels={
             "train": labels[:-VALIDATION],
             "validation": labels[-VALIDATION:],
-            "test": read("t10k-labels-idx1-ubyte", root).astype(np.int64),
+            "test": read("t10k-labels-idx1-ubyte").astype(np.int64),
         },
-        licence=LICENCE,
-        source=SOURCE,
+        **said,
     )

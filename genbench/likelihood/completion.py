@@ -65,9 +65,19 @@ def conditionals_of(model: Any, x: Tensor) -> Tensor:
     Raises:
         ModelError: they are no real numbers.
     """
+    return under_each_class(model, "log_conditionals", x, tuple(x.shape)).double()
+
+
+def under_each_class(model: Any, method: str, x: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """What a method says of x under each class, without classes once: `[classes, *shape]`.
+
+    Raises:
+        ModelError: it gives no real numbers of that shape.
+    """
+    ask = getattr(model, method)
     labels = [torch.full((len(x),), y, device=x.device) for y in range(n_classes(model))]
-    found = [model.log_conditionals(x, y) for y in labels] if labels else [model.log_conditionals(x)]
-    return torch.stack([real(one, tuple(x.shape), "log_conditionals") for one in found]).double()
+    found = [ask(x, y) for y in labels] if labels else [ask(x)]
+    return torch.stack([real(one, shape, method) for one in found])
 
 
 def reads_first(model: Any, x: Tensor, n: int) -> bool:

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from genbench.errors import Unavailable
-from genbench.likelihood.completion import conditionals_of, reads_first
+from genbench.likelihood.completion import conditionals_of, reads_first, under_each_class
 from genbench.models.capabilities import n_classes
-from genbench.models.sampling import real, seeded, to_array, to_tensor
+from genbench.models.sampling import seeded, to_array, to_tensor
 from genbench.numerics.beam import beam_search
 from genbench.space import Space
 
@@ -119,7 +119,5 @@ def at_every_level(model: Any, x: Tensor, c: int, i: int, j: int) -> Tensor:
         tried = x.repeat_interleave(L, 0)
         tried[:, c, i, j] = torch.arange(L, device=x.device).repeat(B)
         return conditionals_of(model, tried)[..., c, i, j].unflatten(1, (B, L))
-    labels = [torch.full((B,), y, device=x.device) for y in range(n_classes(model))]
-    found = [model.level_logits(x, y) for y in labels] if labels else [model.level_logits(x)]
-    logits = torch.stack([real(one, (B, L, *x.shape[1:]), "level_logits") for one in found])
+    logits = under_each_class(model, "level_logits", x, (B, L, *x.shape[1:]))
     return logits[..., c, i, j].double().log_softmax(-1)

@@ -42,7 +42,6 @@ from genbench.run.plan import Cell, Job, Plan
 from genbench.run.records import DEADLY, DONE, SHARED, Record, Run
 from genbench.run.reference import Reference
 from genbench.run.share import Share
-from genbench.run.showing import show_all
 from genbench.text import capped, one_line, said, short, slug
 
 if TYPE_CHECKING:
@@ -331,6 +330,8 @@ class Apart:
 
 def draw_rows(sources: list[Source], todo: Plan, bench: Bench) -> None:
     """Pictures of models of which nothing had to be measured, of the samples that the run keeps."""
+    from genbench.run.showing import show_all
+
     for source in sources:
         done = [cell.job for cell in todo.cells(source) if (r := bench.run.get(cell.id)) and r.status == "ok"]
         if any(ARTIFACTS[need].asks == SAMPLES for job in done for need in job.needs):
@@ -355,6 +356,8 @@ def measure_source(todo: Plan, source: Source, cells: list[Cell], bench: Bench) 
             bench.show(what, "")
             yield from measure(artifacts, job, wanted, bench)
     if bench.pictures:
+        from genbench.run.showing import show_all
+
         show_all(artifacts)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from genbench.boards import pictures
 from genbench.errors import GenbenchError, Unavailable
 from genbench.models.fixed import FixedSamples
 from genbench.models.guard import guarded
@@ -36,16 +37,12 @@ def show_all(artifacts: Artifacts) -> None:
 
 
 def samples(artifacts: Artifacts) -> None:
-    from genbench.boards import pictures
-
     if artifacts.has("samples"):
         x, density = artifacts.get("samples", None), plane_density(artifacts)
         pictures.draw_all(artifacts.run, artifacts.source.shown, artifacts.plan.dataset, x, density)
 
 
 def translations(artifacts: Artifacts) -> None:
-    from genbench.boards import pictures
-
     if artifacts.has("translated") and not isinstance(artifacts.model, FixedSamples):
         x, translated = (artifacts.get(name, None) for name in ("test", "translated"))
         pictures.draw_translations(artifacts.run, artifacts.source.shown, artifacts.plan.dataset, x, translated)
@@ -53,8 +50,6 @@ def translations(artifacts: Artifacts) -> None:
 
 def codes(artifacts: Artifacts) -> None:
     """Of the first test examples, so only where all of them were encoded."""
-    from genbench.boards import pictures
-
     names = ("train", "test")
     if artifacts.plan.protocol.limit is None and all(artifacts.has(f"{name}_encodings") for name in names):
         found = {name: artifacts.get(f"{name}_encodings", None) for name in names}
@@ -65,7 +60,6 @@ def codes(artifacts: Artifacts) -> None:
 
 def completions(artifacts: Artifacts) -> None:
     """Of the first test images, where completions were scored."""
-    from genbench.boards import pictures
     from genbench.models.completing import drawn, most_likely, visible
 
     if not artifacts.has("completion"):
@@ -82,8 +76,6 @@ def completions(artifacts: Artifacts) -> None:
 
 
 def places(artifacts: Artifacts) -> None:
-    from genbench.boards import pictures
-
     if artifacts.has("stream"):
         name = artifacts.source.shown
         png = pictures.places(artifacts.get("stream", None), name)

@@ -13,7 +13,18 @@ import numpy as np
 import pytest
 
 from genbench import catalog, datasets
-from genbench.datasets import _archives, _download, _wikipedia, cifar10, cifar100, enwik8, fashion_mnist, stl10, text8
+from genbench.datasets import (
+    _archives,
+    _download,
+    _wikipedia,
+    cifar10,
+    cifar100,
+    enwik8,
+    fashion_mnist,
+    mnist,
+    stl10,
+    text8,
+)
 from genbench.datasets._download import Remote, fetch, gunzipped, located
 from genbench.errors import GenbenchError
 
@@ -171,7 +182,7 @@ def test_fashion_mnist_is_checked_before_it_is_unpacked(alone, tmp_path, monkeyp
     raw = {name: gzip.compress(data) for name, data in files.items()}
     known = {name: (md5(raw[name]), len(raw[name]), len(files[name])) for name in files}
     monkeypatch.setattr(fashion_mnist, "FILES", known)
-    monkeypatch.setattr(fashion_mnist, "VALIDATION", 5)
+    monkeypatch.setattr(mnist, "VALIDATION", 5)
     for name, data in raw.items():
         put(tmp_path / "fashion-mnist" / f"{name}.gz", data)
     data = datasets.load("fashion-mnist", tmp_path)

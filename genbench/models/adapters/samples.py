@@ -37,13 +37,21 @@ def identify(given: Given, dataset: Dataset) -> Source:
     if path.is_dir():
         tell_classes(path, read(path, how), dataset)
     source = Source(given.name or called(path), "samples", str(path), digest, "samples", args=how.said())
-    return labelled(source, labels_at(Path(str(given.args[LABELS])))) if LABELS in given.args else source
+    return labelled([source], labels_at(Path(str(given.args[LABELS]))))[0] if LABELS in given.args else source
 
 
-def labelled(source: Source, labels: np.ndarray) -> Source:
-    """Samples with the class that was asked of each `[n]`, in the order in which they are read."""
+def labelled(sources: list[Source], labels: np.ndarray) -> list[Source]:
+    """Samples that were given no classes with that which was asked of each `[n]`, in the order in which they are read.
+
+    Sources of other adapters stay as they are.
+    """
     said = f"{len(labels)} of sha256 {digest_of(labels)}"
-    return replace(source, args={**source.args, LABELS: said}, extra=labels)
+    return [
+        replace(one, args={**one.args, LABELS: said}, extra=labels)
+        if one.adapter == "samples" and one.extra is None
+        else one
+        for one in sources
+    ]
 
 
 def open(source: Source, dataset: Dataset, device: Any) -> FixedSamples:
