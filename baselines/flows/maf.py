@@ -186,6 +186,16 @@ PRESETS = {
         ema=0.995,
         validate_every=200,
     ),
+    "mnist": Preset(
+        {"maps": 2, "hidden": 96, "depth": 1, "components": 3},
+        steps=8000,
+        batch_size=128,
+        lr=1e-3,
+        clip=500.0,
+        ema=0.999,
+        validate_every=1000,
+        half=True,
+    ),
     "ring8": Preset(
         {"maps": 2, "hidden": 64, "depth": 2, "components": 10},
         steps=9000,

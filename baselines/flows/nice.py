@@ -123,6 +123,16 @@ PRESETS = {
         ema=0.998,
         validate_every=400,
     ),
+    "mnist": Preset(
+        {"couplings": 4, "hidden": 128, "depth": 2},
+        steps=20_000,
+        batch_size=128,
+        lr=1e-3,
+        clip=500.0,
+        ema=0.999,
+        validate_every=1000,
+        half=True,
+    ),
     "ring8": Preset(
         {"couplings": 8, "hidden": 64, "depth": 2}, steps=8000, batch_size=512, lr=2e-3, clip=10.0, ema=0.99
     ),

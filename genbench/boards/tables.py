@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from genbench.boards.columns import Board
+from genbench.errors import GenbenchError, ModelError
 from genbench.run.records import Record
 from genbench.text import one_line
 
@@ -138,9 +139,11 @@ def cell(record: Record | None, notes: Notes, sign: bool = True) -> str:
 
 
 def reason(record: Record) -> str:
-    """Why a record has no value, in one line; of an error, with its type."""
-    message = (record.error or {}).get("message", record.status).strip().partition("\n")[0]
-    return f"{record.error['type']}: {message}" if record.status == "error" and record.error else message
+    """Why a record has no value, in one line; of an error that does not explain itself, with its type."""
+    error = record.error or {}
+    message = error.get("message", record.status).strip().partition("\n")[0]
+    explained = record.status != "error" or not error or error["type"] in (GenbenchError.__name__, ModelError.__name__)
+    return message if explained else f"{error['type']}: {message}"
 
 
 def parameters(model: dict[str, Any]) -> str:

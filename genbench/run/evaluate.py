@@ -539,7 +539,7 @@ def fill(
 
 
 def describe_error(error: Exception, phase: str) -> dict[str, str]:
-    message = f"{error.problem} {error.remedy}" if isinstance(error, GenbenchError) else said(error)
+    message = f"{error.problem}. {error.remedy}" if isinstance(error, GenbenchError) else said(error)
     text = ""
     if isinstance(error, Died):
         text = error.traceback
