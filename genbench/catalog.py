@@ -124,8 +124,10 @@ class Entry:
         if self.origin == "genbench" or self.path is None:
             return f"version {self.constants.get('VERSION', 1)}"
         from genbench.models.fingerprint import code_of
+        from genbench.models.reach import environment_read
 
-        return f"code {code_of(self.path)}"
+        read = environment_read(self.path)
+        return f"code {code_of(self.path)}" + (f" in {read}" if read else "")
 
     @property
     def weights(self) -> Path | None:
@@ -329,7 +331,23 @@ def load(kind: str, name: str) -> ModuleType:
     return module
 
 
+read_at_import: set[str] = set()  # by baselines and metrics from outside: no identity holds it
+
+
 def imported(entry: Entry) -> ModuleType:
+    if entry.origin == "genbench" or entry.kind not in ("baselines", "metrics"):
+        return imported_once(entry)
+    from genbench.models.fingerprint import hashed
+    from genbench.models.witness import watching
+
+    with watching() as read:
+        module = imported_once(entry)
+    if read:
+        read_at_import.update(read - hashed())
+    return module
+
+
+def imported_once(entry: Entry) -> ModuleType:
     if entry.module is None:
         assert entry.path is not None
         return import_file(entry.path)

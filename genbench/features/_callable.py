@@ -18,9 +18,9 @@ import numpy as np
 
 from genbench.errors import GenbenchError
 from genbench.features import Extractor, Features, identity, no_weights
-from genbench.importing import running, within
+from genbench.importing import running, source_file, within
 from genbench.models.adapters.code import code_object, folder_of, hash_code
-from genbench.models.fingerprint import state_of
+from genbench.models.reach import DECLARED, known_of
 from genbench.space import narrowed
 
 
@@ -50,9 +50,9 @@ def extractor(spec: str, weights: Path | None = None) -> Extractor:
         features, logits = found if isinstance(found, tuple) and len(found) == 2 else (found, None)
         return matrix(features, name), None if logits is None else matrix(logits, name)
 
-    state = state_of(function)
-    sha256 = identity(code, name, state or "")
-    pinned = state is not None
+    state, around, _ = known_of(function, source_file(spec.rpartition(":")[0]), function)
+    sha256 = identity(code, name, state or "", *([] if around in (None, DECLARED) else [around]))
+    pinned = state is not None and around is not None
     return Extractor(
         name, sha256, f"raw values of the space, as {name}() takes them", extract, pinned=pinned, parallel=False
     )

@@ -14,17 +14,21 @@ import os
 import sys
 import sysconfig
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from genbench import catalog
+
 
 def code_of(path: Path) -> str:
     """sha256 of a source file and of every module of its own project that it imports, directly or not.
 
-    Its own project is what lies beside it, in the current folder or on PYTHONPATH, and for an installed file its own
-    top-level package. Installed packages stand in a record by their versions.
+    Its own project is what lies beside it, in the current folder or on PYTHONPATH, what is installed in place,
+    and for an installed file its own top-level package. Installed packages stand in a record by their
+    versions.
     """
     digest = hashlib.sha256()
     for name, tree in sorted(project(path.resolve()), key=lambda found: found[0]):
@@ -32,14 +36,36 @@ def code_of(path: Path) -> str:
     return digest.hexdigest()
 
 
+_hashed: set[str] = set()  # sources that this process has hashed into an identity
+
+
+def hashed() -> set[str]:
+    """The paths of all sources that stand in identities, those of plugins among them."""
+    for plugin in catalog._plugins:
+        with suppress(SyntaxError, OSError, ValueError):
+            code_of(plugin)
+    return _hashed
+
+
+def files_of(path: Path) -> set[Path]:
+    """The sources that `code_of` hashes."""
+    return {file for file, _ in sources(path.resolve())}
+
+
 def project(path: Path) -> Iterator[tuple[str, ast.Module]]:
     """The modules that a file consists of, each once: a name that does not depend on where the project lies, a tree."""
+    for file, tree in sources(path):
+        _hashed.add(str(file))
+        yield (file.name if file == path else os.path.relpath(file, path.parent)), tree
+
+
+def sources(path: Path) -> Iterator[tuple[Path, ast.Module]]:
     roots = [path.parent, *packages_above(path), *search_path()]
     waiting, seen = [path], {path}
     while waiting:
         file = waiting.pop()
         tree = ast.parse(file.read_text(encoding="utf-8"))
-        yield (file.name if file == path else os.path.relpath(file, path.parent)), tree
+        yield file, tree
         for found in imported(tree, file, roots):
             if found not in seen:
                 seen.add(found)
@@ -79,13 +105,29 @@ def found_at(parts: list[str], roots: list[Path]) -> Iterator[Path]:
 
     genbench's own are left out: what they do has versions.
     """
-    for root in roots if parts[:1] != ["genbench"] else ():
+    for root in [*roots, *in_place(parts)] if parts[:1] != ["genbench"] else ():
         files = []
         for depth in range(1, len(parts) + 1):
             base = root.joinpath(*parts[:depth])
             files += [f for f in (base / "__init__.py", base.with_name(base.name + ".py")) if f.is_file()]
         if files:
             yield from (file.resolve() for file in files if not installed(file) or same_package(file, roots[0]))
+            return
+
+
+def in_place(parts: list[str]) -> Iterator[Path]:
+    """The folder of a package that lies elsewhere and that the interpreter finds, by an editable installation say."""
+    if not parts:
+        return
+    for finder in sys.meta_path:
+        try:
+            spec = finder.find_spec(parts[0], None)
+        except Exception:  # finders are foreign code
+            continue
+        if spec is not None:
+            for place in [*(spec.submodule_search_locations or ()), *([spec.origin] if spec.has_location else [])]:
+                if place and os.path.exists(place):
+                    yield Path(place).resolve().parent
             return
 
 
@@ -122,9 +164,8 @@ def state_of(model: Any) -> str | None:
     its buffers and its plain attributes; one with an attribute that is not plain (an open file, a closure, an object
     of unknown content) is not known.
     """
-    version = getattr(model, "version", None)
-    if isinstance(version, str | int | float):
-        return hashlib.sha256(f"version {version!r}".encode()).hexdigest()
+    if declared(model):
+        return hashlib.sha256(f"version {model.version!r}".encode()).hexdigest()
     torch = sys.modules.get("torch")
     if torch is None or not isinstance(model, torch.nn.Module):
         return None
@@ -137,8 +178,28 @@ def state_of(model: Any) -> str | None:
     return digest.hexdigest()
 
 
+def declared(model: Any) -> bool:
+    """Whether an object says by its `version` what decides its values."""
+    return isinstance(getattr(model, "version", None), str | int | float)
+
+
+def what_is_unknown(model: Any) -> str:
+    """Of a model without a known state, in words, what of it cannot be read."""
+    torch = sys.modules.get("torch")
+    if torch is None or not isinstance(model, torch.nn.Module):
+        return f"the object, a {type(model).__name__} that is no torch.nn.Module"
+    for name, module in model.named_modules():
+        for key, value in vars(module).items():
+            try:
+                list(pieces(value, torch, {}))
+            except Unknown:
+                if not key.startswith("_modules"):
+                    return f"{name or type(model).__name__}.{key}, a {type(value).__name__}"
+    return "its state"
+
+
 class Unknown(Exception):
-    """Something whose content cannot be read."""
+    """Something whose content cannot be read, in words."""
 
 
 def pieces(value: Any, torch: Any, seen: dict[int, int]) -> Iterator[bytes]:

@@ -13,15 +13,15 @@ from __future__ import annotations
 import json
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from genbench import features
+from genbench import catalog, features
 from genbench.blocks import Arrays, Keep, Progress
 from genbench.datasets import Dataset
 from genbench.environment import rounding
@@ -32,6 +32,7 @@ from genbench.models.adapters import Source
 from genbench.models.capabilities import n_classes
 from genbench.models.fixed import FixedSamples, TrueData
 from genbench.models.guard import guarded
+from genbench.models.witness import unwatched, watching
 from genbench.numerics.choice import chosen, row_keys
 from genbench.run.protocol import Protocol
 from genbench.run.records import Run
@@ -49,6 +50,9 @@ if TYPE_CHECKING:
 
 DATA, SAMPLES, MODEL = "data", "samples", "model"  # what an artifact asks
 WARNINGS, MADE_ON = "warnings", "made_on"  # in the file of arrays, beside them
+READ_BY = "read_by"  # the call in which foreign code read something while they were made: they hold for it alone
+BEFORE = "what another process of this call has seen"
+KNOWN_WHEN_OPEN = ("code", "object")  # adapters of models whose state is hashed when they are opened
 LONGEST = 2000  # characters of a warning
 SAMPLED = ("n_samples", "seed", "block_size")
 DRAWN = (*SAMPLED, "labels")  # which are no field of the protocol: see `Plan.said`
@@ -95,11 +99,14 @@ def artifact(
 
 @dataclass(frozen=True)
 class Made:
-    """An artifact, what was warned of while it was made, and whether arrays behind it were made elsewhere."""
+    """An artifact, what was warned of while it was made, whether arrays behind it were made elsewhere, and what foreign
+    code read meanwhile.
+    """
 
     value: Any
     warnings: list[str]
     elsewhere: bool
+    read: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -119,6 +126,14 @@ def noting() -> Iterator[list[str]]:
         yield texts
     found = [said(w.message) for w in caught if issubclass(w.category, UserWarning | RuntimeWarning)]
     texts += dict.fromkeys(capped(text, LONGEST) for text in found)
+
+
+def known_code(paths: Iterable[str]) -> set[str]:
+    """Of files that were read, the sources that are hashed in the identity of a model or of a plugin."""
+    from genbench.models.fingerprint import hashed
+
+    sources = {path for path in paths if path.endswith(".py")}
+    return sources & hashed() if sources else set()
 
 
 def opened(name: str, plan: Plan, device: str, shared: dict) -> Extractor:
@@ -148,6 +163,7 @@ class Artifacts:
         self.phases: dict[str, float] = {}  # seconds in each artifact, without those that it needed
         self.within = 0.0  # seconds in what the artifact being made has needed so far
         self.elsewhere = False  # whether arrays behind what was got since this was set were made elsewhere
+        self.read: set[str] = set()  # what foreign code has read so far: see `genbench/models/witness.py`
         self.tell: Callable[[str], None] = lambda text: None  # where progress inside an artifact is shown
         self.dead: dict[str, Died] = {}  # phases in which an earlier process of the model died: not tried again
         self.at: Callable[[str], None] = lambda phase: None  # is told every phase as it begins, and as it goes on
@@ -163,7 +179,9 @@ class Artifacts:
             with self.timed(need), noting() as texts:
                 try:
                     with self.within_phase(*key), nullcontext() if declared.asks == DATA else guarded():
-                        memo[key] = Made(declared.make(Context(self, *key)), texts, self.elsewhere)
+                        with self.watched() as read:
+                            made = declared.make(Context(self, *key))
+                        memo[key] = Made(made, texts, self.elsewhere, frozenset(read))
                 except Exception as error:
                     memo[key] = Failed(error, texts)
             self.elsewhere = before
@@ -173,7 +191,18 @@ class Artifacts:
         if isinstance(made, Failed):
             raise made.error
         self.elsewhere |= made.elsewhere
+        self.read |= made.read | catalog.read_at_import
         return made.value
+
+    @contextmanager
+    def watched(self) -> Iterator[set[str]]:
+        """Notes what foreign code reads within; from then on all that is made of the model rests on it."""
+        with watching() as found:
+            try:
+                yield found
+            finally:
+                found -= known_code(found)
+                self.read |= found
 
     @cached_property
     def here(self) -> str:
@@ -230,7 +259,8 @@ class Artifacts:
     @cached_property
     def _model(self) -> Any:
         try:
-            with self.within_phase("model"), guarded():
+            watch = unwatched() if self.source.adapter in KNOWN_WHEN_OPEN else self.watched()
+            with self.within_phase("model"), guarded(), watch:
                 return self.source.open(self.plan.dataset, self.device)
         except Exception as error:
             return Failed(error, [])
@@ -315,20 +345,41 @@ class Context:
         key = content_key(identity)
         if declared.asks != DATA:
             of.keys[self.need, self.name] = key
-        arrays = None if of.fresh else of.run.get_arrays(key)
+        arrays = None if of.fresh else self.of_this_call(of.run.get_arrays(key))
         if arrays is None:
             if of.fresh:
                 of.run.drop_blocks(key)
             made_on = "in parts" if of.run.has_blocks(key) else of.here
-            with noting() as texts:
-                arrays = make(partial(of.run.kept_block, key))
-            arrays = {**arrays, WARNINGS: np.array(json.dumps(texts)), MADE_ON: np.array(made_on)}
+            with noting() as texts, of.watched() as read:
+
+                def keep(number: int, one: Callable[[], Arrays]) -> Arrays:
+                    kept = of.run.kept_block(key, number, lambda: {**one(), **self.read_by(read)}, self.of_this_call)
+                    return self.without_marks(kept, bool(read))
+
+                arrays = make(keep)
+            arrays |= {WARNINGS: np.array(json.dumps(texts)), MADE_ON: np.array(made_on), **self.read_by(read)}
             of.run.put_arrays(key, arrays)
             of.run.drop_blocks(key)
         for text in json.loads(str(arrays.get(WARNINGS, "[]"))):
             warnings.warn(text, stacklevel=2)
         of.elsewhere |= str(arrays.get(MADE_ON)) != of.here
-        return {name: array for name, array in arrays.items() if name not in (WARNINGS, MADE_ON)}
+        return self.without_marks(arrays)
+
+    def without_marks(self, arrays: Arrays, seen: bool = False) -> Arrays:
+        if READ_BY in arrays and not (seen or self.artifacts.read):
+            self.artifacts.read.add(BEFORE)
+        return {name: array for name, array in arrays.items() if name not in (WARNINGS, MADE_ON, READ_BY)}
+
+    def read_by(self, read: set[str]) -> Arrays:
+        """The mark on arrays that rest on what foreign code has read; none where it has read nothing."""
+        rests = self.artifacts.read or read - known_code(read)
+        return {READ_BY: np.array(self.artifacts.plan.nonce)} if rests else {}
+
+    def of_this_call(self, arrays: Arrays | None) -> Arrays | None:
+        """Arrays, unless they hold for another call alone."""
+        if arrays is None or str(arrays.get(READ_BY, self.artifacts.plan.nonce)) == self.artifacts.plan.nonce:
+            return arrays
+        return None
 
     def extract(self, images: Callable[[], np.ndarray], under: str | None = None) -> Arrays:
         """Features, and logits if there are any, of images `[n, *shape]`, which are asked for if the run has none."""

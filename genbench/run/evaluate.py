@@ -39,7 +39,7 @@ from genbench.privacy import public
 from genbench.run.artifacts import ARTIFACTS, LONGEST, SAMPLES, Artifacts, noting, opened
 from genbench.run.limits import amount
 from genbench.run.plan import Cell, Job, Plan
-from genbench.run.records import DEADLY, DONE, SHARED, Record, Run
+from genbench.run.records import DEADLY, DONE, READ, SHARED, Record, Run
 from genbench.run.reference import Reference
 from genbench.run.share import Share
 from genbench.text import capped, one_line, said, short, slug
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
 TRACEBACK = 20_000  # characters of a traceback in a record
 MANY = 50  # warnings in a record
+UNKNOWN = "code, parameters and buffers are, files that it reads and closures are not"
 
 
 @dataclass
@@ -75,7 +76,7 @@ def missing(todo: Plan, run: Run, source: Source, rerun: str) -> list[Cell]:
         record = run.get(cell.id)
         if record is None:
             return rerun == "only-missing"
-        return record.status not in DONE or (rerun == "only-missing" and not todo.reusable(cell))
+        return record.status not in DONE or (rerun == "only-missing" and not todo.reusable(cell, record))
 
     return [cell for cell in todo.cells(source) if wanted(cell)]
 
@@ -97,11 +98,11 @@ def work_of(todo: Plan, run: Run, rerun: str) -> list[tuple[Source, list[Cell]]]
 
 def say_unpinned(todo: Plan) -> None:
     """Warns of what is measured anew in every call, and says how that can be helped."""
-    names = [source.name for source in todo.sources if not source.pinned]
-    for name in [*names, *sorted(todo.unpinned)]:
+    unknown = {source.name: source.unknown for source in todo.sources if not source.pinned}
+    for name, what in {**unknown, **dict.fromkeys(sorted(todo.unpinned), "")}.items():
         warnings.warn(
-            f"{name}: what decides its values is not all known (code, parameters and buffers are, files that it reads "
-            "and closures are not), so nothing measured of it is used again; a `version` attribute would be trusted",
+            f"{name}: what decides its values is not all known ({what or UNKNOWN}), so nothing measured of it is used "
+            "again; a `version` attribute would be trusted",
             stacklevel=2,
         )
 
@@ -431,6 +432,7 @@ def measure(artifacts: Artifacts, job: Job, cells: list[Cell], bench: Bench) -> 
                 artifacts.within_phase(f"metric {job.label(job.metric)}"),
                 guarded(),
                 running(f"metric '{job.metric}'"),
+                artifacts.watched(),
             ):
                 given = catalog.load("metrics", job.metric).compute(**needs, **job.params)
             check_outputs(job.entry.constants["OUTPUTS"], given)
@@ -444,6 +446,14 @@ def measure(artifacts: Artifacts, job: Job, cells: list[Cell], bench: Bench) -> 
             if bench.memory is not None and out_of_memory(reason):
                 status = "crashed"
                 error["message"] = f"more memory than the limit of {amount(bench.memory)}: {error['message']}"
+    env = {**bench.env, "arrays": "made elsewhere"} if artifacts.elsewhere else bench.env
+    if artifacts.read:
+        read = sorted({public(capped(path, LONGEST)) for path in artifacts.read})[:MANY]
+        env = {**env, READ: read}
+        texts.append(
+            f"foreign code read {', '.join(read[:3])} as it ran, of which the identity of this number "
+            "holds nothing: it is measured anew in every call"
+        )
     frame = replace(
         framed(artifacts.plan, artifacts.source, job, bench),
         status=status,
@@ -452,7 +462,7 @@ def measure(artifacts: Artifacts, job: Job, cells: list[Cell], bench: Bench) -> 
             "phases_s": {name: round(s, 6) for name, s in artifacts.phases.items()},
             "peak_memory_bytes": memory_status("VmHWM"),  # of the process, while this metric was measured
         },
-        env={**bench.env, "arrays": "made elsewhere"} if artifacts.elsewhere else bench.env,
+        env=env,
         started=started.isoformat(timespec="milliseconds"),
         error=error,
         warnings=list(dict.fromkeys(map(public, texts)))[:MANY],

@@ -24,7 +24,7 @@ from genbench.files import content_key, sha256_file
 from genbench.models.adapters import Source
 from genbench.run.artifacts import ARTIFACTS
 from genbench.run.protocol import Protocol, Suite
-from genbench.run.records import PROTOCOL_VERSION, Key, Record, Run, named
+from genbench.run.records import PROTOCOL_VERSION, READ, Key, Record, Run, named
 from genbench.run.reference import Reference
 from genbench.space import Space
 
@@ -192,9 +192,9 @@ class Plan:
             found[LABELS] = digest(self.labels)
         return found
 
-    def reusable(self, cell: Cell) -> bool:
+    def reusable(self, cell: Cell, record: Record) -> bool:
         """Whether a value that an earlier call measured may stand: all that it was made of is known, and the same."""
-        return cell.source.pinned and cell.job.extractor not in self.unpinned
+        return cell.source.pinned and cell.job.extractor not in self.unpinned and READ not in record.env
 
     def seeds(self, source: Source) -> dict[str, Any] | None:
         """Of one of several checkpoints the row that they make together, and the keys of all of them."""

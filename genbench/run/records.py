@@ -40,6 +40,7 @@ SCHEMA_VERSION = 2  # 1 held the name of the row, which the manifest has now
 PROTOCOL_VERSION = 2
 DONE = ("ok", "skipped")
 SHARED = "shared"  # among a record's arrays: how the value moves with the training examples (metrics/_shared.py)
+READ = "read"  # in a record's env: what foreign code read as it ran, which no identity holds
 DEADLY = ("crashed", "timeout")  # what a process died of, or was stopped for
 REMEDY = "Remove the file, and the same `genbench evaluate` measures it again."
 REPUBLISH = "Take it back from where it was published, or make it anew with `genbench publish`."
@@ -382,10 +383,20 @@ class Run:
         np.savez(buffer, allow_pickle=False, **arrays)
         self.write(self.arrays / f"{key}.npz", buffer.getvalue())
 
-    def kept_block(self, key: str, number: int, make: Callable[[], Arrays]) -> Arrays:
-        """Block `number` of the arrays under a content key: from the run, or made and put there at once."""
+    def kept_block(
+        self,
+        key: str,
+        number: int,
+        make: Callable[[], Arrays],
+        stands: Callable[[Arrays | None], Arrays | None] = lambda arrays: arrays,
+    ) -> Arrays:
+        """Block `number` of the arrays under a content key: from the run, or made and put there at once.
+
+        Arguments:
+            stands: of what the run has of it what may stand, None for nothing.
+        """
         name = f"{key}.blocks/{number:08d}"
-        arrays = self.get_arrays(name)
+        arrays = stands(self.get_arrays(name))
         if arrays is None:
             arrays = make()
             self.put_arrays(name, arrays)

@@ -104,7 +104,7 @@ class Share:
     def made(self, cell: Cell) -> Record | None:
         """The record that somebody else has made of a cell since this call looked."""
         record = self.run.get(cell.id)
-        if record is None or not self.todo.reusable(cell):
+        if record is None or not self.todo.reusable(cell, record):
             return None
         since = record.run_id != self.run_id and record.ended >= self.began
         return record if since or (record.status in DONE and not self.always) else None

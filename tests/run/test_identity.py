@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import torch
 from genbench import catalog, datasets, evaluate, importing
 from genbench.baselines.autoregressive import rnn
 from genbench.datasets import tinyshakespeare
+from genbench.datasets._files import load_path, split_path
 from genbench.files import content_key
 from genbench.models.adapters import Source, parse
 from genbench.models.adapters.object import code_of_class, held
@@ -390,6 +392,45 @@ def test_every_value_and_label_of_every_split_is_in_a_datasets_hash(split, digit
     labels[split][-1] += 1
     assert replace(digits, labels=labels).sha256 != digits.sha256
     assert replace(digits, labels=None).sha256 != digits.sha256
+
+
+def test_where_a_split_ends_is_in_a_datasets_hash(tmp_path):
+    """The same examples in the same order, divided otherwise: as `genbench split` divides them with other shares."""
+    x = np.random.default_rng(0).integers(17, size=(100, 4)).astype(np.uint8)
+    divided = {
+        split_path(npz(tmp_path / "x.npz", x=x, levels=17), test, validation).sha256
+        for test, validation in [(0.1, 0.1), (0.2, 0.1), (0.1, 0.2), (0.2, 0.2)]
+    }
+    assert len(divided) == 4
+    first, second = (npz(tmp_path / f"{n}.npz", train=x[:n], test=x[n:], levels=17) for n in (50, 60))
+    assert load_path(first).sha256 != load_path(second).sha256
+
+
+def npz(path: Path, **arrays) -> Path:
+    np.savez(path, **arrays)
+    return path
+
+
+def test_the_characters_that_numbers_mean_are_in_a_datasets_hash(tmp_path):
+    text = "".join(np.random.default_rng(0).choice(list("abcd "), size=6000))
+    (tmp_path / "a.txt").write_text(text)
+    (tmp_path / "b.txt").write_text(text.replace("d", "e"))
+    a, b = load_path(tmp_path / "a.txt"), load_path(tmp_path / "b.txt")
+    assert np.array_equal(a.train, b.train)
+    assert a.sha256 != b.sha256
+
+
+@pytest.mark.parametrize("name", sorted(datasets.PUBLISHED))
+def test_what_was_published_keeps_its_hash_while_its_splits_end_where_they_did(name):
+    sizes = datasets.PUBLISHED[name]
+    x = np.zeros((sum(sizes), 1), np.uint8)
+    cut = np.cumsum(sizes)[:2]
+    parts = dict(zip(datasets.SPLITS, np.split(x, cut), strict=True))
+    moved = dict(zip(datasets.SPLITS, np.split(x, cut + 1), strict=True))
+    data = datasets.Dataset(name, Space((1,), levels=2), **parts, licence="", source="")
+    plain = hashlib.sha256(json.dumps(data.space.to_dict(), sort_keys=True).encode() + x.tobytes()).hexdigest()
+    assert data.sha256 == plain != replace(data, **moved).sha256
+    assert replace(data, name="another").sha256 != plain
 
 
 def test_the_space_is_in_a_datasets_hash(digits):

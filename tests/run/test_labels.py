@@ -208,3 +208,33 @@ def test_labels_that_contradict_the_samples_own_are_refused(tmp_path, digits):
         source = parse(f"samples:{tmp_path / 'x.npz'}?labels={tmp_path / 'y.npy'}", digits)
         with pytest.raises(GenbenchError, match=problem):
             source.open(digits, "cpu")
+
+
+@pytest.mark.parametrize(
+    ("name", "clear"),
+    [
+        ("{}.png", False),
+        ("sample_{}.png", False),
+        ("part-{}/x.png", False),
+        ("{:03}.png", True),
+        ("a{:02}_8x8.png", True),
+    ],
+)
+def test_files_whose_numbers_and_names_order_them_otherwise_take_no_labels(name, clear, tmp_path, digits):
+    """Nobody knows whose label is whose: of 0.png, 1.png, 10.png the third is not the third that was drawn."""
+    from PIL import Image
+
+    for i in range(12):
+        path = tmp_path / "folder" / name.format(i)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(digits.train[i, 0]).save(path)
+    np.save(tmp_path / "y.npy", digits.labels["train"][:12])
+    source = parse(f"samples:{tmp_path / 'folder'}?labels={tmp_path / 'y.npy'}", digits)
+    if clear:
+        model = source.open(digits, "cpu")
+        np.testing.assert_array_equal(model.fixed, digits.train[:12])
+        np.testing.assert_array_equal(model.labels, digits.labels["train"][:12])
+    else:
+        with pytest.raises(GenbenchError, match="which label belongs to which file is not clear"):
+            source.open(digits, "cpu")
+        parse(f"samples:{tmp_path / 'folder'}", digits).open(digits, "cpu")  # without labels no order matters

@@ -71,6 +71,7 @@ class Source:
         made_of: what else decides its values: the version or code of its baseline, the state of an object, and as
             "files" the sha256 of what lies at the paths among `args`.
         pinned: whether all that decides its values is known; if not, nothing measured of it is used again.
+        unknown: in words what is not known, where that can be said.
         extra: what the adapter has to keep for `open`.
         row: where it is one of several checkpoints that make one row together, the name of that row.
     """
@@ -84,6 +85,7 @@ class Source:
     args: dict[str, Any] = field(default_factory=dict)
     made_of: dict[str, Any] = field(default_factory=dict)
     pinned: bool = True
+    unknown: str = field(default="", compare=False)
     extra: Any = field(default=None, repr=False, compare=False)
     row: str = ""
 

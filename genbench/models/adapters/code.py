@@ -18,6 +18,7 @@ from genbench.files import sha256_file, sha256_files
 from genbench.models.adapters import OBJECT, Given, Source, fitting
 from genbench.models.fingerprint import code_of, state_of
 from genbench.models.guard import guarded
+from genbench.models.reach import known_of
 
 
 def handles(what: str) -> bool:
@@ -36,12 +37,13 @@ def identify(given: Given, dataset: Dataset) -> Source:
     extra: list[Any] = []
     try:
         if given.apart is None:
-            opened, state = identified(given.what, given.args)
+            opened, state, around, unknown = identified(given.what, given.args)
             extra = [opened]
         else:
-            state = given.apart(state_alone, given.what, given.args)
+            state, around, unknown = given.apart(known_alone, given.what, given.args)
     except Died:
-        state = None
+        state = around = None
+        unknown = ""
     object_name = given.what.rpartition(":")[2]
     return Source(
         name=given.name or object_name,
@@ -50,31 +52,34 @@ def identify(given: Given, dataset: Dataset) -> Source:
         sha256=code,
         family="code",
         args=given.args,
-        made_of={"object": object_name, "state": state, **({"files": files} if files else {})},
-        pinned=state is not None,
+        made_of={"object": object_name, "state": state, "around": around, **({"files": files} if files else {})},
+        pinned=state is not None and around is not None,
+        unknown=unknown,
         extra=extra,
     )
 
 
-def identified(what: str, args: dict[str, Any]) -> tuple[Any, str | None]:
-    """The object, or in its place what its code raised, and the hash of its state.
+def identified(what: str, args: dict[str, Any]) -> tuple[Any, str | None, str | None, str]:
+    """The object, or in its place what its code raised; the hash of its state, that of what its code reaches, and what
+    of these is not known, in words.
 
     Raises:
         GenbenchError: there is no such object, or arguments that it does not take.
     """
     try:
         with guarded():
-            opened = ready(code_object(what), args, "cpu")
-            return opened, state_of(opened)
+            found = code_object(what)
+            opened = ready(found, args, "cpu")
+            return opened, *known_of(found, importing.source_file(what.rpartition(":")[0]), opened)
     except GenbenchError:
         raise
     except Exception as error:
-        return Broken(error), None
+        return Broken(error), None, None, ""
 
 
-def state_alone(what: str, args: dict[str, Any]) -> str | None:
-    """The hash of the object's state: all that another process needs of it."""
-    return identified(what, args)[1]
+def known_alone(what: str, args: dict[str, Any]) -> tuple[str | None, str | None, str]:
+    """What is known of the object: all that another process needs of it."""
+    return identified(what, args)[1:]
 
 
 def hash_files(args: dict[str, Any]) -> dict[str, str]:

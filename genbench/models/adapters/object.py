@@ -10,7 +10,8 @@ from typing import Any
 from genbench.datasets import Dataset
 from genbench.errors import GenbenchError
 from genbench.models.adapters import Given, Source, fitting
-from genbench.models.fingerprint import code_of, state_of
+from genbench.models.fingerprint import code_of
+from genbench.models.reach import known_of
 
 
 def handles(what: str) -> bool:
@@ -27,7 +28,8 @@ def held(model: Any, name: str = "") -> Source:
     Known by the code of its class and by its state; where nobody knows all of that, nothing of it is used again.
     """
     kind = type(model)
-    code, state = code_of_class(kind), state_of(model)
+    code = code_of_class(kind)
+    state, around, unknown = known_of(kind, file_of_class(kind), model)
     return Source(
         name=name or kind.__name__,
         adapter="object",
@@ -35,8 +37,9 @@ def held(model: Any, name: str = "") -> Source:
         sha256=code or "unknown",
         family="object",
         parameters=sum(p.numel() for p in model.parameters()) if hasattr(model, "parameters") else None,
-        made_of={"object": kind.__qualname__, "state": state},
-        pinned=code is not None and state is not None,
+        made_of={"object": kind.__qualname__, "state": state, "around": around},
+        pinned=code is not None and state is not None and around is not None,
+        unknown=unknown,
         extra=model,
     )
 
@@ -44,10 +47,19 @@ def held(model: Any, name: str = "") -> Source:
 def code_of_class(kind: type) -> str | None:
     """sha256 of the code that a class is made of, None where it is not at hand."""
     try:
-        file = Path(inspect.getsourcefile(kind) or "")
-        return code_of(file) if file.is_file() else hashlib.sha256(inspect.getsource(kind).encode()).hexdigest()
+        file = file_of_class(kind)
+        return code_of(file) if file else hashlib.sha256(inspect.getsource(kind).encode()).hexdigest()
     except (OSError, TypeError, SyntaxError):
         return None
+
+
+def file_of_class(kind: type) -> Path | None:
+    """The source file of a class, None for one of a notebook, or of a compiled module."""
+    try:
+        file = Path(inspect.getsourcefile(kind) or "")
+    except TypeError:
+        return None
+    return file if file.is_file() else None
 
 
 def open(source: Source, dataset: Dataset, device: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from genbench.files import sha256_file, sha256_files
 from genbench.models.adapters import Given, Source
 from genbench.models.fixed import FixedSamples
 
+NUMBERS = re.compile(r"([0-9]+)")
 LABELS = "labels"  # the argument that names a file of them
 
 
@@ -60,6 +62,7 @@ def open(source: Source, dataset: Dataset, device: Any) -> FixedSamples:
     given = source.extra
     if given is None:
         return FixedSamples(dataset, x, own)
+    check_order(Path(source.what))
     if len(given) != len(x):
         raise GenbenchError(
             f"{len(given)} labels are given for the {len(x)} samples of {source.what}", "Give one each."
@@ -67,6 +70,24 @@ def open(source: Source, dataset: Dataset, device: Any) -> FixedSamples:
     if own is not None and not np.array_equal(own, given):
         raise GenbenchError(f"{source.what} has labels of its own, and others are given", "Leave one of them out.")
     return FixedSamples(dataset, x, given)
+
+
+def check_order(path: Path) -> None:
+    """Whether the files of a folder have one order, so that it is clear whose label is whose.
+
+    Raises:
+        GenbenchError: they are numbered, and stand otherwise by their numbers than by their names, 10 before 2.
+    """
+    paths = files_of(path)[1] if path.is_dir() else []
+    names = [file.relative_to(path).as_posix() for file in paths]
+    counted = sorted(names, key=lambda name: [int(part) if part.isdigit() else part for part in NUMBERS.split(name)])
+    if names != counted:
+        mine, other = next((one, two) for one, two in zip(names, counted, strict=True) if one != two)
+        raise GenbenchError(
+            f"{path}: which label belongs to which file is not clear: by their names {mine} comes where by their "
+            f"numbers {other} does",
+            "Number them with leading zeros, 002 before 010; or put samples and `labels` into one .npz.",
+        )
 
 
 def tell_classes(path: Path, arrays: Any, dataset: Dataset) -> None:

@@ -1,0 +1,135 @@
+"""What foreign code reads while it is measured: a file, a program, the network. No identity holds that.
+
+The state of a model is known when it is opened. What its code reads later, a file in `sample`, a module that it imports
+by a name in a string, may be another the next time; so it is watched, and nothing that rests on it is used again. The
+interpreter tells of every file that it opens (PEP 578); a compiled library that opens one by itself is not seen.
+
+Reads by genbench and by installed packages on their own behalf do not count, nor does what lies where they do, nor a
+file that the same process has written.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any
+
+HERE = str(Path(__file__).resolve().parents[1]) + os.sep
+BASELINES = str(Path(__file__).resolve().parents[2] / "baselines") + os.sep  # where they lie in a clone
+LOADER = HERE + "importing.py"  # loads foreign modules on behalf of foreign code
+SYSTEM = tuple(f"/{name}/" for name in ("proc", "dev", "sys", "etc", "usr", "lib", "lib64"))
+STARTS = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn")
+NETWORK = ("socket.connect", "urllib.Request")
+
+_lists: list[set[str]] = []  # of those who watch
+_written: set[str] = set()
+_busy = threading.local()
+_installed = False
+
+
+@contextmanager
+def watching() -> Iterator[set[str]]:
+    """Gathers the paths of files that foreign code reads within, and words for what else it asks."""
+    global _installed
+    if not _installed:
+        sys.addaudithook(hear)
+        _installed = True
+    found: set[str] = set()
+    _lists.append(found)
+    try:
+        yield found
+    finally:
+        _lists[:] = [one for one in _lists if one is not found]
+
+
+@contextmanager
+def unwatched() -> Iterator[None]:
+    """Within it nothing is noted: what is read goes into a state that is hashed."""
+    lists, _lists[:] = list(_lists), []
+    try:
+        yield
+    finally:
+        _lists[:] = lists
+
+
+def hear(event: str, args: tuple[Any, ...]) -> None:
+    """Called by the interpreter for everything that it does; must be quick, and never raise."""
+    if not _lists or getattr(_busy, "at", False):
+        return
+    if event == "open":
+        kind = "open"
+    elif event in STARTS or event in NETWORK or event == "sqlite3.connect":
+        kind = event
+    else:
+        return
+    _busy.at = True
+    try:
+        said = read_of(*args[:3]) if kind == "open" else words(kind, args)
+        if said and foreign(sys._getframe(1)):
+            for found in _lists:
+                found.add(said)
+    except Exception:  # a hook that raises breaks whatever it was told of
+        pass
+    finally:
+        _busy.at = False
+
+
+def read_of(path: Any, mode: str | None, flags: int) -> str:
+    """The file that is opened, if it is opened to be read and lies where files of users lie; else nothing."""
+    if isinstance(path, int) or path is None:
+        return ""
+    place = os.path.realpath(os.fsdecode(path))
+    reads = ("r" in mode or "+" in mode) if isinstance(mode, str) else flags & os.O_ACCMODE != os.O_WRONLY
+    fresh = ("w" in mode or "x" in mode) if isinstance(mode, str) else bool(flags & (os.O_TRUNC | os.O_EXCL))
+    if fresh:
+        _written.add(place)
+        return ""
+    if not reads or place in _written or settled(place) or os.path.isdir(place):
+        return ""
+    return place
+
+
+def words(event: str, args: tuple[Any, ...]) -> str:
+    if event in STARTS:
+        return "what a program says"
+    return "what the network says" if event in NETWORK else "a database"
+
+
+@lru_cache(10_000)
+def settled(path: str) -> bool:
+    """Whether a path lies where the system, installed packages and genbench do."""
+    return path.startswith((*SYSTEM, HERE, BASELINES, *places()))
+
+
+@lru_cache(1)
+def places() -> tuple[str, ...]:
+    names = ("stdlib", "platstdlib", "purelib", "platlib")
+    found = {str(Path(sysconfig.get_paths()[name]).resolve()) + os.sep for name in names}
+    return tuple(found)
+
+
+@lru_cache(10_000)
+def whose(code: CodeType) -> str:
+    """Of the code in a frame: "genbench", "foreign", or nothing for what works on behalf of others."""
+    path = os.path.realpath(code.co_filename)
+    if not path.endswith(".py") or not os.path.isfile(path) or path == LOADER:
+        return ""
+    if path.startswith((HERE, BASELINES)):
+        return "genbench"
+    return "" if settled(path) else "foreign"
+
+
+def foreign(frame: FrameType | None) -> bool:
+    """Whether the innermost code that works on its own behalf is neither genbench's nor installed."""
+    while frame is not None:
+        if owner := whose(frame.f_code):
+            return owner == "foreign"
+        frame = frame.f_back
+    return False
