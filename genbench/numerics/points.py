@@ -20,7 +20,7 @@ from genbench.numerics import kernels, neighbours
 from genbench.numerics.choice import sampled, shuffled
 from genbench.numerics.kernels import Cubic, Gaussian, Kernel
 from genbench.numerics.moments import Moments, moments
-from genbench.numerics.neighbours import TILE, Counts, Nearest, Rows, Table, Taker, Within
+from genbench.numerics.neighbours import Counts, Nearest, Rows, Table, Taker, Within
 
 T = TypeVar("T")
 TRAINING = "training examples"
@@ -28,6 +28,7 @@ WIDTH, WIDTH_MET = 5, 2  # neighbours in the tables within a set and between two
 BALLS = (3, 5)  # neighbours that the radius of a ball usually reaches to
 
 HALVED = 8  # rows from which kernels are summed over halves
+CHEAP = 256  # dimensions up to which products cost no more than a kernel of them that nobody may ask for
 KERNELS = (Cubic(), Gaussian(10.0, of_directions=True))  # those of KID and CMMD, from the same products
 
 
@@ -76,7 +77,8 @@ class Points:
     Arguments:
         x: kept as it is.
         device: where distances are computed.
-        tile: rows and columns of distances held at once; changes no value.
+        tile: rows and columns of distances held at once, by default those of `neighbours` and of `kernels`; changes no
+            value.
         keys: gives what the rows are known by, where they are features of something: of that, which no rounding
             touches. By default the rows' own contents.
         called: what the set is where a record says that samples were compared with it.
@@ -86,7 +88,7 @@ class Points:
         self,
         x: np.ndarray,
         device: str = "cpu",
-        tile: tuple[int, int] = TILE,
+        tile: tuple[int, int] | None = None,
         keys: Callable[[], list[bytes]] | None = None,
         called: str = TRAINING,
     ) -> None:
@@ -241,13 +243,13 @@ class Points:
         return self.remember_against(other, ("sums of halves", kernel), make)
 
     def _kernel_sums(self, other: Points, kernel: Kernel) -> np.ndarray:
-        together = KERNELS if kernel in KERNELS else (kernel,)
-        key = ("sums", together)
+        together = KERNELS if kernel in KERNELS and self.d > CHEAP else (kernel,)
+        key, tile = ("sums", together), self.tile or kernels.TILE
         if other is self:
-            sums = self.remember(key, lambda: kernels.own_sums(self.x, together, self.tile, self.device))
+            sums = self.remember(key, lambda: kernels.own_sums(self.x, together, tile, self.device))
             return sums[kernel]
         if other not in self._against or key not in self._against[other]:
-            mine, theirs = kernels.sums(self.x, other.x, together, self.tile, self.device)
+            mine, theirs = kernels.sums(self.x, other.x, together, tile, self.device)
             self.remember_against(other, key, lambda: mine)
             other.remember_against(self, key, lambda: theirs)
         return self._against[other][key][kernel]
