@@ -52,7 +52,8 @@ PLOTS = {  # what ends the name of a plot, and what it shows
 class Lead:
     """What stands on the first screen: the first column of four questions, as far as a board has them.
 
-    A board that has none of them, of representations or of uses, shows its first columns that most models have.
+    A board that has none of them, of representations or of uses, or of nothing but modes, shows its first columns
+    that most models have.
     """
 
     likelihood: Column | None
@@ -84,11 +85,11 @@ class Lead:
         kept = next((c for c in b.columns if c.metric == "class-kept" and c.measured), None)
         diverse = first("diversity", "modes") or kept  # of translations: what they keep
         four = first("likelihood"), first("fidelity", "translation"), diverse, first("cost")
-        if any(four):
-            return cls(*four)
         sided = [c for c in b.columns if c.direction != "none" and c.measured]
+        if any(four) and {c.group for c in sided} != {"modes"}:
+            return cls(*four)
         most = max((len(c.measured) for c in sided), default=0)
-        return cls(*four, tuple([c for c in sided if 2 * len(c.measured) >= most][:4]))
+        return cls(None, None, None, None, tuple([c for c in sided if 2 * len(c.measured) >= most][:4]))
 
 
 def markdown(
