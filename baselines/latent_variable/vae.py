@@ -154,6 +154,7 @@ PRESETS = {
         validate_every=500,
     ),
     "ring8": Preset({"latent": 2, "hidden": 128}, steps=16000, batch_size=512, lr=5e-3, clip=1.0, ema=0.99),
+    "grid25": Preset({"latent": 2, "hidden": 128}, steps=16000, batch_size=512, lr=5e-3, clip=1.0, ema=0.99),
     "mnist-binary": Preset(
         {"latent": 50, "hidden": 200},  # the network of Burda et al. 2016, section 5, with one stochastic layer
         steps=60000,

@@ -52,7 +52,8 @@ PLOTS = {  # what ends the name of a plot, and what it shows
 class Lead:
     """What stands on the first screen: the first column of four questions, as far as a board has them.
 
-    A board that has none of them, of representations or of uses, shows its first columns that most models have.
+    A board that has none of them, of representations or of uses, or of nothing but modes, shows its first columns
+    that most models have.
     """
 
     likelihood: Column | None
@@ -84,11 +85,11 @@ class Lead:
         kept = next((c for c in b.columns if c.metric == "class-kept" and c.measured), None)
         diverse = first("diversity", "modes") or kept  # of translations: what they keep
         four = first("likelihood"), first("fidelity", "translation"), diverse, first("cost")
-        if any(four):
-            return cls(*four)
         sided = [c for c in b.columns if c.direction != "none" and c.measured]
+        if any(four) and {c.group for c in sided} != {"modes"}:
+            return cls(*four)
         most = max((len(c.measured) for c in sided), default=0)
-        return cls(*four, tuple([c for c in sided if 2 * len(c.measured) >= most][:4]))
+        return cls(None, None, None, None, tuple([c for c in sided if 2 * len(c.measured) >= most][:4]))
 
 
 def markdown(
@@ -424,12 +425,50 @@ def described(b: Board, model: str) -> str:
 
 def portrait(b: Board, model: str, pictures: Path, folder: Path) -> list[str]:
     parts = [f"### {shown(model)}", shown(described(b, model))]
-    files = {what: pictures / f"{slug(model)}{end}.png" for end, what in PICTURED.items()}
+    files = {what: where(pictures, b.dataset, f"{slug(model)}{end}.png") for end, what in PICTURED.items()}
     seen = [(what, path) for what, path in files.items() if path.is_file()]
     if seen:
         links = [[f"![{path.stem}]({relative(path, folder)})" for _, path in seen]]
         parts.append(tabulate(links, [what for what, _ in seen], tablefmt="pipe", disable_numparse=True))
-    text = pictures / f"{slug(model)}.txt"
+    text = where(pictures, b.dataset, f"{slug(model)}.txt")
     if text.is_file():
         parts.append(fenced(text.read_text(encoding="utf-8").rstrip()))
-    return parts
+    return parts + trainings(b, model)
+
+
+def trainings(b: Board, model: str) -> list[str]:
+    """Of a row of several checkpoints what each of them reached, and how it was trained."""
+    said = b.info[model].get("trainings")
+    if not said:
+        return []
+    columns = [c for c in b.columns if (r := b.record(model, c)) is not None and "seeds" in r.details]
+    lines = [
+        [seed_of(one), *(plain(c.records[model].details["seeds"][i]) for c in columns)] for i, one in enumerate(said)
+    ]
+    tables = [
+        pipes([[line[0], *line[1 + i : MOST + i]] for line in lines], ["seed", *titles], 1)
+        for i in range(0, len(columns), MOST - 1)
+        if (titles := [shown(c.title) for c in columns[i : i + MOST - 1]])
+    ]
+    commands: dict[str, list[str]] = {}
+    for one in said:
+        if one["command"]:
+            commands.setdefault(one["command"], []).append(seed_of(one))
+    lines_of = "\n".join(f"{line}  # seed {', '.join(seeds)}" for line, seeds in commands.items())
+    return [folded(f"Its {len(said)} trainings", *tables, *([fenced(lines_of)] if lines_of else []))]
+
+
+def where(pictures: Path, dataset: str, file: str) -> Path:
+    """A picture of a model: in the data set's own folder, which a board of several has, or else among all."""
+    own = pictures / slug(dataset) / file
+    return own if own.is_file() else pictures / file
+
+
+def seed_of(training: Mapping[str, object]) -> str:
+    seed = training["seed"]
+    return str(seed) if isinstance(seed, int) else "?"
+
+
+def plain(value: float | None) -> str:
+    """A value of one of several trainings, without an interval of its own."""
+    return "none" if value is None else f"{value:.4g}"

@@ -143,13 +143,20 @@ def packed_values(values: dict[str, np.ndarray]) -> bytes:
 
 
 def pictures_of(runs: Iterable[Run]) -> dict[str, bytes]:
-    """The pictures and texts of the models in the rows, by the names of their files."""
-    found = {}
+    """The pictures and texts of the models in the rows, by their places in the board's folder of pictures.
+
+    Where the runs are of several data sets, those of a run of one lie in a folder of its name: a model that was
+    trained on each of them has a picture for each.
+    """
+    runs, found = list(runs), {}
+    datasets = {run.folder: sorted({record.dataset["name"] for record in run.records()}) for run in runs}
+    several = len({name for names in datasets.values() for name in names}) > 1
     for run in runs:
         shown = {slug(name) + end for name in names_of([run]) for end in PICTURED}
-        for path in sorted(run.pictures.glob("*")):
-            if path.stem in shown:
-                found[path.name] = path.read_bytes()
+        own = f"{slug(datasets[run.folder][0])}/" if several and len(datasets[run.folder]) == 1 else ""
+        for path in sorted(run.pictures.rglob("*")):
+            if path.is_file() and path.stem in shown:
+                found[own + path.relative_to(run.pictures).as_posix()] = path.read_bytes()
     return found
 
 

@@ -18,7 +18,7 @@ References:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -62,13 +62,20 @@ def pooled(records: Iterable[Record], runs: list[Run]) -> list[Record]:
             alone.append(replace(record, model={**record.model, "name": f"{at[1]} [{key[:6]}]"}))
         else:
             alone.append(record)
-    known = cards()
+    known, planned = cards(), {row["model"]: row for run in runs for row in run.rows().values()}
     for (dataset, name, _), found in rows.items():
         members = plans[dataset, name]["members"]
         some = [found[key] for key in members if key in found]
         card = known.get(some[0].metric["name"].partition("[")[0], {})
-        alone.append(of_seeds(name, members, some, runs, card.get("range", (None, None))))
+        row = of_seeds(name, members, some, runs, card.get("range", (None, None)))
+        row.model["trainings"] = [training(planned.get(key, {})) for key in members]
+        alone.append(row)
     return alone
+
+
+def training(row: Mapping[str, Any]) -> dict[str, Any]:
+    """How a checkpoint was trained, as a row of a manifest has it: its seed, and the command, where they are known."""
+    return {"seed": row.get("training_seed"), "command": row.get("training_command") or ""}
 
 
 def of_seeds(

@@ -593,6 +593,7 @@ def rows_of(todo: Plan) -> dict[str, dict[str, Any]]:
             "model": source.key,
             "planned": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "training_seed": source.training_seed,
+            **({"training_command": source.training_command} if source.row and source.training_command else {}),
             **({"seeds": {k: seeds[k] for k in ("name", "members")}} if (seeds := todo.seeds(source)) else {}),
             "cells": {cell.id: cell.job.label(cell.output) for cell in todo.cells(source)},
         }

@@ -392,3 +392,13 @@ def test_a_board_of_representations_leads_with_its_first_columns_and_is_ordered_
     page = markdown([board])
     assert "**By probe-100**" in page
     assert re.findall(r"\| ([abc]) +\|", page)[:3] == ["a", "b", "c"]
+
+
+def test_a_board_of_modes_alone_leads_with_all_that_it_says_of_them(record):
+    """With a distance beside them they answer one of several questions, and one column of theirs leads."""
+    names = ("modes", "high-quality", "modes-kl")
+    records = [record(m, name, v, kind="estimate", stderr=0.1) for name in names for m, v in (("a", 1.0), ("b", 2.0))]
+    (board,) = boards(records)
+    assert [c.name for c in Lead.of(board).columns] == list(names)
+    (board,) = boards([*records, record("a", "fd"), record("b", "fd")])
+    assert [c.name for c in Lead.of(board).columns] == ["fd", "modes"]

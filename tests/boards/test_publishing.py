@@ -1,5 +1,6 @@
 """A published board: the records of its runs, bit for bit, in one file; the same bytes whichever way it was made."""
 
+import base64
 import json
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from genbench.boards.compare import compare
 from genbench.boards.index import index
+from genbench.boards.markdown import where
 from genbench.boards.publishing import all_pages, pages_of, publish
 from genbench.errors import GenbenchError
 from genbench.files import canonical, content_key
@@ -17,7 +19,8 @@ from genbench.text import slug
 def put(run, record, model, metric="nll", **changes):
     """A record, the row that plans it, and the picture of the model."""
     key = content_key(model)
-    made = record(model, metric, cell_id=content_key([model, metric]), **{"run_id": run.folder.name, **changes})
+    said = {"run_id": run.folder.name, "cell_id": content_key([model, metric]), **changes}
+    made = record(model, metric, **said)
     made.model.update(key=key)
     del made.model["name"]
     run.put(made)
@@ -289,3 +292,26 @@ def test_the_matrix_of_many_boards_stays_within_what_github_shows_and_loses_noth
             assert family == f"**family-{int(row[0].rpartition('-')[2]) % 6}**"
             seen.setdefault(row[0], set()).update(n for n, cell in zip(rows[0][1:], row[1:], strict=True) if cell)
     assert seen == on
+
+
+def test_a_model_that_was_trained_on_two_data_sets_has_a_picture_for_each(tmp_path, record):
+    """Of one board, also published once more from itself; its old place is looked at where there is none."""
+    page, runs = tmp_path / "boards" / "page", []
+    for name in ("ring8", "grid25"):
+        runs.append(Run(tmp_path / name))
+        said = {"name": name, "split": "test", "sha256": "f" * 64, "n": 5, "space": {"shape": [2], "levels": None}}
+        put(runs[-1], record, "a", cell_id=content_key(name), dataset=said)
+        runs[-1].write(runs[-1].pictures / "a.png", f"points of {name}".encode())
+    for again in (runs, [Run(page)]):
+        publish(again, page)
+        assert {name: data for name, data in read(page / "pictures").items() if name.endswith("png")} == {
+            "grid25/a.png": b"points of grid25",
+            "ring8/a.png": b"points of ring8",
+        }
+        grid, ring = (tmp_path / "boards" / "page.md").read_text().split("# ring8")
+        assert "page/pictures/grid25/a.png" in grid
+        assert "page/pictures/ring8/a.png" in ring
+        shown = (tmp_path / "boards" / "page.html").read_text()
+        places = [shown.index(base64.b64encode(f"points of {name}".encode()).decode()) for name in ("grid25", "ring8")]
+        assert places == sorted(places)
+    assert where(page / "pictures", "grid25", "b.png") == page / "pictures" / "b.png"

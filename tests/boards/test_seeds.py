@@ -10,12 +10,14 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 from scipy import stats
 
+from genbench import datasets
 from genbench.boards.columns import boards
 from genbench.boards.compare import compare
 from genbench.boards.publishing import publish
 from genbench.boards.ranks import rank
 from genbench.boards.seeds import of_examples, of_seeds, pooled, satterthwaite, shown_rows
 from genbench.files import content_key
+from genbench.models.adapters import parse_all
 from genbench.run.records import Run, in_rows, open_run
 from genbench.space import Space
 
@@ -324,7 +326,29 @@ def test_trained_measured_and_shown_as_one(cli, tmp_path):
     assert {path.name for path in (tmp_path / "run" / "pictures").glob("mine*")} == {"mine.png", "mine-neighbours.png"}
     code, said, _ = cli("leaderboard", "run", "--format", "csv")
     assert sum(text.startswith("digits,mine,") for text in said.splitlines()) == 2
+    command = "genbench train vae --steps 3 --seeds 2 --seed 5 -o trained/pixels.safetensors"
+    assert row.model["trainings"] == [{"seed": s, "command": command} for s in (5, 6)]
+    publish([open_run(tmp_path / "run")], tmp_path / "boards" / "page")
+    page, shown = ((tmp_path / "boards" / f"page.{end}").read_text() for end in ("md", "html"))
+    first = next(line for line in page.splitlines() if line.replace(" ", "").startswith("|5|"))
+    assert f"{each[0]:.4g}" in first
+    assert f"{command}  # seed 5, 6" in page
+    assert f": {each[0]:.4g}, {each[1]:.4g}</dd>" in shown
+    assert shown.count(f"<code>{command}</code>") == 1
     assert cli("evaluate", f"mine={tmp_path}/trained/*.safetensors", *line)[2].startswith("nothing to measure")
+
+
+def test_checkpoints_of_a_row_are_in_the_order_of_their_training_seeds(cli, tmp_path):
+    """So the first is the one that ships, whatever its name: its samples are shown."""
+    for name, seed in (("b.safetensors", 0), ("a-seed9.safetensors", 9), ("a-seed10.safetensors", 10)):
+        line = ("train", "mixture", "--dataset", "ring8", "--steps", 2, "--seed", seed, "-o", tmp_path / "t" / name)
+        assert cli(*line)[0] == 0
+    found = parse_all(f"mine={tmp_path}/t/*.safetensors", datasets.load("ring8"))
+    assert [(one.name, one.training_seed) for one in found] == [
+        ("mine/b", 0),
+        ("mine/a-seed9", 9),
+        ("mine/a-seed10", 10),
+    ]
 
 
 def test_a_pattern_that_no_file_matches_is_an_error(cli, tmp_path):

@@ -25,7 +25,9 @@ from genbench.boards.markdown import (
     in_order,
     of_ranks,
     of_true_likelihoods,
+    plain,
     sentences,
+    where,
 )
 from genbench.boards.pareto import LOG, OTHERS, STYLES
 from genbench.boards.tables import Notes, left_out, legend, parameters
@@ -175,6 +177,7 @@ def card(b: Board, model: str, runs: list[Run], commands: dict[str, str]) -> dic
         for text in (*r.warnings, *([r.details.get("flag", "flagged")] if r.details.get("flagged") else [])):
             warned.setdefault(one_line(text), []).append(one_line(c.title))
     seeds = {row["training_seed"] for run in runs for row in run.rows().values() if trained(row, model, info)}
+    trainings = info.get("trainings") or []
     curves = {one_line(c.title): curve(points) for c, r in records if len(points := curve_of(r)) > 1}
     return {
         "about": described(b, model),
@@ -183,9 +186,15 @@ def card(b: Board, model: str, runs: list[Run], commands: dict[str, str]) -> dic
         "seeds": ", ".join(map(str, sorted({r.protocol["seed"] for _, r in records if "seed" in r.protocol}))),
         "commands": list(dict.fromkeys(commands[r.run_id] for _, r in records if r.run_id in commands)),
         "warned": [(", ".join(dict.fromkeys(titles)), text) for text, titles in warned.items()],
+        "each": [
+            (one_line(c.title), ", ".join(map(plain, r.details["seeds"]))) for c, r in records if "seeds" in r.details
+        ],
+        "trained": list(dict.fromkeys(one_line(one["command"]) for one in trainings if one["command"])),
         "curves": curves,
-        "pictures": [(says, uri) for end, says in PICTURED.items() if (uri := picture(runs, slug(model) + end))],
-        "text": text_of(runs, f"{slug(model)}.txt"),
+        "pictures": [
+            (says, uri) for end, says in PICTURED.items() if (uri := picture(runs, b.dataset, slug(model) + end))
+        ],
+        "text": text_of(runs, b.dataset, f"{slug(model)}.txt"),
     }
 
 
@@ -196,21 +205,21 @@ def trained(row: dict[str, Any], model: str, info: dict[str, Any]) -> bool:
     return row["model"] == info.get("key") or (row.get("seeds") or {}).get("name") == model
 
 
-def picture(runs: list[Run], name: str) -> str:
+def picture(runs: list[Run], dataset: str, name: str) -> str:
     """A picture of the first run that has it, as the page holds it; empty without."""
-    path = first_of(runs, f"{name}.png")
+    path = first_of(runs, dataset, f"{name}.png")
     return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}" if path else ""
 
 
-def text_of(runs: list[Run], name: str) -> str:
+def text_of(runs: list[Run], dataset: str, name: str) -> str:
     """A text of the first run that has it; empty without."""
-    path = first_of(runs, name)
+    path = first_of(runs, dataset, name)
     return path.read_text(encoding="utf-8").rstrip() if path else ""
 
 
-def first_of(runs: list[Run], name: str) -> Path | None:
+def first_of(runs: list[Run], dataset: str, name: str) -> Path | None:
     """What the first run that has it keeps under a name among its pictures."""
-    return next((path for run in runs if (path := run.pictures / name).is_file()), None)
+    return next((path for run in runs if (path := where(run.pictures, dataset, name)).is_file()), None)
 
 
 def curve_of(record: Record) -> list[tuple[float, float]]:

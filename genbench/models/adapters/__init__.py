@@ -15,6 +15,7 @@ something that is there. So `epoch=3-step=100.safetensors` and `what?.npy` are f
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -111,6 +112,12 @@ class Source:
         return self.extra.training.get("seed") if self.adapter == "checkpoint" else None
 
     @property
+    def training_command(self) -> str:
+        """Of a checkpoint, the command that its card says made it, without places on anybody's machine."""
+        said = self.extra.training.get("command") if self.adapter == "checkpoint" else None
+        return public(said) if isinstance(said, str) else ""
+
+    @property
     def key(self) -> str:
         """The content key of its identity: what its records are known by, under whatever name."""
         return content_key(self.identity)
@@ -200,7 +207,8 @@ def of_one_point(spec: str, dataset: Dataset, unsafe: bool, apart: Apart = None)
     rest = spec.partition(what)[2]
     sources = [parse(f"{name}={scheme}{colon}{path}{rest}", dataset, unsafe, apart) for path in paths]
     check_seeds(name, sources)
-    return [replace(one, name=f"{name}/{own}", row=name) for one, own in zip(sources, names, strict=True)]
+    found = [replace(one, name=f"{name}/{own}", row=name) for one, own in zip(sources, names, strict=True)]
+    return sorted(found, key=lambda one: one.training_seed if isinstance(one.training_seed, int) else math.inf)
 
 
 def check_seeds(name: str, sources: list[Source]) -> None:

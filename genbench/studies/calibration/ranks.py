@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from genbench.boards.ranks import wider
 from genbench.metrics import Measure, density_coverage, fd
 from genbench.numerics.joint import joint
 from genbench.numerics.points import Points
@@ -23,6 +24,10 @@ def cases() -> list[Case]:
         ranks("6 models that tie, paired", np.zeros(6), 0.8),
         ranks("3 and 3 models that tie", np.repeat([0.0, 1e3], 3), 0.0),
         ranks("6 models 0.7 sd apart", 0.7 * np.arange(6), 0.0),
+        of_seeds("6 models of 5 training seeds that tie", np.ones(6)),
+        of_seeds("6 models of 5 seeds that tie, of which 3 vary 10 times as much", np.repeat([1.0, 10.0], 3)),
+        of_seeds("3 models of 5 seeds tie with 3 whose variance is known", np.ones(6), known=3),
+        of_bounds(3, 200),
         *(of_samples("fd", sides, alone, 1000) for sides in (1, 2) for alone in (False, True)),
         *(of_samples(output, sides, False, 100) for output in ("density", "coverage") for sides in (1, 2)),
     ]
@@ -46,6 +51,51 @@ def ranks(what: str, truth: np.ndarray, correlation: float) -> Case:
     return Case(("ranks",), what, str(p), lambda rng: {"ranks": draw(rng)}, lambda: {"ranks": Truth(0.0)}, 2000)
 
 
+def of_seeds(what: str, spread: np.ndarray, known: int = 0, seeds: int = 5) -> Case:
+    """Rows of a few checkpoints, whose variance is estimated, widened as the boards do: their values tie.
+
+    Arguments:
+        spread: standard deviation of a checkpoint's value, by model.
+        known: of so many models the variance of the mean is given.
+    """
+    p = len(spread)
+
+    def draw(rng: np.random.Generator) -> Measure:
+        x = spread[:, None] * rng.standard_normal((p, seeds))
+        variances = wider(seeds - 1) * x.var(1, ddof=1) / seeds
+        variances[:known] = spread[:known] ** 2 / seeds
+        return tie(x.mean(1), np.diag(variances))
+
+    return Case(
+        ("ranks",), what, f"{p}, {seeds}", lambda rng: {"ranks": draw(rng)}, lambda: {"ranks": Truth(0.0)}, 2000
+    )
+
+
+def of_bounds(exact: int, n: int, p: int = 6, gap: float = 0.5) -> Case:
+    """Exact likelihoods of n examples beside bounds by one importance weight, which certify as much as they.
+
+    A bound is log p(x) + log w with log w from N(-gap, 2 gap), so that E w = 1: its model is better by the gap. What
+    ranks order is the bound: all tie.
+    """
+
+    def draw(rng: np.random.Generator) -> Measure:
+        log_p = 2.0 * rng.standard_normal(n) + rng.standard_normal((p, n))  # the examples are hard or easy for all
+        log_w = rng.normal(-gap, np.sqrt(2 * gap), (p, n))
+        log_w[:exact] = -gap
+        values = log_p + log_w
+        return tie(-values.mean(1), wider(n - 1) * np.cov(values) / n)
+
+    what = f"{exact} exact likelihoods tie with {p - exact} bounds, paired"
+    return Case(("ranks",), what, f"{p}, {n}", lambda rng: {"ranks": draw(rng)}, lambda: {"ranks": Truth(0.0)}, 2000)
+
+
+def tie(values: np.ndarray, covariance: np.ndarray) -> Measure:
+    """1 where a set tells one of these apart from another, which none is, else 0."""
+    found = rank_sets(values, covariance)
+    missed = float((found.low > 1).any())
+    return Measure(missed, "estimate", None, (missed, missed), "rank sets of Mogstad et al., 2024")
+
+
 def of_samples(output: str, sides: int, alone: bool, replicates: int, n: int = 100, m: int = 200, d: int = 4) -> Case:
     """Six Gaussians beside one standard Gaussian of m training examples: they tie, and no set may set one apart.
 
@@ -64,9 +114,7 @@ def of_samples(output: str, sides: int, alone: bool, replicates: int, n: int = 1
             measures.append(metric.compute(Points(x), y)[output])
         variances = np.array([(one.stderr or 0.0) ** 2 for one in measures])
         shared = joint(variances, np.array([one.shared for one in measures]))
-        found = rank_sets(np.array([one.value for one in measures]), np.diag(variances) if alone else shared)
-        missed = float((found.low > 1).any())
-        return Measure(missed, "estimate", None, (missed, missed), "rank sets of Mogstad et al., 2024")
+        return tie(np.array([one.value for one in measures]), np.diag(variances) if alone else shared)
 
     how = "as if independent" if alone else "with what they share"
     what = f"{output} of 6 models on {'one side' if sides == 1 else 'both sides'}, {how}"
