@@ -55,7 +55,7 @@ def test_a_metric_can_do_with_as_few_samples_as_its_card_says_and_not_with_one_f
 
 # Of the other sets, the least that the definition can do with: k + 1 for k neighbours, two halves of two, one a bin.
 FEWEST_OTHERS = {
-    "authenticity": (2,), "bins": (100,), "clipped-density-coverage": (6,), "cmmd": (4,),
+    "authenticity": (2,), "bins": (100,), "c2st": (20,), "clipped-density-coverage": (6,), "cmmd": (4,),
     "data-copying": (2, 2), "density-coverage": (6,), "fd": (2,),
     "fd-infinity": (4,), "fld": (4, 2), "kd": (3,), "memorisation": (10, 10), "mifid": (4,),
     "near-duplicates": (51, 3), "precision-recall": (4,), "realism": (4,), "sliced-wasserstein": (4,), "vendi": (),

@@ -309,6 +309,8 @@ def wilsons(m: Measure, n: int) -> None:
         trials = n / (1 + m.details["in_pairs"])
     elif "given the training set" in m.ci_method:
         scale = 100.0
+    elif "what folds share" in m.ci_method:  # rows of both sets; of an area, see `test_c2st`
+        trials = m.details.get("trials", 2 * m.details["n_each"] / m.details["design_effect"])
     elif "powers" in m.ci_method:  # fewer trials than bins have no less variance: see `test_metrics_bins`
         trials = len(m.details["counts"])
         if m.stderr > 0:

@@ -15,6 +15,7 @@ import numpy as np
 from genbench.metrics import (
     Measure,
     bins,
+    c2st,
     cmmd,
     fd,
     fd_infinity,
@@ -94,10 +95,22 @@ def cases() -> list[Case]:
     found += [fitted_likelihood(pair) for pair in (Pair(4, 300, 600), Pair(8, 300, 500, shift=0.5, sd=0.8))]
     found += [binned(pair) for pair in (Pair(4, 500, 1000), Pair(4, 500, 1000, shift=0.5, sd=1.2))]
     found += [translated(Pair(4, 300, 500, shift=0.5, sd=1.2)), translated(Pair(16, 500, 1000))]
+    found += [told_apart(pair) for pair in (Pair(4, 100, 100), Pair(4, 300, 300), Pair(16, 300, 300))]
+    found += [told_apart(Pair(4, 300, 300, shift=0.5, sd=1.2)), told_apart(Pair(4, 300, 300, shift=3.0))]
     found += [reconstructed(0.8, 0.3), reconstructed(1.0, 0.1)]
     found += [diversity(300, 8), diversity(300, 200)]
     found += [recognised(500, 1.0), recognised(500, 4.0)]
     return found
+
+
+def told_apart(pair: Pair) -> Case:
+    """By classifiers: of equal distributions a share and an area of 1/2."""
+    outputs = ("c2st", "c2st_auroc", "c2st_linear", "c2st_linear_auroc")
+
+    def truth() -> dict[str, Truth]:
+        return {} if pair.shift or pair.sd != 1 else dict.fromkeys(outputs, Truth(0.5))
+
+    return of_pair(outputs, c2st.compute, pair, 300, truth)
 
 
 def published(pair: Pair) -> Case:
