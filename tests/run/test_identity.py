@@ -500,13 +500,3 @@ def test_other_data_that_a_dataset_of_the_users_brings_are_known_by_their_conten
     data = replace(digits, name="mine", outside={"odd": breaks})
     todo = plan(Suite("mine", [metric], "pixels", protocol=replace(SMALL, outside="odd")), data, [SOURCE])
     assert cell_ids(todo)  # it is left to the cells to say so
-
-
-@pytest.mark.parametrize("library", ["diffusers", "transformers", "onnxruntime"])
-def test_the_release_of_a_library_is_in_the_identity_of_its_models(library, monkeypatch):
-    from genbench.models.adapters import _folder
-
-    monkeypatch.setattr("importlib.metadata.version", lambda name: {library: "9.9"}[name])
-    assert _folder.release(library) == "9.9"
-    module = catalog.load("adapters", {"onnxruntime": "onnx"}.get(library, library))
-    assert f'"library": _folder.release("{library}")' in Path(module.__file__).read_text()
