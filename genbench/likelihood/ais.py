@@ -215,7 +215,7 @@ def ais(
         method=f"annealed importance sampling, {settings.temperatures} temperatures, {settings.chains} chains",
         rows=chains,
         details=described(settings, chains),
-        warnings=above_one(found["values"], model.space),
+        warnings=above_one(found["values"], model.space, x),
     )
 
 

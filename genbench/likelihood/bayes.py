@@ -18,7 +18,7 @@ from scipy.special import logsumexp
 
 from genbench.blocks import Arrays, Keep, Progress, afresh, in_blocks, rows_of, silent
 from genbench.errors import Unavailable
-from genbench.likelihood.at_most_one import refuse_above_one
+from genbench.likelihood.at_most_one import refuse_above_one, refuse_mass_above_one
 from genbench.likelihood.exact import checked
 from genbench.likelihood.result import LogLikelihood
 from genbench.metrics import Measure, share
@@ -54,7 +54,10 @@ def class_log_likelihoods(
         refuse_above_one(values, model.space, "log_prob given a class")
         return {"values": values}
 
-    return in_blocks(len(x), rows_of(model.space.shape), make, keep, progress)["values"]
+    found = in_blocks(len(x), rows_of(model.space.shape), make, keep, progress)["values"]
+    for y in range(classes):
+        refuse_mass_above_one(found[:, y], x, model.space, f"log_prob given class {y}")
+    return found
 
 
 @torch.no_grad()

@@ -37,5 +37,5 @@ def elbo(
         return {"values": checked(model.elbo(block, seeded(seed, "elbo", number, device=device)), len(block))}
 
     rows = in_blocks(len(x), block_size, make, keep, progress)
-    warnings, details = above_one(rows["values"], model.space), getattr(model, "elbo_details", {})
+    warnings, details = above_one(rows["values"], model.space, x), getattr(model, "elbo_details", {})
     return LogLikelihood.of(rows, "lower_bound", "variational bound", details=dict(details), warnings=warnings)

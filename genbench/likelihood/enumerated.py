@@ -10,7 +10,7 @@ import torch
 
 from genbench.blocks import Arrays, Keep, Progress, afresh, in_blocks, rows_of, silent
 from genbench.errors import ModelError
-from genbench.likelihood.at_most_one import refuse_above_one
+from genbench.likelihood.at_most_one import refuse_above_one, refuse_mass_above_one
 from genbench.likelihood.result import LogLikelihood
 from genbench.models.sampling import real, to_tensor
 from genbench.numerics.logmeanexp import LogMeanExp
@@ -66,4 +66,5 @@ def enumerated(
         return {"values": score(to_tensor(x[rows], model.space, device))}
 
     rows = in_blocks(len(x), rows_of(model.space.shape), make, keep, progress)
+    refuse_mass_above_one(rows["values"], x, model.space, "log_likelihood of a code")
     return LogLikelihood.of(rows, "exact", "sum over all codes")

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from genbench.blocks import Arrays, Keep, Progress, afresh, in_blocks, rows_of, silent
-from genbench.likelihood.at_most_one import refuse_above_one
+from genbench.likelihood.at_most_one import refuse_above_one, refuse_mass_above_one
 from genbench.likelihood.result import LogLikelihood
 from genbench.models.capabilities import HasLogProb
 from genbench.models.sampling import real, to_tensor
@@ -35,6 +35,7 @@ def exact(
         return {"values": values}
 
     found = in_blocks(len(x), rows_of(model.space.shape), make, keep, progress)
+    refuse_mass_above_one(found["values"], x, model.space, "log_prob")
     kind, says = getattr(model, "log_prob_kind", "exact"), getattr(model, "log_prob_details", None)
     details = says(x, found["values"]) if callable(says) else {}
     return LogLikelihood.of(found, kind, "log_prob", details=details)

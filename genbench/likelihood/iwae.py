@@ -142,7 +142,7 @@ def iwae(
         kind="lower_bound",
         method=f"log-mean-exp of {k} weights",
         curve_k=np.array([size for size in CURVE if size <= k]),
-        warnings=((loose,) if low > LOW_SHARE else ()) + above_one(rows["values"], model.space),
+        warnings=((loose,) if low > LOW_SHARE else ()) + above_one(rows["values"], model.space, x),
     )
 
 

@@ -63,7 +63,8 @@ def around(found: Any, file: Path, model: Any) -> str:
     files = sorted(reach.files - reach.hashed)
     codes = [f"code {code_of(one)}\0".encode() for one in files]
     variables = environment_of({*reach.hashed, *files})
-    return hashlib.sha256(b"".join([*reach.parts, *codes, *variables])).hexdigest()
+    releases = [f"release {one}\0".encode() for one in sorted(reach.releases)]
+    return hashlib.sha256(b"".join([*reach.parts, *codes, *releases, *variables])).hexdigest()
 
 
 class Reach:
@@ -76,6 +77,7 @@ class Reach:
     def __init__(self, file: Path) -> None:
         self.hashed = files_of(file)
         self.files: set[Path] = set()
+        self.releases: set[str] = set()  # of the installed packages whose code is called
         self.parts: list[bytes] = []
         # By identity, numbered; what was seen is kept alive, so that no identity comes twice.
         self.seen: dict[int, tuple[int, Any]] = {}
@@ -92,8 +94,10 @@ class Reach:
         self.seen[id(value)] = len(self.seen), value
         torch = sys.modules.get("torch")
         match value:
-            case types.ModuleType() | logging.Logger() | types.GenericAlias():
-                pass  # of a module what is named of it is followed; a logger changes no value
+            case types.ModuleType():
+                self.installed(value.__name__)  # of it what is named is followed
+            case logging.Logger() | types.GenericAlias():
+                pass  # neither changes a value
             case types.FunctionType():
                 self.function(value)
             case types.MethodType():
@@ -155,6 +159,7 @@ class Reach:
         if (inner := getattr(function, "__wrapped__", None)) is not None:
             self.follow(inner, function.__qualname__)
         if file is None:
+            self.installed(function.__module__)
             self.parts.append(f"function {function.__module__}.{function.__qualname__}\0".encode())
             for cell in function.__closure__ or ():  # of a decorator: the function that it was given
                 if not empty(cell) and isinstance(cell.cell_contents, types.FunctionType):
@@ -183,6 +188,13 @@ class Reach:
             if isinstance(value, types.ModuleType) and not before and own(getattr(value, "__file__", None) or ""):
                 self.module(value, names)
 
+    def installed(self, module: str) -> None:
+        """Notes the version of an installed package. Those of torch and NumPy, whatever runs, stand in every record."""
+        top = (module or "").partition(".")[0]
+        said = getattr(sys.modules.get(top), "__version__", None)
+        if isinstance(said, str) and top not in ("torch", "numpy", "genbench"):
+            self.releases.add(f"{top} {said}")
+
     def kind(self, kind: type) -> None:
         """A class with its methods and values, and those of the classes that it derives from."""
         self.parts.append(f"class {kind.__module__}.{kind.__qualname__}\0".encode())
@@ -190,6 +202,7 @@ class Reach:
             if file_of(base) is not None:
                 self.follow(base, base.__qualname__)
         if (file := file_of(kind)) is None:
+            self.installed(kind.__module__)
             return
         self.files.add(file)
         for name, value in vars(kind).items():

@@ -337,7 +337,7 @@ class Context:
             "protocol": plan.said(declared.fields),
             "extractor": plan.extractors[self.name] if declared.extracted and self.name else None,
             "model": None if declared.asks == DATA else of.source.identity,
-            "dataset": plan.dataset.identity,
+            "dataset": {**plan.dataset.identity, **plan.brought(declared.fields)},
         }
         whole = declared.asks == DATA or of.source.pinned
         if not (whole and (not declared.extracted or self.name not in plan.unpinned)):

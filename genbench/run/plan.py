@@ -5,6 +5,7 @@ suite (dataset, metrics, protocol) x sources -> cells, each with the id of its r
 
 from __future__ import annotations
 
+import hashlib
 import math
 import secrets
 from collections.abc import Callable, Iterable
@@ -28,6 +29,7 @@ from genbench.run.records import PROTOCOL_VERSION, READ, Key, Record, Run, named
 from genbench.run.reference import Reference
 from genbench.space import Space
 
+OUTSIDE = "outside"  # the field of the protocol that names other data
 LABELS = "labels"  # what artifacts call the classes that samples are drawn for
 
 
@@ -142,6 +144,7 @@ class Plan:
     labels: np.ndarray | None = None  # the class that is asked of every sample of a class-conditional model
     nonce: str = field(default_factory=lambda: secrets.token_hex(16))  # in place of what nobody knows
     only: frozenset[str] | None = None  # ids of cells: no others are planned
+    digest: str | None = None  # of the other data, once they are known: see `brought`
 
     def cells(self, source: Source) -> list[Cell]:
         cells = [Cell(source, job, o, self.identity(source, job, o)) for job in self.jobs for o in job.outputs]
@@ -172,7 +175,7 @@ class Plan:
         reference = self.reference(job)
         return {
             "model": source.identity,
-            "dataset": {**self.dataset.identity, "split": "test"},
+            "dataset": {**self.dataset.identity, "split": "test", **self.brought(job.fields)},
             "metric": {
                 "name": output,
                 "version": job.entry.constants["VERSION"],
@@ -191,6 +194,19 @@ class Plan:
         if self.labels is not None and LABELS in fields:
             found[LABELS] = digest(self.labels)
         return found
+
+    def brought(self, fields: Iterable[str]) -> dict[str, str]:
+        """The content of the other data that a user's dataset brings, where they decide a value."""
+        make = (self.dataset.outside or {}).get(self.protocol.outside) if OUTSIDE in fields else None
+        if make is None or getattr(getattr(make, "func", make), "__module__", "").startswith("genbench."):
+            return {}  # what ships is known by its name
+        if self.digest is None:
+            try:
+                x = np.ascontiguousarray(make())
+                self.digest = hashlib.sha256(f"{x.dtype.str} {x.shape}".encode() + x.tobytes()).hexdigest()
+            except Exception:  # its cells will say so
+                self.digest = self.nonce
+        return {OUTSIDE: self.digest}
 
     def reusable(self, cell: Cell, record: Record) -> bool:
         """Whether a value that an earlier call measured may stand: all that it was made of is known, and the same."""

@@ -66,14 +66,20 @@ def examples(space=INTEGERS):
     return x.astype(space.dtype)
 
 
-def likelihood(model):
-    return log_likelihood(model, examples(model.space), k=20, seed=0, block_size=7)
+def likelihood(model, x=None):
+    return log_likelihood(model, examples(model.space) if x is None else x, k=20, seed=0, block_size=7)
+
+
+def under_classes(model, x=None):
+    return class_log_likelihoods(model, examples(model.space) if x is None else x)
 
 
 EXACT = {
-    "log_prob": lambda model: likelihood(model).values,
-    "log_prior log_likelihood": lambda model: likelihood(model).values,  # summed over codes
-    "log_prob of a class": lambda model: class_log_likelihoods(model, examples(model.space)),
+    "log_prob": lambda model, x=None: likelihood(model, x).values,
+    "log_prior log_likelihood": lambda model, x=None: likelihood(model, x).values,  # summed over codes
+    "log_prob of a class": lambda model, x=None: class_log_likelihoods(
+        model, examples(model.space) if x is None else x
+    ),
 }
 BOUNDS = {
     "elbo": likelihood,
@@ -97,8 +103,36 @@ def test_an_exact_log_probability_of_integers_above_0_is_an_error_of_the_model(d
 
 @pytest.mark.parametrize("does", EXACT)
 def test_rounding_is_none_and_neither_is_certainty(does):
+    same = np.zeros((N, *INTEGERS.shape), INTEGERS.dtype)  # one example, however often it stands there
     for nats in (0.9e-6 * INTEGERS.dim, 0.0, -3.0):
-        assert np.allclose(EXACT[does](model_for(does, nats)), nats, rtol=1e-6, atol=1e-7)
+        assert np.allclose(EXACT[does](model_for(does, nats), same), nats, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("does", EXACT)
+def test_different_examples_have_no_more_mass_than_1_together(does):
+    """As a mean over dimensions has, in place of their sum: each of them alone is lawful."""
+    different = len(np.unique(examples(), axis=0))
+    for share, lawful in ((0.999, True), (1.001, False)):
+        model = model_for(does, math.log(share / different))
+        if lawful:
+            EXACT[does](model)
+        else:
+            with pytest.raises(ModelError, match=f"of {different} different examples add up to"):
+                EXACT[does](model)
+
+
+@pytest.mark.parametrize("does", EXACT)
+def test_densities_have_no_such_law_together(does):
+    assert np.allclose(EXACT[does](model_for(does, -0.1, space=REALS)), -0.1)
+
+
+@pytest.mark.parametrize("does", ["elbo", "log_weights"])
+def test_a_bound_with_a_hundred_times_the_mass_is_a_warning(does):
+    space = Space((4,), levels=6)
+    x = np.array(list(np.ndindex(6, 6, 6, 6)), space.dtype)[:648]  # half of them
+    lawful, warned = (likelihood(model_for(does, math.log(n / 648), space=space), x) for n in (99, 101))
+    assert lawful.warnings == ()
+    assert "of 648 different examples add up to" in warned.warnings[-1]
 
 
 @pytest.mark.parametrize("does", [*EXACT, *BOUNDS])
@@ -112,7 +146,7 @@ def test_a_density_of_real_numbers_may_exceed_1(does):
 @pytest.mark.parametrize("bad", [-math.inf, math.inf, math.nan])
 @pytest.mark.parametrize("does", ["log_prob", "log_prob of a class"])
 def test_what_is_not_finite_is_kept_and_counted_as_ever(does, bad):
-    found = EXACT[does](model_for(does, bad, other=-1.0))
+    found = EXACT[does](model_for(does, bad, other=-10.0))
     assert np.isfinite(found).sum() == found.size / 2
 
 
@@ -125,7 +159,7 @@ def test_a_bound_above_0_on_average_is_a_warning_that_says_how_many(does):
 
 @pytest.mark.parametrize("does", BOUNDS)
 def test_single_draws_of_a_bound_may_be_above_0(does):
-    assert BOUNDS[does](model_for(does, 5.0, other=-6.0)).warnings == ()
+    assert BOUNDS[does](model_for(does, 0.5, other=-6.0)).warnings == ()
 
 
 def test_an_estimate_above_0_on_average_is_a_warning():

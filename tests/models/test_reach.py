@@ -6,6 +6,7 @@ import importlib
 import os
 import sys
 import textwrap
+import types
 from pathlib import Path
 
 import numpy as np
@@ -246,6 +247,20 @@ def test_what_is_installed_in_place_is_own_code(here, digits, monkeypatch):
         (lib / "inplace_lib.py").write_text(f"def tilt():\n    return {k}\n")
         sys.modules.pop("inplace_lib", None)
         importlib.invalidate_caches()
+        keys.add(parse(f"m={path}:Model", digits).key)
+    assert len(keys) == 2
+
+
+@pytest.mark.parametrize("tilt", ["0 * library.f()", "0 * f()", "0 * len(Base.__name__)"])
+def test_the_release_of_an_installed_package_whose_code_is_called_decides(tilt, here, digits, monkeypatch):
+    """Its own code is not hashed: what is installed has versions."""
+    library = types.ModuleType("library")
+    exec("class Base:\n    pass\ndef f():\n    return 1.0", vars(library))
+    monkeypatch.setitem(sys.modules, "library", library)
+    path = written(here, top="import library\nfrom library import Base, f", tilt=tilt)
+    keys = set()
+    for release in ("1.0", "1.0", "1.1"):
+        library.__version__ = release
         keys.add(parse(f"m={path}:Model", digits).key)
     assert len(keys) == 2
 

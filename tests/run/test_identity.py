@@ -477,3 +477,26 @@ def test_reconstructions_reach_an_extractor_as_whole_levels(tmp_path):
 
     rfd = evaluate(Near(), "digits", metrics=["rfd"], extractor="pixels", limit=100)[0]
     assert rfd.value == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize("metric", ["auroc-likelihood", "auroc-reconstruction"])
+def test_other_data_that_a_dataset_of_the_users_brings_are_known_by_their_content(metric, digits):
+    def cell(**brought) -> dict[str, str]:
+        data = replace(digits, name="mine", outside={name: lambda x=x: x for name, x in brought.items()})
+        protocol = replace(SMALL, outside="odd")
+        todo = plan(Suite("mine", [metric, "nll"], "pixels", protocol=protocol), data, [SOURCE])
+        return cell_ids(todo)
+
+    a, b = np.zeros((5, 1, 8, 8), np.uint8), np.ones((5, 1, 8, 8), np.uint8)
+    output = metric.replace("-", "_")
+    first, again, other = cell(odd=a), cell(odd=a.copy(), unused=b), cell(odd=b)
+    assert first == again
+    assert first[output] != other[output]
+    assert first["nll"] == other["nll"]  # which no other data decide
+
+    def breaks():
+        raise OSError("gone")
+
+    data = replace(digits, name="mine", outside={"odd": breaks})
+    todo = plan(Suite("mine", [metric], "pixels", protocol=replace(SMALL, outside="odd")), data, [SOURCE])
+    assert cell_ids(todo)  # it is left to the cells to say so

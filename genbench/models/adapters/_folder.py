@@ -8,6 +8,7 @@ library alone, by names that the adapter knows. No weight may be missing or left
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import importlib.util
 import json
 import math
@@ -132,6 +133,11 @@ def installed(library: str) -> None:
     if importlib.util.find_spec(library) is None:
         extra = EXTRAS.get(library, library)
         raise GenbenchError(f"{library} is not installed", f"pip install -c constraints.txt 'genbench[{extra}]'")
+
+
+def release(library: str) -> str:
+    """The version of an optional library, whose code is that of the model; imports nothing."""
+    return importlib.metadata.version(library)
 
 
 @contextmanager

@@ -87,6 +87,7 @@ def identify(given: Given, dataset: Dataset) -> Source:
         args=settings,
         made_of={
             "version": VERSION,
+            "library": _folder.release("diffusers"),
             "scheduler": sha256(json.dumps(found.scheduler, sort_keys=True).encode()).hexdigest(),
         },
         extra=found,

@@ -68,7 +68,7 @@ def identify(given: Given, dataset: Dataset) -> Source:
         sha256=sha256_files(path.parent, files),
         family="other",
         args=settings,
-        made_of={"version": VERSION},
+        made_of={"version": VERSION, "library": _folder.release("onnxruntime")},
     )
 
 

@@ -65,7 +65,11 @@ def identify(given: Given, dataset: Dataset) -> Source:
         family="autoregressive",
         parameters=_folder.count(_folder.tensors_of(files)),
         args={key: value for key, value in settings.items() if value is not None},
-        made_of={"version": VERSION, "alphabet": hashlib.sha256(dataset.vocabulary.encode()).hexdigest()},
+        made_of={
+            "version": VERSION,
+            "library": _folder.release("transformers"),
+            "alphabet": hashlib.sha256(dataset.vocabulary.encode()).hexdigest(),
+        },
         extra=config,
     )
 

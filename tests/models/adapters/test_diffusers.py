@@ -511,13 +511,16 @@ def test_images_of_another_size_are_refused(saved):
         opened(folder, Space((1, 16, 16), 17))
 
 
-def test_weights_scheduler_and_arguments_decide_the_identity_and_names_do_not(saved, tmp_path):
+def test_weights_scheduler_arguments_and_release_decide_the_identity_and_names_do_not(saved, tmp_path, monkeypatch):
     folder = saved(unet(), scheduler())
     keys = [parse(f"diffusers:{folder}{q}", data(GREY)).key for q in ("", "?steps=6", "?scheduler=ddim", "?steps=12")]
     assert keys[0] == keys[3]  # what it is by default
     assert len(set(keys)) == 3
     shutil.copytree(folder, tmp_path / "copy")
     assert parse(f"a=diffusers:{tmp_path / 'copy'}", data(GREY)).key == keys[0]
+    with monkeypatch.context() as patch:
+        patch.setattr("importlib.metadata.version", lambda library: {"diffusers": "9.9"}[library])
+        assert parse(f"diffusers:{folder}", data(GREY)).key != keys[0]
     change(folder, "scheduler/scheduler_config.json", beta_end=0.2)
     assert parse(f"diffusers:{folder}", data(GREY)).key != keys[0]
     with torch.no_grad():

@@ -335,12 +335,15 @@ def test_images_are_no_text(saved):
         parse(f"transformers:{saved(gpt(of_bytes()), of_bytes())}", digits)
 
 
-def test_weights_tokenizer_alphabet_and_arguments_decide_the_identity(saved):
+def test_weights_tokenizer_alphabet_arguments_and_release_decide_the_identity(saved, monkeypatch):
     folder = saved(gpt(of_bytes()), of_bytes())
     key = parse(f"transformers:{folder}", data()).key
     assert key == parse(f"other=transformers:{folder}", data()).key
     assert key != parse(f"transformers:{folder}?stride=3", data()).key
     assert key != parse(f"transformers:{folder}", data(TEXT.replace("c", "k"))).key
+    with monkeypatch.context() as patch:
+        patch.setattr("importlib.metadata.version", lambda library: {"transformers": "9.9"}[library])
+        assert key != parse(f"transformers:{folder}", data()).key
     change(folder, "tokenizer_config.json", model_max_length=10)
     assert key != parse(f"transformers:{folder}", data()).key
 
