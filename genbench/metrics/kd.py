@@ -24,8 +24,7 @@ from genbench.domains import check
 from genbench.metrics import Measure, _shared, normal
 from genbench.metrics._halves import variance
 from genbench.metrics._inputs import enough, point_sets
-from genbench.numerics.kernels import Cubic, own_sums, sums
-from genbench.numerics.neighbours import TILE
+from genbench.numerics.kernels import TILE, Cubic, own_sums, sums
 from genbench.numerics.points import Points
 
 VERSION = 2

@@ -82,10 +82,10 @@ def scores(samples: Points, train: Points, k: int = 3) -> np.ndarray:
     least = np.full(len(x.rows), np.inf)  # min_j |x - y_j|^2 / r_j^2, [u]
     if centres.any():
         balls = Rows(y.x[centres], y.device)
-        least = least_ratio(x.rows, balls, squared_radii[centres][balls.first], x.tile)
+        least = least_ratio(x.rows, balls, squared_radii[centres][balls.first], x.tile or neighbours.TILE)
     least = least[x.rows.index]  # [n]
     if points.any():
-        to_point, _ = neighbours.nearest(x.rows, Rows(y.x[points], y.device), 1, x.tile)
+        to_point, _ = neighbours.nearest(x.rows, Rows(y.x[points], y.device), 1, x.tile or neighbours.TILE)
         least[to_point[:, 0] == 0] = 0
     with np.errstate(divide="ignore"):
         return 1 / np.sqrt(least)

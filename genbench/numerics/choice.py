@@ -4,17 +4,38 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 
 def row_keys(x: np.ndarray) -> list[bytes]:
     """128-bit hashes of the values of each of n >= 1 rows `[n, ...]`, the same for 0.0 and -0.0."""
-    flat = x.reshape(len(x), -1)
-    if x.dtype.kind not in "iu":  # integers may be more than memory holds twice
-        flat = np.ascontiguousarray(flat + 0)  # -0.0 + 0 is 0.0
-    return [hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in flat]
+    return [hashlib.blake2b(row.tobytes(), digest_size=16).digest() for flat in _blocks(x) for row in flat]
+
+
+def may_repeat(x: np.ndarray) -> bool:
+    """False only if no two of n >= 1 rows `[n, ...]` have one key; a third of what their keys cost.
+
+    By a sum of the words of every row, each times an odd number: rows that share it may differ, others do.
+    """
+    width = x[0].nbytes
+    factors = np.random.default_rng(0).integers(2**64, size=-(-width // 8), dtype=np.uint64) | np.uint64(1)
+    sums = []
+    for flat in _blocks(x):
+        padded = np.zeros((len(flat), 8 * len(factors)), np.uint8)
+        padded[:, :width] = flat.view(np.uint8)
+        words = padded.view(np.uint64)
+        words ^= words >> np.uint64(32)  # the lower half of a number's bits is often empty
+        sums.append(words @ factors)
+    return len(np.unique(np.concatenate(sums))) < len(x)
+
+
+def _blocks(x: np.ndarray, block: int = 1024) -> Iterator[np.ndarray]:
+    """Rows `[b, width]` without a negative zero."""
+    for start in range(0, len(x), block):
+        flat = x[start : start + block].reshape(min(block, len(x) - start), -1)
+        yield np.ascontiguousarray(flat if x.dtype.kind in "iu" else flat + 0)  # -0.0 + 0 is 0.0
 
 
 def shuffled(keys: Sequence[bytes], seed: int) -> np.ndarray:

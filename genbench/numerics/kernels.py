@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+TILE = (1024, 2048)  # rows and columns: 16 MiB of float64
+
 
 @dataclass(frozen=True)
 class Cubic:

@@ -15,16 +15,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from genbench.numerics.choice import row_keys
+from genbench.numerics.choice import may_repeat, row_keys
 
-TILE = (1024, 2048)  # rows and columns: 8 MiB of float32
+TILE = (512, 2048)  # rows and columns: 4 MiB of float32
+GROUP = 32  # distances that are looked at together
 Table = tuple[np.ndarray, np.ndarray]  # squared distances [n, k] float64, indices [n, k]
 
 
@@ -39,19 +41,23 @@ class Rows:
     def __init__(self, x: np.ndarray, device: str = "cpu") -> None:
         if x.ndim != 2 or len(x) == 0:
             raise ValueError(f"expected rows [n, d] with n >= 1, got {list(x.shape)}")
-        self.n, self.device = len(x), device
-        self.keys = row_keys(x)
-        first: dict[bytes, int] = {}
-        self.index = np.array(
-            [first.setdefault(key, len(first)) for key in self.keys]
-        )  # [n], in order of first occurrence
-        self.has_copies = len(first) < len(x)
+        self.n, self.x, self.device = len(x), x, device
+        self.index = np.arange(len(x))  # [n], of the distinct row, in order of first occurrence
+        if may_repeat(x):
+            first: dict[bytes, int] = {}
+            self.index = np.array([first.setdefault(key, len(first)) for key in self.keys])
+        self.has_copies = int(self.index.max()) < len(x) - 1
         self.first = np.unique(self.index, return_index=True)[1] if self.has_copies else np.arange(len(x))  # [u]
         self.count = np.bincount(self.index)  # [u]
         self.distinct = x[self.first] if self.has_copies else x  # [u, d]
 
     def __len__(self) -> int:
         return len(self.distinct)
+
+    @cached_property
+    def keys(self) -> list[bytes]:
+        """What the places are known by."""
+        return row_keys(self.x)
 
     @cached_property
     def middle(self) -> np.ndarray:
@@ -85,6 +91,7 @@ class Tile:
     d2: Tensor
     error: float
     again: bool = False  # this is the second look, in float64
+    least: dict[int, Tensor] = field(default_factory=dict)
 
     def precise(self) -> Tile:
         """The same in float64."""
@@ -95,16 +102,46 @@ class Tile:
         tile.again = True
         return tile
 
-    def pairs(self, by_row: Tensor, by_column: Tensor) -> Pairs:
-        """Those no farther apart than the limit of their row `[r]` or of their column `[c]`."""
-        dtype, most = self.d2.dtype, torch.finfo(self.d2.dtype).max
-        up = 1 + 2 * torch.finfo(dtype).eps  # the limits are rounded to the tile's dtype
-        rows, columns = (((limit + self.error) * up).clamp(max=most).to(dtype) for limit in (by_row, by_column))
-        chosen = (self.d2 <= rows[:, None]).logical_or_(self.d2 <= columns)
-        flat = np.flatnonzero(chosen.cpu().numpy())
-        d2 = self.d2.flatten()[torch.from_numpy(flat).to(self.d2.device)].double().cpu().numpy()
-        c = self.d2.shape[1]
-        return Pairs(self.x, self.y, self.rows.start + flat // c, self.columns.start + flat % c, d2, self.error)
+    def minima(self, axis: int) -> Tensor:
+        """For each of `axis`, the least of every `GROUP` distances and those left over: `[r, g]` or `[c, g]`.
+
+        Their k-th least is no less than that of all distances, and seldom more.
+        """
+        if axis not in self.least:
+            other = 1 - axis
+            n = self.d2.shape[other]
+            whole = n // GROUP * GROUP
+            parts = [self.d2.narrow(other, 0, whole).unflatten(other, (GROUP, -1)).amin(other)] if whole else []
+            least = torch.cat([*parts, self.d2.narrow(other, whole, n - whole)], other)
+            self.least[axis] = least.T if axis else least
+        return self.least[axis]
+
+    def pairs(self, by_row: Tensor | None, by_column: Tensor | None) -> Pairs:
+        """Those no farther apart than the limit of their row `[r]` or of their column `[c]`, None where there is none.
+
+        Only groups with a minimum within the limit are looked through.
+        """
+        flat = [self._within(limit, axis) for axis, limit in enumerate((by_row, by_column)) if limit is not None]
+        places = torch.cat(flat) if flat else torch.empty(0, dtype=torch.int64, device=self.d2.device)
+        if len(flat) > 1:
+            places = torch.unique(places)
+        d2 = self.d2.flatten()[places].double().cpu().numpy()
+        i, j = np.divmod(places.cpu().numpy(), self.d2.shape[1])
+        return Pairs(self.x, self.y, self.rows.start + i, self.columns.start + j, d2, self.error)
+
+    def _within(self, limit: Tensor, axis: int) -> Tensor:
+        """The places in the flat tile of the pairs within the limits `[r]` or `[c]` along an axis."""
+        limits = torch.finfo(self.d2.dtype)
+        # Rounded upwards to the tile's dtype, and finite, since what is infinite is no pair.
+        limit = ((limit + self.error) * (1 + 2 * limits.eps)).clamp(max=limits.max).to(self.d2.dtype)
+        groups = self.d2.shape[1 - axis] // GROUP
+        along, across = (self.d2.shape[1], 1)[:: 1 - 2 * axis]  # strides
+        one, group = (self.minima(axis) <= limit[:, None]).nonzero(as_tuple=True)
+        left_over = group >= groups
+        alone = one[left_over] * along + (group[left_over] + groups * (GROUP - 1)) * across
+        one, group = one[~left_over], group[~left_over]
+        places = (one * along + group * across)[:, None] + torch.arange(GROUP, device=one.device) * (groups * across)
+        return torch.cat([alone, places[self.d2.flatten()[places] <= limit[one][:, None]]])
 
 
 @dataclass
@@ -136,16 +173,22 @@ def product(
 ) -> Tile:
     """One tile from centred rows `[r, d]`, `[c, d]` and their squared norms.
 
-    The error: a dot product of length d errs by d u |x||y| at most (Higham 2002, equation 3.5), u the unit
-    roundoff, and 2 |x||y| <= xx + yy; rounding x and y beforehand, the norms and the sums takes 16 u more.
-    What underflows loses less than the smallest normal number a term.
+    On the CPU in float32 by oneDNN, whose products are twice as fast where the library behind PyTorch's own leaves
+    half of a processor's width unused.
+
+    The error: a sum of d products and of yy errs by (d + 1) u (2 |x||y| + yy) at most, in whatever order
+    (Higham 2002, section 3.1), u the unit roundoff, and 2 |x||y| <= xx + yy; rounding x and y beforehand, the norms
+    and the last sum takes 15 u more. What underflows loses less than the smallest normal number a term.
     """
     (X, xx), (Y, yy) = left, right
     limits = torch.finfo(X.dtype)
-    d2 = torch.addmm(yy, X, Y.T, alpha=-2).add_(xx[:, None])
+    if X.dtype == torch.float32 and X.device.type == "cpu" and torch.backends.mkldnn.is_available():
+        d2 = functional.linear(X.to_mkldnn(), Y.mul(-2), yy).to_dense()
+    else:
+        d2 = torch.addmm(yy, X, Y.T, alpha=-2)
     d = X.shape[1]
-    error = 1.01 * (d + 16) * limits.eps / 2 * (float(xx.max()) + float(yy.max())) + d * limits.tiny
-    return Tile(x, y, rows, columns, d2, error)
+    error = 1.01 * (d + 16) * limits.eps / 2 * (float(xx.max()) + 2 * float(yy.max())) + d * limits.tiny
+    return Tile(x, y, rows, columns, d2.add_(xx[:, None]), error)
 
 
 def tiles(x: Rows, y: Rows, shape: tuple[int, int]) -> Iterator[Tile]:
@@ -156,18 +199,19 @@ def tiles(x: Rows, y: Rows, shape: tuple[int, int]) -> Iterator[Tile]:
     reach = np.abs([y.middle.min(), y.middle.max(), *(f(s.distinct) for s in (x, y) for f in (np.min, np.max))]).max()
     if not reach * math.sqrt(d) < 1e150:
         raise ValueError("distances need finite rows, small enough to be squared")
-    dtype = torch.float32 if reach * math.sqrt(d) < 1e18 else torch.float64
-    columns = [slice(s, min(s + shape[1], len(y))) for s in range(0, len(y), shape[1])]
-    right = [y.centred(c, y.middle, dtype) for c in columns]
+    plain = torch.get_float32_matmul_precision() == "highest"  # otherwise products may have fewer bits than float32
+    dtype = torch.float32 if plain and reach * math.sqrt(d) < 1e18 else torch.float64
+    right = [y.centred(slice(s, min(s + shape[1], len(y))), y.middle, dtype) for s in range(0, len(y), shape[1])]
+    Y, yy = (torch.cat(parts) for parts in zip(*right, strict=True))
+    del right
     for s in range(0, len(x), shape[0]):
         rows = slice(s, min(s + shape[0], len(x)))
         left = x.centred(rows, y.middle, dtype)
-        for c, found in zip(columns, right, strict=True):
-            if x is y and c.stop <= rows.start + 1:
-                continue
-            tile = product(x, y, rows, c, left, found)
-            if x is y and c.start < rows.stop:
-                below = torch.arange(c.start, c.stop) <= torch.arange(rows.start, rows.stop)[:, None]
+        for t in range(s if x is y else 0, len(y), shape[1]):
+            columns = slice(t, min(t + shape[1], len(y)))
+            tile = product(x, y, rows, columns, left, (Y[columns], yy[columns]))
+            if x is y and t < rows.stop:
+                below = torch.arange(t, columns.stop) <= torch.arange(s, rows.stop)[:, None]
                 tile.d2.masked_fill_(below.to(tile.d2.device), torch.inf)
             yield tile
 
@@ -178,35 +222,32 @@ class Nearest:
     def __init__(self, x: Rows, y: Rows, k: int) -> None:
         self.k = self.usual = k  # as many pairs as a row should propose
         self.bound = torch.full((len(x), k), torch.inf, dtype=torch.float64, device=x.device)  # no less than the true
+        self.limit = np.full(len(x), np.inf)  # their largest
         self.before: dict[int, Tensor] = {}  # the tile in hand, by axis
         self.found: list[Pairs] = []
 
     def reach(self, tile: Tile, axis: int) -> tuple[Tensor, Tensor | None]:
         """How far from its row of x, and from its row of y, a pair can be and matter; x is along `axis` of the tile."""
-        rows, smallest = (tile.rows, tile.columns)[axis], minima(tile.d2, axis)
+        rows, smallest = (tile.rows, tile.columns)[axis], tile.minima(axis)
         smallest = smallest.topk(min(self.k, smallest.shape[1]), largest=False).values.double() + tile.error
         if tile.again:  # no distance may count twice
             self.bound[rows] = self.before[axis]
         self.before[axis] = self.bound[rows].clone()
         bound = torch.cat([self.bound[rows], smallest], 1).topk(self.k, largest=False).values
-        self.bound[rows] = bound
-        return bound.amax(1), None
+        self.bound[rows], limit = bound, bound.amax(1)
+        self.limit[rows] = limit.cpu().numpy()
+        return limit, None
 
     def take(self, pairs: Pairs) -> None:
         self.found.append(pairs[pairs.d2 - pairs.error <= self.limit[pairs.i]])
 
-    @property
-    def limit(self) -> np.ndarray:
-        return self.bound.amax(1).cpu().numpy()
-
     def result(self) -> Table:
         """Squared distances and places among the distinct rows, `[u, k]`, nearest first."""
-        limit = self.limit
-        found = [pairs[pairs.d2 - pairs.error <= limit[pairs.i]] for pairs in self.found]
+        found = [pairs[pairs.d2 - pairs.error <= self.limit[pairs.i]] for pairs in self.found]
         i, j = (np.concatenate([getattr(pairs, name) for pairs in found]) for name in ("i", "j"))
         exact = squared_distance(found[0].x.distinct, found[0].y.distinct, i, j)
         order = np.lexsort((j, exact, i))
-        best = order[np.searchsorted(i[order], np.arange(len(limit)))[:, None] + np.arange(self.k)]
+        best = order[np.searchsorted(i[order], np.arange(len(self.limit)))[:, None] + np.arange(self.k)]
         return exact[best], j[best]
 
 
@@ -258,18 +299,6 @@ class Within:
 Taker = Nearest | Within
 
 
-def minima(d2: Tensor, axis: int, width: int = 32) -> Tensor:
-    """For each of `axis`, the least of every `width` distances and those left over, `[n, c]`.
-
-    Their k-th least is no less than that of all distances, and seldom more.
-    """
-    other = 1 - axis
-    whole = d2.shape[other] // width * width
-    parts = [d2.narrow(other, 0, whole).unflatten(other, (width, -1)).amin(other)] if whole else []
-    least = torch.cat([*parts, d2.narrow(other, whole, d2.shape[other] - whole)], other)
-    return least.T if axis else least
-
-
 def sweep(x: Rows, y: Rows, by_row: Sequence[Taker], by_column: Sequence[Taker], shape: tuple[int, int] = TILE) -> None:
     """Shows the pairs that matter in every tile to those who look along its rows, and flipped to the others.
 
@@ -290,12 +319,13 @@ def sweep(x: Rows, y: Rows, by_row: Sequence[Taker], by_column: Sequence[Taker],
 
 def proposed(tile: Tile, by_row: Sequence[Taker], by_column: Sequence[Taker]) -> Pairs:
     """The pairs of a tile that may matter to any of the takers."""
-    limits = [torch.full((n,), -torch.inf, dtype=torch.float64, device=tile.d2.device) for n in tile.d2.shape]
+    limits: list[Tensor | None] = [None, None]
     for axis, takers in enumerate((by_row, by_column)):
         for taker in takers:
             for along, limit in zip((axis, 1 - axis), taker.reach(tile, axis), strict=True):
+                before = limits[along]
                 if limit is not None:
-                    limits[along] = torch.maximum(limits[along], limit)
+                    limits[along] = limit if before is None else torch.maximum(before, limit)
     return tile.pairs(*limits)
 
 

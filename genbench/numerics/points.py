@@ -20,7 +20,7 @@ from genbench.numerics import kernels, neighbours
 from genbench.numerics.choice import sampled, shuffled
 from genbench.numerics.kernels import Cubic, Gaussian, Kernel
 from genbench.numerics.moments import Moments, moments
-from genbench.numerics.neighbours import TILE, Counts, Nearest, Rows, Table, Taker, Within
+from genbench.numerics.neighbours import Counts, Nearest, Rows, Table, Taker, Within
 
 T = TypeVar("T")
 TRAINING = "training examples"
@@ -76,7 +76,8 @@ class Points:
     Arguments:
         x: kept as it is.
         device: where distances are computed.
-        tile: rows and columns of distances held at once; changes no value.
+        tile: rows and columns of distances held at once, by default those of `neighbours` and of `kernels`; changes no
+            value.
         keys: gives what the rows are known by, where they are features of something: of that, which no rounding
             touches. By default the rows' own contents.
         called: what the set is where a record says that samples were compared with it.
@@ -86,7 +87,7 @@ class Points:
         self,
         x: np.ndarray,
         device: str = "cpu",
-        tile: tuple[int, int] = TILE,
+        tile: tuple[int, int] | None = None,
         keys: Callable[[], list[bytes]] | None = None,
         called: str = TRAINING,
     ) -> None:
@@ -160,7 +161,7 @@ class Points:
             table = self.meet(other).table
         else:
             table = self.remember_against(
-                other, ("nearest", k), lambda: neighbours.nearest(self.rows, other.rows, k, self.tile)
+                other, ("nearest", k), lambda: neighbours.nearest(self.rows, other.rows, k, self.tile or neighbours.TILE)
             )
         return table[0][:, :k], table[1][:, :k]
 
@@ -170,7 +171,7 @@ class Points:
         wide = [width for width in tables if width >= k]
         if not wide:
             wide = [max(k, min(WIDTH, len(self) - 1))]
-            tables[wide[0]] = neighbours.own_nearest(self.rows, wide[0], self.tile)
+            tables[wide[0]] = neighbours.own_nearest(self.rows, wide[0], self.tile or neighbours.TILE)
         return tables[wide[0]]
 
     def balls(self, other: Points, k: int) -> Counts:
@@ -180,7 +181,7 @@ class Points:
         if k not in mine.balls:
             ks = BALLS if k in BALLS else (k,)
             takers = [self._within(other, ks), other._within(self, ks)]
-            neighbours.sweep(self.rows, other.rows, takers[:1], takers[1:], self.tile)
+            neighbours.sweep(self.rows, other.rows, takers[:1], takers[1:], self.tile or neighbours.TILE)
             mine.balls |= takers[0].counts(self.rows)
             theirs.balls |= takers[1].counts(other.rows)
         return mine.balls[k]
@@ -193,7 +194,7 @@ class Points:
             k: rows that a ball usually holds.
         """
         taker = Within(self.rows, other.rows, {k: squared_radii[other.rows.first]})
-        neighbours.sweep(self.rows, other.rows, [taker], [taker] if other is self else [], self.tile)
+        neighbours.sweep(self.rows, other.rows, [taker], [taker] if other is self else [], self.tile or neighbours.TILE)
         found = taker.counts(self.rows)[k]
         if other is not self or not self.rows.has_copies:
             return found
@@ -213,7 +214,7 @@ class Points:
             tables = [Nearest(a.rows, b.rows, min(WIDTH_MET, len(b.rows))) for a, b in sides]
             inside = [a._within(b, ks) for a, b in sides]
             takers: list[list[Taker]] = [[table, taker] for table, taker in zip(tables, inside, strict=True)]
-            neighbours.sweep(self.rows, other.rows, takers[0], takers[1], self.tile)
+            neighbours.sweep(self.rows, other.rows, takers[0], takers[1], self.tile or neighbours.TILE)
             for (a, b), table, taker in zip(sides, tables, inside, strict=True):
                 nearest = neighbours.spread(table.result(), a.rows, b.rows, min(WIDTH_MET, len(b)))
                 a._against.setdefault(b, {})["meeting"] = Meeting(nearest, taker.counts(a.rows))
@@ -244,10 +245,10 @@ class Points:
         together = KERNELS if kernel in KERNELS else (kernel,)
         key = ("sums", together)
         if other is self:
-            sums = self.remember(key, lambda: kernels.own_sums(self.x, together, self.tile, self.device))
+            sums = self.remember(key, lambda: kernels.own_sums(self.x, together, self.tile or kernels.TILE, self.device))
             return sums[kernel]
         if other not in self._against or key not in self._against[other]:
-            mine, theirs = kernels.sums(self.x, other.x, together, self.tile, self.device)
+            mine, theirs = kernels.sums(self.x, other.x, together, self.tile or kernels.TILE, self.device)
             self.remember_against(other, key, lambda: mine)
             other.remember_against(self, key, lambda: theirs)
         return self._against[other][key][kernel]
