@@ -85,7 +85,7 @@ def scores(samples: Points, train: Points, k: int = 3) -> np.ndarray:
         least = least_ratio(x.rows, balls, squared_radii[centres][balls.first], x.tile or neighbours.TILE)
     least = least[x.rows.index]  # [n]
     if points.any():
-        to_point, _ = neighbours.nearest(x.rows, Rows(y.x[points], y.device), 1, x.tile or neighbours.TILE)
+        to_point, _ = neighbours.nearest(x.rows, Rows(y.x[points], y.device), 1, x.tile)
         least[to_point[:, 0] == 0] = 0
     with np.errstate(divide="ignore"):
         return 1 / np.sqrt(least)

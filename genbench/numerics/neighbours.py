@@ -4,7 +4,8 @@
 measured from the middle of the data. That rounds, so it only proposes: every pair within a proven
 bound of a decision is computed again in float64 as sum_i (x_i - y_i)^2, and decides. Identical points
 are exactly 0 apart, ties go to the lower index, and neither the tiles nor the order of the rows nor the
-threads change a value. Distances are squared throughout, which leaves them exact.
+threads change a value. Distances are squared throughout, which leaves them exact. In few dimensions a
+tree proposes in place of a product (`trees.py`).
 
 Memory is that of a tile and of the answers, never n x n. A set against itself costs half: its
 distances are symmetric. Rows that occur more than once are compared once.
@@ -20,12 +21,14 @@ from functools import cached_property
 
 import numpy as np
 import torch
+from scipy.spatial import cKDTree
 from torch import Tensor
 from torch.nn import functional
 
+from genbench.numerics import trees
 from genbench.numerics.choice import may_repeat, row_keys
 
-TILE = (512, 2048)  # rows and columns: 4 MiB of float32
+TILE = (1024, 1024)  # rows and columns: 4 MiB of float32
 GROUP = 32  # distances that are looked at together
 Table = tuple[np.ndarray, np.ndarray]  # squared distances [n, k] float64, indices [n, k]
 
@@ -58,6 +61,10 @@ class Rows:
     def keys(self) -> list[bytes]:
         """What the places are known by."""
         return row_keys(self.x)
+
+    @cached_property
+    def tree(self) -> cKDTree:
+        return trees.tree(self.distinct)
 
     @cached_property
     def middle(self) -> np.ndarray:
@@ -191,16 +198,22 @@ def product(
     return Tile(x, y, rows, columns, d2.add_(xx[:, None]), error)
 
 
-def tiles(x: Rows, y: Rows, shape: tuple[int, int]) -> Iterator[Tile]:
-    """All distances of x to y; of x to itself those above the diagonal, the others infinite."""
+def check_rows(x: Rows, y: Rows) -> float:
+    """A length that no row of either exceeds."""
     d = x.distinct.shape[1]
     if y.distinct.shape[1] != d:
         raise ValueError(f"rows of different widths: {d} and {y.distinct.shape[1]}")
     reach = np.abs([y.middle.min(), y.middle.max(), *(f(s.distinct) for s in (x, y) for f in (np.min, np.max))]).max()
     if not reach * math.sqrt(d) < 1e150:
         raise ValueError("distances need finite rows, small enough to be squared")
+    return float(reach) * math.sqrt(d)
+
+
+def tiles(x: Rows, y: Rows, shape: tuple[int, int]) -> Iterator[Tile]:
+    """All distances of x to y; of x to itself those above the diagonal, the others infinite."""
+    longest = check_rows(x, y)
     plain = torch.get_float32_matmul_precision() == "highest"  # otherwise products may have fewer bits than float32
-    dtype = torch.float32 if plain and reach * math.sqrt(d) < 1e18 else torch.float64
+    dtype = torch.float32 if plain and longest < 1e18 else torch.float64
     right = [y.centred(slice(s, min(s + shape[1], len(y))), y.middle, dtype) for s in range(0, len(y), shape[1])]
     Y, yy = (torch.cat(parts) for parts in zip(*right, strict=True))
     del right
@@ -220,6 +233,7 @@ class Nearest:
     """Finds the k nearest distinct rows of y to every distinct row of x, tile after tile."""
 
     def __init__(self, x: Rows, y: Rows, k: int) -> None:
+        self.x, self.y = x, y
         self.k = self.usual = k  # as many pairs as a row should propose
         self.bound = torch.full((len(x), k), torch.inf, dtype=torch.float64, device=x.device)  # no less than the true
         self.limit = np.full(len(x), np.inf)  # their largest
@@ -228,8 +242,7 @@ class Nearest:
 
     def reach(self, tile: Tile, axis: int) -> tuple[Tensor, Tensor | None]:
         """How far from its row of x, and from its row of y, a pair can be and matter; x is along `axis` of the tile."""
-        rows, smallest = (tile.rows, tile.columns)[axis], tile.minima(axis)
-        smallest = smallest.topk(min(self.k, smallest.shape[1]), largest=False).values.double() + tile.error
+        rows, smallest = (tile.rows, tile.columns)[axis], tile.minima(axis).double() + tile.error
         if tile.again:  # no distance may count twice
             self.bound[rows] = self.before[axis]
         self.before[axis] = self.bound[rows].clone()
@@ -237,6 +250,10 @@ class Nearest:
         self.bound[rows], limit = bound, bound.amax(1)
         self.limit[rows] = limit.cpu().numpy()
         return limit, None
+
+    def by_tree(self) -> trees.Places | None:
+        """The pairs that matter, from a tree; None where there are too many."""
+        return trees.nearest(self.x.distinct, self.y.tree, self.k, self.x is self.y)
 
     def take(self, pairs: Pairs) -> None:
         self.found.append(pairs[pairs.d2 - pairs.error <= self.limit[pairs.i]])
@@ -268,7 +285,7 @@ class Within:
     """
 
     def __init__(self, x: Rows, y: Rows, squared_radii: dict[int, np.ndarray], about_x: bool = False) -> None:
-        self.radii, self.about_x = squared_radii, about_x
+        self.x, self.y, self.radii, self.about_x = x, y, squared_radii, about_x
         self.usual = max(squared_radii, default=0)
         self.largest = torch.from_numpy(np.max([*squared_radii.values()], 0)).to(x.device) if squared_radii else None
         self.found = {k: Counts(*(np.zeros(len(x), dtype=np.int64) for _ in range(2))) for k in squared_radii}
@@ -278,6 +295,20 @@ class Within:
             return None, None
         rows, columns = (tile.rows, tile.columns)[:: 1 - 2 * axis]
         return (self.largest[rows], None) if self.about_x else (None, self.largest[columns])
+
+    def by_tree(self) -> trees.Places | None:
+        """The pairs that matter, from a tree; None where there are too many."""
+        if self.largest is None:
+            return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+        if self.about_x:
+            found = trees.within(self.y.tree, self.x.distinct, self.largest.cpu().numpy())
+            found = found and found[::-1]
+        else:
+            found = trees.within(self.x.tree, self.y.distinct, self.largest.cpu().numpy())
+        if found is None or self.x is not self.y:
+            return found
+        i, j = found
+        return i[i != j], j[i != j]
 
     def take(self, pairs: Pairs) -> None:
         radii = {k: r[pairs.i if self.about_x else pairs.j] for k, r in self.radii.items()}  # [p]
@@ -299,12 +330,19 @@ class Within:
 Taker = Nearest | Within
 
 
-def sweep(x: Rows, y: Rows, by_row: Sequence[Taker], by_column: Sequence[Taker], shape: tuple[int, int] = TILE) -> None:
+def sweep(
+    x: Rows, y: Rows, by_row: Sequence[Taker], by_column: Sequence[Taker], shape: tuple[int, int] | None = None
+) -> None:
     """Shows the pairs that matter in every tile to those who look along its rows, and flipped to the others.
 
     Of x and itself every pair is in one tile, so the same takers must look both ways.
+
+    Arguments:
+        shape: of the tiles; None leaves the choice, and in few dimensions a tree needs none.
     """
-    for tile in tiles(x, y, shape):
+    if shape is None and x.device == "cpu" and x.distinct.shape[1] <= trees.FEW and by_tree(x, y, by_row, by_column):
+        return
+    for tile in tiles(x, y, shape or TILE):
         pairs = proposed(tile, by_row, by_column)
         usual = sum(
             taker.usual * n for takers, n in zip((by_row, by_column), tile.d2.shape, strict=True) for taker in takers
@@ -315,6 +353,22 @@ def sweep(x: Rows, y: Rows, by_row: Sequence[Taker], by_column: Sequence[Taker],
             taker.take(pairs)
         for taker in by_column:
             taker.take(pairs.flipped)
+
+
+def by_tree(x: Rows, y: Rows, by_row: Sequence[Taker], by_column: Sequence[Taker]) -> bool:
+    """Whether trees could show all takers what matters to them; if not, nobody was shown anything."""
+    check_rows(x, y)
+    takers = list(dict.fromkeys([*by_row, *by_column]))
+    found = []
+    for taker in takers:
+        places = taker.by_tree()
+        if places is None:
+            return False
+        found.append(places)
+    for taker, (i, j) in zip(takers, found, strict=True):
+        exact = squared_distance(taker.x.distinct, taker.y.distinct, i, j)
+        taker.take(Pairs(taker.x, taker.y, i, j, exact, 0.0))
+    return True
 
 
 def proposed(tile: Tile, by_row: Sequence[Taker], by_column: Sequence[Taker]) -> Pairs:
@@ -355,7 +409,7 @@ def check_k(x: Rows, y: Rows, k: int) -> None:
         raise ValueError(f"{k} neighbours cannot be found among {y.n - (x is y)} rows")
 
 
-def own_nearest(x: Rows, k: int, shape: tuple[int, int] = TILE) -> Table:
+def own_nearest(x: Rows, k: int, shape: tuple[int, int] | None = None) -> Table:
     """The k nearest other rows of every row."""
     check_k(x, x, k)
     distinct = min(k, len(x) - 1)
@@ -366,7 +420,7 @@ def own_nearest(x: Rows, k: int, shape: tuple[int, int] = TILE) -> Table:
     return spread(taker.result(), x, x, k)
 
 
-def nearest(x: Rows, y: Rows, k: int, shape: tuple[int, int] = TILE) -> Table:
+def nearest(x: Rows, y: Rows, k: int, shape: tuple[int, int] | None = None) -> Table:
     """The k nearest rows of y to every row of x, nearest first."""
     check_k(x, y, k)
     taker = Nearest(x, y, min(k, len(y)))
@@ -374,7 +428,7 @@ def nearest(x: Rows, y: Rows, k: int, shape: tuple[int, int] = TILE) -> Table:
     return spread(taker.result(), x, y, k)
 
 
-def count_within(x: Rows, y: Rows, squared_radii: np.ndarray, shape: tuple[int, int] = TILE) -> np.ndarray:
+def count_within(x: Rows, y: Rows, squared_radii: np.ndarray, shape: tuple[int, int] | None = None) -> np.ndarray:
     """How many rows of y lie in the closed ball about every row of x: `[n]`.
 
     Arguments:

@@ -161,7 +161,7 @@ class Points:
             table = self.meet(other).table
         else:
             table = self.remember_against(
-                other, ("nearest", k), lambda: neighbours.nearest(self.rows, other.rows, k, self.tile or neighbours.TILE)
+                other, ("nearest", k), lambda: neighbours.nearest(self.rows, other.rows, k, self.tile)
             )
         return table[0][:, :k], table[1][:, :k]
 
@@ -171,7 +171,7 @@ class Points:
         wide = [width for width in tables if width >= k]
         if not wide:
             wide = [max(k, min(WIDTH, len(self) - 1))]
-            tables[wide[0]] = neighbours.own_nearest(self.rows, wide[0], self.tile or neighbours.TILE)
+            tables[wide[0]] = neighbours.own_nearest(self.rows, wide[0], self.tile)
         return tables[wide[0]]
 
     def balls(self, other: Points, k: int) -> Counts:
@@ -181,7 +181,7 @@ class Points:
         if k not in mine.balls:
             ks = BALLS if k in BALLS else (k,)
             takers = [self._within(other, ks), other._within(self, ks)]
-            neighbours.sweep(self.rows, other.rows, takers[:1], takers[1:], self.tile or neighbours.TILE)
+            neighbours.sweep(self.rows, other.rows, takers[:1], takers[1:], self.tile)
             mine.balls |= takers[0].counts(self.rows)
             theirs.balls |= takers[1].counts(other.rows)
         return mine.balls[k]
@@ -194,7 +194,7 @@ class Points:
             k: rows that a ball usually holds.
         """
         taker = Within(self.rows, other.rows, {k: squared_radii[other.rows.first]})
-        neighbours.sweep(self.rows, other.rows, [taker], [taker] if other is self else [], self.tile or neighbours.TILE)
+        neighbours.sweep(self.rows, other.rows, [taker], [taker] if other is self else [], self.tile)
         found = taker.counts(self.rows)[k]
         if other is not self or not self.rows.has_copies:
             return found
@@ -214,7 +214,7 @@ class Points:
             tables = [Nearest(a.rows, b.rows, min(WIDTH_MET, len(b.rows))) for a, b in sides]
             inside = [a._within(b, ks) for a, b in sides]
             takers: list[list[Taker]] = [[table, taker] for table, taker in zip(tables, inside, strict=True)]
-            neighbours.sweep(self.rows, other.rows, takers[0], takers[1], self.tile or neighbours.TILE)
+            neighbours.sweep(self.rows, other.rows, takers[0], takers[1], self.tile)
             for (a, b), table, taker in zip(sides, tables, inside, strict=True):
                 nearest = neighbours.spread(table.result(), a.rows, b.rows, min(WIDTH_MET, len(b)))
                 a._against.setdefault(b, {})["meeting"] = Meeting(nearest, taker.counts(a.rows))
@@ -245,7 +245,9 @@ class Points:
         together = KERNELS if kernel in KERNELS else (kernel,)
         key = ("sums", together)
         if other is self:
-            sums = self.remember(key, lambda: kernels.own_sums(self.x, together, self.tile or kernels.TILE, self.device))
+            sums = self.remember(
+                key, lambda: kernels.own_sums(self.x, together, self.tile or kernels.TILE, self.device)
+            )
             return sums[kernel]
         if other not in self._against or key not in self._against[other]:
             mine, theirs = kernels.sums(self.x, other.x, together, self.tile or kernels.TILE, self.device)

@@ -38,7 +38,7 @@ SETS = {
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("tile", [(3, 5), (7, 40), (1024, 2048)])
+@pytest.mark.parametrize("tile", [(3, 5), (7, 40), (1024, 2048), None])  # None: by trees, in 7 dimensions
 @pytest.mark.parametrize(("a", "b"), [(a, a) for a in SETS] + [("gaussian", "one point"), ("lattice", "repeated")])
 def test_neighbours_and_balls_are_those_of_all_distances(rng, a, b, tile, dtype):
     x, y = SETS[a](rng, 41).astype(dtype), SETS[b](rng, 83).astype(dtype)
@@ -102,7 +102,7 @@ def test_ties_go_to_the_lower_index_at_any_tile(rng):
     y = rng.integers(0, 2, size=(64, 6)) * 0.1 + 7  # 64 points on a cube: nothing but ties
     x = rng.integers(0, 2, size=(30, 6)) * 0.1 + 7
     expected, order, D2 = brute(x, y, 5)
-    for tile in ((1, 3), (8, 64), (1024, 2048)):
+    for tile in ((1, 3), (8, 64), (1024, 2048), None):
         squares, index = Points(x, tile=tile).nearest(Points(y), 5)
         np.testing.assert_array_equal(index, order)
         np.testing.assert_array_equal(squares, expected)
@@ -151,7 +151,7 @@ def test_neighbours_refuse_what_they_cannot_answer():
 
 
 @pytest.mark.parametrize(("n", "m"), [(7, 8), (8, 7), (8, 8), (9, 16), (16, 17), (17, 9), (15, 15), (2, 3)])
-@pytest.mark.parametrize("tile", [(1, 1), (8, 8), (4, 16), (16, 4)])
+@pytest.mark.parametrize("tile", [(1, 1), (8, 8), (4, 16), (16, 4), None])
 def test_neighbours_and_balls_at_the_edges_of_tiles(rng, n, m, tile):
     x, y = rng.integers(0, 3, (n, 2)) * 1.0, rng.integers(0, 3, (m, 2)) * 1.0  # ties and copies
     X, Y = Points(x, tile=tile), Points(y, tile=tile)
