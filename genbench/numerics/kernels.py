@@ -7,7 +7,7 @@ against itself costs half, since a kernel is symmetric.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 
 TILE = (1024, 2048)  # rows and columns: 16 MiB of float64
+STRIP = 64  # rows of a tile that a kernel is applied to at once
+KEPT = 2**25  # numbers of a set that are kept in float64 while it is swept, 256 MiB; of a larger one a tile is
 
 
 @dataclass(frozen=True)
@@ -56,9 +58,9 @@ def sums(
 ) -> tuple[Sums, Sums]:
     """sum_j k(x_i, y_j) `[n]` and sum_i k(x_i, y_j) `[m]`, float64, of every kernel."""
     rows, columns = ({k: np.zeros(n) for k in kernels} for n in (len(x), len(y)))
-    for i, j, inputs in _tiles(x, y, tile, device):
+    for i, j, of in _tiles(x, y, tile, device):
         for k in kernels:
-            values = k(*inputs)
+            values = of(k)
             rows[k][i] += values.sum(1).cpu().numpy()
             columns[k][j] += values.sum(0).cpu().numpy()
     return rows, columns
@@ -67,9 +69,9 @@ def sums(
 def own_sums(x: np.ndarray, kernels: tuple[Kernel, ...], tile: tuple[int, int], device: str = "cpu") -> Sums:
     """sum_{j != i} k(x_i, x_j), `[n]` float64, of every kernel."""
     total = {k: np.zeros(len(x)) for k in kernels}
-    for i, j, inputs in _tiles(x, x, (min(tile), min(tile)), device, upper=True):
+    for i, j, of in _tiles(x, x, (min(tile), min(tile)), device, upper=True):
         for k in kernels:
-            values = k(*inputs)
+            values = of(k)
             if i == j:
                 values.fill_diagonal_(0)
             else:
@@ -80,12 +82,29 @@ def own_sums(x: np.ndarray, kernels: tuple[Kernel, ...], tile: tuple[int, int], 
 
 def _tiles(
     x: np.ndarray, y: np.ndarray, tile: tuple[int, int], device: str, upper: bool = False
-) -> Iterator[tuple[slice, slice, tuple[Tensor, Tensor, Tensor, int]]]:
-    """Places, and what a kernel takes: products `[r, c]`, squared norms, the number of dimensions."""
+) -> Iterator[tuple[slice, slice, Callable[[Kernel], Tensor]]]:
+    """Places, and what gives the values of a kernel there `[r, c]`, which hold until it is asked again."""
+
+    def block(z: np.ndarray, rows: slice) -> tuple[Tensor, Tensor]:
+        Z = torch.from_numpy(z[rows].astype(np.float64)).to(device)
+        return Z, Z.square().sum(1)
+
+    columns = [slice(t, min(t + tile[1], len(y))) for t in range(0, len(y), tile[1])]
+    kept = {c.start: block(y, c) for c in columns} if y.size <= KEPT else {}
+    # Written again and again: memory that the system has to hand out anew costs as much as a product of few dimensions.
+    products, values = (torch.empty(tile[0] * tile[1], dtype=torch.float64, device=device) for _ in range(2))
     for s in range(0, len(x), tile[0]):
         i = slice(s, min(s + tile[0], len(x)))
-        X = torch.from_numpy(x[i].astype(np.float64)).to(device)
-        for t in range(s if upper else 0, len(y), tile[1]):
-            j = slice(t, min(t + tile[1], len(y)))
-            Y = torch.from_numpy(y[j].astype(np.float64)).to(device)
-            yield i, j, (X @ Y.T, X.square().sum(1), Y.square().sum(1), x.shape[1])
+        X, xx = block(x, i)
+        for j in columns[s // tile[1] if upper else 0 :]:
+            Y, yy = kept[j.start] if kept else block(y, j)
+            shape = (len(X), len(Y))
+            P, V = (buffer[: len(X) * len(Y)].view(shape) for buffer in (products, values))
+            torch.mm(X, Y.T, out=P)
+
+            def of(k: Kernel, P: Tensor = P, V: Tensor = V, xx: Tensor = xx, yy: Tensor = yy) -> Tensor:
+                for r in range(0, len(P), STRIP):  # what is between stays in the cache
+                    V[r : r + STRIP] = k(P[r : r + STRIP], xx[r : r + STRIP], yy, x.shape[1])
+                return V
+
+            yield i, j, of

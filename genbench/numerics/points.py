@@ -28,6 +28,7 @@ WIDTH, WIDTH_MET = 5, 2  # neighbours in the tables within a set and between two
 BALLS = (3, 5)  # neighbours that the radius of a ball usually reaches to
 
 HALVED = 8  # rows from which kernels are summed over halves
+CHEAP = 256  # dimensions up to which products cost no more than a kernel of them that nobody may ask for
 KERNELS = (Cubic(), Gaussian(10.0, of_directions=True))  # those of KID and CMMD, from the same products
 
 
@@ -242,15 +243,13 @@ class Points:
         return self.remember_against(other, ("sums of halves", kernel), make)
 
     def _kernel_sums(self, other: Points, kernel: Kernel) -> np.ndarray:
-        together = KERNELS if kernel in KERNELS else (kernel,)
-        key = ("sums", together)
+        together = KERNELS if kernel in KERNELS and self.d > CHEAP else (kernel,)
+        key, tile = ("sums", together), self.tile or kernels.TILE
         if other is self:
-            sums = self.remember(
-                key, lambda: kernels.own_sums(self.x, together, self.tile or kernels.TILE, self.device)
-            )
+            sums = self.remember(key, lambda: kernels.own_sums(self.x, together, tile, self.device))
             return sums[kernel]
         if other not in self._against or key not in self._against[other]:
-            mine, theirs = kernels.sums(self.x, other.x, together, self.tile or kernels.TILE, self.device)
+            mine, theirs = kernels.sums(self.x, other.x, together, tile, self.device)
             self.remember_against(other, key, lambda: mine)
             other.remember_against(self, key, lambda: theirs)
         return self._against[other][key][kernel]
