@@ -18,7 +18,6 @@ References:
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import rel_entr, softmax
 
 from genbench.domains import check
 from genbench.metrics import Measure, mean
@@ -47,8 +46,8 @@ def compute(sample_logits: np.ndarray, splits: int = 10) -> dict[str, Measure]:
     # A part of one sample scores exactly 1 whatever it shows.
     logits = matrix(sample_logits, "sample_logits", at_least=2 * splits)
     n = len(logits)
-    p = softmax(logits[np.random.RandomState(2020).permutation(n)].astype(np.float64), axis=1)  # [n, c]
-    scores = np.array([_score(p[i * n // splits : (i + 1) * n // splits]) for i in range(splits)])
+    order = np.random.RandomState(2020).permutation(n)
+    scores = np.array([_score(logits[order[i * n // splits : (i + 1) * n // splits]]) for i in range(splits)])
     details = {"n_samples": n, "splits": splits, "std_ddof0": float(scores.std())}
     measure = mean(scores, least=1.0, most=float(logits.shape[1]), details=details)
     if splits == 1:
@@ -56,6 +55,16 @@ def compute(sample_logits: np.ndarray, splits: int = 10) -> dict[str, Measure]:
     return {"is": Measure(measure.value, "estimate", measure.stderr, measure.ci95, "t over splits", details=details)}
 
 
-def _score(p: np.ndarray) -> float:
-    score = float(np.exp(rel_entr(p, p.mean(0)).sum(1).mean()))
+def _score(logits: np.ndarray) -> float:
+    """Of one part `[m, c]`."""
+    p = logits.astype(np.float64)
+    p -= p.max(1, keepdims=True)
+    np.exp(p, out=p)
+    p /= p.sum(1, keepdims=True)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        terms = p / p.mean(0)
+        np.log(terms, out=terms)
+        terms *= p
+    terms[p == 0] = 0.0  # the limit of p log p
+    score = float(np.exp(terms.sum(1).mean()))
     return min(max(score, 1.0), p.shape[1])  # rounding can take it outside

@@ -136,7 +136,10 @@ def _decompose(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     w, V = eigh(X.T @ X / n if d < n else X @ X.T / n)
     keep = w > len(w) * EPS * w[-1]
     w, V = w[keep], V[:, keep]
-    return w, (X @ V) ** 2 if d < n else V**2 * (n * w)
+    if d >= n:
+        return w, V**2 * (n * w)
+    projections = X @ V
+    return w, np.square(projections, out=projections)
 
 
 def _renyi(p: np.ndarray, q: float) -> tuple[float, np.ndarray]:
