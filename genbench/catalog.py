@@ -31,10 +31,11 @@ from genbench.errors import GenbenchError, unknown
 from genbench.importing import import_file, running, source_file, source_of
 from genbench.plugins import spelt
 from genbench.source import Broken, literals, parsed
-from genbench.space import Space
 
 if TYPE_CHECKING:
     import torch
+
+    from genbench.space import Space
 
 HERE = Path(__file__).parent
 BASELINES = Path(genbench.baselines.__path__[0])  # with the checkpoints that ship, by dataset
