@@ -14,6 +14,7 @@ import contextlib
 import importlib
 import importlib.util
 import inspect
+import os
 import sys
 import warnings
 from collections.abc import Iterable, Iterator
@@ -30,10 +31,11 @@ from genbench.errors import GenbenchError, unknown
 from genbench.importing import import_file, running, source_file, source_of
 from genbench.plugins import spelt
 from genbench.source import Broken, literals, parsed
-from genbench.space import Space
 
 if TYPE_CHECKING:
     import torch
+
+    from genbench.space import Space
 
 HERE = Path(__file__).parent
 BASELINES = Path(genbench.baselines.__path__[0])  # with the checkpoints that ship, by dataset
@@ -248,8 +250,14 @@ def outside(kind: str) -> Iterator[Entry]:
 
 def points(group: str) -> Iterator[tuple[EntryPoint, str]]:
     """The entry points of a group with the names of their distributions; one that cannot be read is told."""
+    # To read them anew each time that a member is looked up takes most of a call that finds everything measured.
+    state = (entry_points, tuple((folder, changed(folder)) for folder in sys.path))
+    if group in _points and _points[group][0] == state:
+        yield from _points[group][1]
+        return
     try:
         found = [(point, point.dist.name if point.dist else "unknown") for point in entry_points(group=group)]
+        _points[group] = (state, found)
     except Exception:  # one malformed entry_points.txt hides those of all distributions
         found = []
         for distribution in distributions():
@@ -259,6 +267,17 @@ def points(group: str) -> Iterator[tuple[EntryPoint, str]]:
             except Exception as error:
                 tell(f"the entry points of {name} cannot be read: {type(error).__name__}: {error}")
     yield from found
+
+
+_points: dict[str, tuple[Any, list[tuple[EntryPoint, str]]]] = {}  # by group, and what they were read from
+
+
+def changed(folder: str) -> int | None:
+    """When something was installed there or taken away, None where there is no such folder."""
+    try:
+        return os.stat(folder or ".").st_mtime_ns
+    except OSError:
+        return None
 
 
 class PluginWarning(UserWarning):

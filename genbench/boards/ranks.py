@@ -13,9 +13,9 @@ import math
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy import stats
 
 from genbench.boards.columns import Board, Column, Standing
+from genbench.numerics import student
 from genbench.numerics.batches import batch_means
 from genbench.numerics.intervals import Z95
 from genbench.numerics.joint import joint
@@ -112,7 +112,7 @@ def variance(record: Record) -> float:
 
 def wider(freedom: float) -> float:
     """How many times the variance of a normal value has as wide an interval as one with so many degrees of freedom."""
-    return float(stats.t.ppf(0.975, freedom) / Z95) ** 2 if math.isfinite(freedom) else 1.0
+    return (student.quantile(0.975, freedom) / Z95) ** 2 if math.isfinite(freedom) else 1.0
 
 
 def together(records: list[Record], runs: list[Run]) -> np.ndarray | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from genbench.cli.arguments import THREADS, Parser, number
 from genbench.cli.ending import FAILED
+from genbench.errors import GenbenchError
 
 SUMMARY = "what each kernel costs, beside its peers and the machine's limits"
 
@@ -18,11 +19,34 @@ def add_arguments(p: Parser) -> None:
     p.add_argument("--device", default="auto")
     p.add_argument("--threads", type=number(THREADS), metavar="N", help="of the CPU (all)")
     p.add_argument("--quick", action="store_true", help="small sizes, few runs: to see that it works")
+    p.add_argument(
+        "--at", type=size, action="append", default=[], metavar="n=N,d=D", help="at this size instead; again for more"
+    )
+    p.add_argument("--own", action="store_true", help="leave the peers out")
+    p.add_argument("--runs", type=number(THREADS), metavar="N", help="no more than so many of each")
     p.add_argument("--sweep", action="store_true", help="also fit how the cost grows with n, d and K")
+    p.add_argument("--update", type=Path, metavar="FILE", help="put what is measured into this profile, the rest stays")
+    p.add_argument(
+        "--show", type=Path, metavar="FILE", help="measure nothing, print this profile: one page, the rest folded"
+    )
+    p.add_argument("--page", type=Path, metavar="FILE", help="also put it into this page, between its marks")
     p.add_argument("--json", type=Path, metavar="FILE", help="keep all times, for `genbench compare`")
 
 
+def size(text: str) -> dict[str, int]:
+    """The lengths of the axes, from `n=1000,d=64`."""
+    try:
+        found = {axis: int(length) for axis, length in (part.split("=") for part in text.split(","))}
+    except ValueError:
+        found = {}
+    if not found or min(found.values()) < 1:
+        raise argparse.ArgumentTypeError(f"write the lengths of its axes, n=1000,d=64, not {text!r}")
+    return found
+
+
 def run(args: argparse.Namespace) -> int:
+    if args.show:
+        return show(args.show, args.page)
     from tabulate import tabulate
 
     from genbench.environment import threads
@@ -34,15 +58,39 @@ def run(args: argparse.Namespace) -> int:
     if args.list:
         print(tabulate([[one.name, one.summary] for one in chosen], tablefmt="plain"))
         return 0
+    base = results.read(args.update) if args.update else None
     device, n_threads = pick_device(args.device), args.threads or threads()
-    found = measure.profile(chosen, device, n_threads, args.quick)
+    if args.at and not any(set(axes) == set(one.quick) for axes in args.at for one in chosen):
+        raise GenbenchError(
+            "none of these kernels has the axes of --at", "Their sizes stand in `genbench profile --quick`."
+        )
+    found = measure.profile(chosen, device, n_threads, args.quick, args.at, args.own, args.runs)
     found.command = args.line
     if args.sweep:
         found.growth = fit.sweep(chosen, device, n_threads, args.quick)
     if args.json:
         results.write(args.json, found)
+    if base:
+        results.write(args.update, results.merged(base, found))
     print(report.table(found), end="")
     wrong = [*(f"failed: {what}" for what in found.failed), *found.impossible()]
     for line in wrong:
         print(f"error: {line}", file=sys.stderr)
     return FAILED if wrong else 0
+
+
+def show(path: Path, into: Path | None) -> int:
+    """Of a profile that was kept."""
+    from genbench.files import write_atomically
+    from genbench.studies.profiling import report, results
+
+    made = report.page(results.read(path))
+    if into is None:
+        print(made, end="")
+        return 0
+    try:
+        text = report.put(into.read_text(encoding="utf-8"), made)
+    except (OSError, ValueError) as error:
+        raise GenbenchError(f"cannot put a profile into {into}: {error}", f"It needs a line {report.BEGIN}.") from error
+    write_atomically(into, text.encode())
+    return 0

@@ -29,8 +29,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
+from genbench.numerics import student
 from genbench.numerics.intervals import Z95, wilson
 
 KINDS = ("exact", "upper_bound", "lower_bound", "estimate")
@@ -228,7 +228,7 @@ def mean(
         sd = float(values.std(ddof=1))
     if not math.isfinite(sd):
         return Measure(value, kind, None, None, "none: the spread is beyond what float64 holds", **rest)
-    q = float(stats.t.ppf(0.975, n - 1)) / math.sqrt(n)
+    q = student.quantile(0.975, n - 1) / math.sqrt(n)
     gamma = 0.0
     if 1e-100 < sd < 1e100:
         gamma = float(((values - value) ** 3).mean() / sd**3)

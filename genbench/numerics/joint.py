@@ -18,8 +18,8 @@ References:
 from __future__ import annotations
 
 import numpy as np
-from scipy import stats
 
+from genbench.numerics import student
 from genbench.numerics.intervals import Z95
 
 PARTS = 50
@@ -32,5 +32,5 @@ def joint(variances: np.ndarray, deviations: np.ndarray) -> np.ndarray:
     """
     deviations = np.asarray(deviations, np.float64)
     shared = deviations @ deviations.T
-    few = (stats.t.ppf(0.975, deviations.shape[1] - 1) / Z95) ** 2
+    few = (student.quantile(0.975, deviations.shape[1] - 1) / Z95) ** 2
     return few * shared + np.diag(np.maximum(variances - np.diag(shared), 0.0))

@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy import stats
+
+from genbench.numerics import student
 
 POWER = 0.8  # with which an effect is noticed that counts as detectable
 LEVEL = 0.05
@@ -35,12 +36,12 @@ def p_value(gap: float, reach: float, freedom: float = math.inf) -> float:
     """
     if reach == 0:
         return float(gap == 0)
-    return float(2 * stats.t.sf(quantile(1, freedom) * abs(gap) / reach, freedom))
+    return 2 * student.above(quantile(1, freedom) * abs(gap) / reach, freedom)
 
 
 def quantile(tests: int, freedom: float = math.inf) -> float:
     """Half the width of an interval in standard errors, with which `tests` of them hold at 95 % (Bonferroni)."""
-    return float(stats.t.isf(LEVEL / (2 * tests), freedom))
+    return -student.quantile(LEVEL / (2 * tests), freedom)
 
 
 def detectable(stderr: float, tests: int, freedom: float = math.inf) -> float:
@@ -48,4 +49,4 @@ def detectable(stderr: float, tests: int, freedom: float = math.inf) -> float:
 
     At the level of the first of Holm's steps, which is the strictest.
     """
-    return stderr * (quantile(tests, freedom) + float(stats.t.ppf(POWER, freedom)))
+    return stderr * (quantile(tests, freedom) + student.quantile(POWER, freedom))

@@ -214,9 +214,10 @@ def tiles(x: Rows, y: Rows, shape: tuple[int, int]) -> Iterator[Tile]:
     longest = check_rows(x, y)
     plain = torch.get_float32_matmul_precision() == "highest"  # otherwise products may have fewer bits than float32
     dtype = torch.float32 if plain and longest < 1e18 else torch.float64
-    right = [y.centred(slice(s, min(s + shape[1], len(y))), y.middle, dtype) for s in range(0, len(y), shape[1])]
-    Y, yy = (torch.cat(parts) for parts in zip(*right, strict=True))
-    del right
+    Y, yy = (torch.empty(size, dtype=dtype, device=y.device) for size in (y.distinct.shape, len(y)))
+    for t in range(0, len(y), shape[1]):
+        columns = slice(t, min(t + shape[1], len(y)))
+        Y[columns], yy[columns] = y.centred(columns, y.middle, dtype)
     for s in range(0, len(x), shape[0]):
         rows = slice(s, min(s + shape[0], len(x)))
         left = x.centred(rows, y.middle, dtype)

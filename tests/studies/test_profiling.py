@@ -30,6 +30,7 @@ PROC = pytest.mark.skipif(
     not Path("/proc/self/status").is_file(), reason="this system does not say what a process held"
 )
 MACHINE = Machine("cpu", 1, {"float32": 200.0, "float64": 100.0}, {10: 50.0, 1000: 20.0, 100_000: 5.0})
+FASTER = replace(MACHINE, peak={"float32": 400.0, "float64": 50.0})
 ROW = Row("nearest", OWN, {"n": 10}, "float64", "cpu", 1, [1.0, 2.0, 3.0], Work(100, 5), 1000, 1e-9)
 
 
@@ -314,6 +315,64 @@ def test_a_profile_is_read_as_it_was_written(tmp_path):
     assert (first["median_s"], first["percent_of_roofline"], first["bound"]) == (2.0, 50.0, "compute")
     assert (first["peer"], first["times_faster_than_peer"]) == ("prdc", 3.0)
     assert first["percentiles_20_80_s"] == pytest.approx([1.4, 2.6])
+
+
+def test_what_is_measured_anew_takes_the_place_of_what_was_known():
+    """A kernel's rows at one size go together; what stays says of which commit it is."""
+    peer, other = replace(ROW, implementation="prdc"), replace(ROW, kernel="vendi", times_s=[9.0])
+    larger = replace(ROW, size={"n": 20})
+    base = profile_of(ROW, peer, larger, other)
+    base.env["git"], base.left_out = {"commit": "old"}, ["nearest, x: why", "vendi, y: why"]
+    again = replace(ROW, times_s=[0.5], code="new")
+    found = results.merged(base, profile_of(again, replace(ROW, kernel="moments", code="new"), machine=FASTER))
+    assert [(row.label, row.code, row.median) for row in found.rows] == [
+        ("nearest, genbench, n=10", "new", 0.5),
+        ("nearest, genbench, n=20", "old", 2.0),
+        ("vendi, genbench, n=10", "old", 9.0),
+        ("moments, genbench, n=10", "new", 2.0),
+    ]
+    assert found.machine.peak == {"float32": 400.0, "float64": 100.0}
+    assert found.left_out == ["vendi, y: why"]
+    assert "at commit old: nearest, vendi." in report.page(found)
+    with pytest.raises(GenbenchError, match="with 1 threads, what was measured of a processor, cpu with 2 threads"):
+        results.merged(base, profile_of(again, machine=replace(MACHINE, threads=2)))
+
+
+def test_the_page_shows_the_profile_that_is_kept():
+    root = Path(__file__).parents[2]
+    kept = results.read(root / "leaderboards/profile/amd-epyc-2-cores.json")
+    page = (root / "docs/profile.md").read_text()
+    assert report.put(page, report.page(kept)) == page
+
+
+def test_a_page_without_marks_is_left_alone(cli, tmp_path):
+    results.write(tmp_path / "p.json", profile_of(ROW))
+    (tmp_path / "page.md").write_text("no marks")
+    code, _, err = cli("profile", "--show", tmp_path / "p.json", "--page", tmp_path / "page.md")
+    assert (code, (tmp_path / "page.md").read_text()) == (2, "no marks")
+    assert "It needs a line <!-- profile -->" in err
+    code, out, _ = cli("profile", "--show", tmp_path / "p.json")
+    assert code == 0
+    assert "| nearest  | n=10" in out
+
+
+def test_one_kernel_is_measured_at_any_size_without_its_peers_into_a_profile(cli, tmp_path):
+    path = tmp_path / "p.json"
+    words = ("profile", "log-mean-exp", "--quick", "--threads", 1)
+    assert cli(*words, "--json", path)[0] == 0
+    before = results.read(path)
+    words = ("profile", "log-mean-exp", "--quick", "--threads", 1, "--own", "--runs", 1)
+    assert cli(*words, "--at", "K=100,B=10", "--at", "K=200,B=100", "--update", path)[0] == 0
+    after = results.read(path)
+    assert [(row.label, len(row.times_s)) for row in after.rows] == [
+        ("log-mean-exp, genbench, K=100 B=10", 1),
+        ("log-mean-exp, genbench, K=200 B=100", 1),
+    ]
+    assert len(before.rows) == 3
+    code, _, err = cli(*words, "--at", "n=100")
+    assert (code, "has the axes" in err) == (2, True)
+    code, _, err = cli(*words, "--at", "K")
+    assert (code, "write the lengths" in err) == (2, True)
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"schema": 0}', '{"schema": 1}'])

@@ -1,7 +1,7 @@
 """What the machine can do at best, measured on the spot.
 
-The peak is the best of several matrix products, of PyTorch and on the CPU of NumPy, whose libraries differ; the
-bandwidth at each size the best of a copy and of a sum.
+The peak is the best of several matrix products, of PyTorch and on the CPU of NumPy and of oneDNN (float32 alone), whose
+libraries differ; the bandwidth at each size the best of a copy and of a sum.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from genbench.studies.profiling import timer
 from genbench.studies.profiling.results import Machine
@@ -38,6 +39,9 @@ def product_rate(best: Callable, device: str, dtype: str, side: int) -> float:
     if device == "cpu":
         A, C = a.numpy(), out.numpy()
         seconds = min(seconds, best(lambda: np.matmul(A, A, out=C)))
+        if dtype == "float32" and torch.backends.mkldnn.is_available():
+            blocked = a.to_mkldnn()
+            seconds = min(seconds, best(lambda: functional.linear(blocked, a)))
     return 2 * side**3 / seconds
 
 

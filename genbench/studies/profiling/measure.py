@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_all_start_methods, get_context
@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from genbench.environment import environment
+from genbench.environment import environment, git_state
 from genbench.studies.profiling import machine, timer
 from genbench.studies.profiling.kernel import Kernel, Size, Way, Work, absent, kernels, shown
 from genbench.studies.profiling.report import duration
@@ -61,8 +61,10 @@ def quietly(function: Callable[..., T], *arguments: Any) -> T:
             raise Failed(f"{type(error).__name__}: {first}") from None
 
 
-def row(kernel_name: str, way_name: str, size: Size, device: str, threads: int, quick: bool) -> Row:
-    """Everything that is measured of one way."""
+def row(
+    kernel_name: str, way_name: str, size: Size, device: str, threads: int, quick: bool, most_runs: int | None = None
+) -> Row:
+    """Everything that is measured of one way, in `most_runs` runs at most."""
     kernel = kernels()[kernel_name]
     way, small = kernel.way(way_name), kernel.checked_at(size)
     error = error_of(kernel, way, small, device, threads)
@@ -72,8 +74,10 @@ def row(kernel_name: str, way_name: str, size: Size, device: str, threads: int, 
         return way.run(*inputs)
 
     first, memory = timer.first_run(run, device, threads)
-    runs = min(kernel.most_runs, OWN_RUNS if way.own else PEER_RUNS)
-    times = timer.times(run, device, threads, runs, 0.05 if quick else 0.5, first)
+    runs = min(most_runs or kernel.most_runs, kernel.most_runs, OWN_RUNS if way.own else PEER_RUNS)
+    times = [first]  # where one run is asked for, a second one that warms nothing up is too much
+    if most_runs != 1:
+        times = timer.times(run, device, threads, runs, 0.05 if quick else 0.5, first)
     return Row(
         kernel=kernel.name,
         implementation=way.name,
@@ -87,6 +91,7 @@ def row(kernel_name: str, way_name: str, size: Size, device: str, threads: int, 
         error=error,
         error_at=None if error is None or small == dict(size) else small,
         note=way.note,
+        code=commit(),
     )
 
 
@@ -130,29 +135,53 @@ def work_of(kernel: Kernel, size: Size, run: Callable[[], Any]) -> Work | None:
     return Work(float(counter.get_total_flops()), work.bytes)
 
 
-def todo(chosen: list[Kernel], device: str, quick: bool) -> tuple[list[tuple[Kernel, Way, Size]], list[str]]:
-    """What there is to measure, the ways of one size side by side; and what is left out, with the reasons."""
+def commit() -> str:
+    """Of the code that is measured, with a + where it differs from it."""
+    state = git_state() or {}
+    return str(state.get("commit", "")) + "+" * bool(state.get("dirty"))
+
+
+def todo(
+    chosen: list[Kernel], device: str, quick: bool, at: Sequence[Size] = (), own: bool = False
+) -> tuple[list[tuple[Kernel, Way, Size]], list[str]]:
+    """What there is to measure, the ways of one size side by side; and what is left out, with the reasons.
+
+    Arguments:
+        at: other sizes than those of the kernels, for those that have such axes.
+        own: leave the peers out.
+    """
     cells, left_out = [], []
     for kernel in chosen:
         obstacles = {way.name: why for way in kernel.ways if (why := way.obstacle(device))}
         left_out += [f"{kernel.name}, {name}: {why}" for name, why in obstacles.items()]
         if why := absent(kernel.reference_packages):
             left_out.append(f"{kernel.name}, relative error: {why}")
-        ways = [way for way in kernel.ways if way.name not in obstacles]
-        cells += [(kernel, way, size) for size in ([kernel.quick] if quick else kernel.sizes) for way in ways]
+        ways = [way for way in kernel.ways if way.name not in obstacles and (way.own or not own)]
+        sizes: Sequence[Size] = [kernel.quick] if quick else kernel.sizes
+        if at:
+            sizes = [size for size in at if set(size) == set(kernel.quick)]
+        cells += [(kernel, way, size) for size in sizes for way in ways]
     return cells, left_out
 
 
-def profile(chosen: list[Kernel], device: str, threads: int, quick: bool) -> Profile:
-    """All ways at hand of the kernels, at all of their sizes; says on stderr what it is at."""
+def profile(
+    chosen: list[Kernel],
+    device: str,
+    threads: int,
+    quick: bool,
+    at: Sequence[Size] = (),
+    own: bool = False,
+    most_runs: int | None = None,
+) -> Profile:
+    """All ways at hand of the kernels, at all of their sizes or `at` others; says on stderr what it is at."""
     ceilings = fresh(machine.measure, device, threads, quick)
-    cells, left_out = todo(chosen, device, quick)
+    cells, left_out = todo(chosen, device, quick, at, own)
     found = Profile(ceilings, env=environment(device), left_out=left_out)
     for i, (kernel, way, size) in enumerate(cells):
         what = f"{kernel.name}, {way.name}, {shown(size)}"
         print(f"[{i + 1}/{len(cells)}] {what}: ", end="", file=sys.stderr, flush=True)
         try:
-            found.rows.append(fresh(row, kernel.name, way.name, size, device, threads, quick))
+            found.rows.append(fresh(row, kernel.name, way.name, size, device, threads, quick, most_runs))
             print(duration(found.rows[-1].median), file=sys.stderr)
         except Failed as error:
             print(error, file=sys.stderr)

@@ -8,6 +8,7 @@ from genbench.studies.profiling.kernel import shown
 from genbench.studies.profiling.results import TOLERATED, Growth, Machine, Profile, Row
 
 UNKNOWN = "-"
+BEGIN, END = "<!-- profile -->", "<!-- end of profile -->"
 
 
 def table(profile: Profile) -> str:
@@ -22,6 +23,44 @@ def table(profile: Profile) -> str:
     parts += ["\n".join(f"- {line}" for line in lines)] if lines else []
     parts += [growth_table(profile.growth)] if profile.growth else []
     return "\n\n".join(parts) + "\n"
+
+
+def page(profile: Profile) -> str:
+    """What fits on one page: of genbench's ways their time, their peers and the roofline; folded, everything."""
+    headers = ["kernel", "shape", "median", "times faster than", "% of roofline", "extra memory"]
+    align = ("left", "left", "right", "left", "right", "right")
+    chosen = [row for row in profile.rows if row.own and (profile.peer_of(row) or not row.kernel.startswith("sample-"))]
+    brief = tabulate([short(row, profile) for row in chosen], headers, "pipe", colalign=align, disable_numparse=True)
+    commits: dict[str, set[str]] = {}
+    for row in profile.rows:
+        commits.setdefault(row.code or str((profile.env.get("git") or {}).get("commit", "")), set()).add(row.kernel)
+    measured = [
+        f"Measured at commit {commit[:8] or 'unknown'}: {', '.join(sorted(of))}." for commit, of in commits.items()
+    ]
+    whole = f"<details><summary>Every implementation, with spread, work and error</summary>\n\n{table(profile)}\n"
+    said = f"<details><summary>Which code was measured</summary>\n\n{chr(10).join(measured)}\n"
+    return "\n\n".join([brief, ceilings(profile.machine), f"{whole}</details>", f"{said}\n</details>"]) + "\n"
+
+
+def short(row: Row, profile: Profile) -> list[str]:
+    """Of genbench's way of a kernel at one size."""
+    beside = [r for r in profile.rows if (r.kernel, r.size) == (row.kernel, row.size) and not r.own]
+    faster = ", ".join(f"{r.median / row.median:.3g} ({r.implementation})" for r in beside) or UNKNOWN
+    whole = cells(row, profile)
+    return [row.kernel, shown(row.size), duration(row.median), faster, whole[9], whole[10]]
+
+
+def put(text: str, made: str) -> str:
+    """The text with what stands between the lines `BEGIN` and `END` made anew.
+
+    Raises:
+        ValueError: it has no such lines.
+    """
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"no lines {BEGIN!r} and {END!r}")
+    return f"{before}{BEGIN}\n\n{made}\n{END}{after}"
 
 
 def cells(row: Row, profile: Profile) -> list[str]:

@@ -14,7 +14,7 @@ References:
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypedDict
 
@@ -70,7 +70,8 @@ class Machine:
     def better(self, other: Machine) -> Machine:
         """The higher of two measurements of one machine: whatever else runs can only lower them."""
         peak = {dtype: max(rate, other.peak[dtype]) for dtype, rate in self.peak.items()}
-        bandwidth = {size: max(rate, other.bandwidth[size]) for size, rate in self.bandwidth.items()}
+        sizes = sorted({*self.bandwidth, *other.bandwidth})
+        bandwidth = {size: max(m.bandwidth.get(size, 0.0) for m in (self, other)) for size in sizes}
         return Machine(self.device, self.threads, peak, bandwidth)
 
 
@@ -84,6 +85,7 @@ class Row:
         memory: bytes beyond what was held, at the peak of the first run; None where the system does not say.
         error: the largest deviation from the reference, over the largest true value; None without a reference.
         error_at: the smaller size at which it was measured, if it was.
+        code: the commit that was measured, with a + where the code differed from it; that of the profile if empty.
     """
 
     kernel: str
@@ -98,6 +100,7 @@ class Row:
     error: float | None
     error_at: Size | None = None
     note: str = ""
+    code: str = ""
 
     @property
     def own(self) -> bool:
@@ -180,6 +183,48 @@ class Profile:
         """The first peer that was measured at the row's size."""
         beside = [r for r in self.rows if (r.kernel, r.size) == (row.kernel, row.size)]
         return next((r for r in beside if not r.own), None)
+
+
+def merged(base: Profile, new: Profile) -> Profile:
+    """The base with what was measured anew in place of what it had of it: a kernel's ways at one size stay together.
+
+    What stays says of which commit it is; ceilings are the better of both.
+
+    Raises:
+        GenbenchError: they are not of one machine, device and number of threads.
+    """
+    kinds = [(p.env.get("device"), p.machine.device, p.machine.threads) for p in (base, new)]
+    if kinds[0] != kinds[1]:
+        a, b = (f"{device}, {where} with {threads} threads" for device, where, threads in kinds)
+        raise GenbenchError(
+            f"the profile is of {a}, what was measured of {b}", "Keep another profile with --json FILE."
+        )
+    commit = str((base.env.get("git") or {}).get("commit", ""))
+    again = {(row.kernel, shown(row.size), row.device, row.threads) for row in new.rows}
+    known = {row.kernel for row in new.rows}
+    rows: list[Row] = []
+    for row in base.rows:
+        if (row.kernel, shown(row.size), row.device, row.threads) not in again:
+            rows.append(replace(row, code=row.code or commit))
+        elif row.kernel in known:  # all that is new of a kernel stands where its first row stood
+            known.remove(row.kernel)
+            rows += [one for one in new.rows if one.kernel == row.kernel]
+    rows += [one for one in new.rows if one.kernel in known]
+    names = {row.kernel for row in new.rows}
+
+    def others(lines: list[str]) -> list[str]:
+        return [line for line in lines if line.partition(",")[0] not in names]
+
+    grown = {(g.kernel, g.axis) for g in new.growth}
+    return Profile(
+        machine=base.machine.better(new.machine),
+        env=new.env,
+        command=base.command,
+        rows=rows,
+        growth=[*(g for g in base.growth if (g.kernel, g.axis) not in grown), *new.growth],
+        left_out=[*others(base.left_out), *new.left_out],
+        failed=[*others(base.failed), *new.failed],
+    )
 
 
 def write(path: Path, profile: Profile) -> None:
