@@ -25,6 +25,7 @@ from genbench.studies.claims import (
     critics_measure_transport,
     cycles_keep_what_is_translated,
     divergences_choose_modes,
+    great_circles_decode_better,
     larger_codebooks_are_no_better,
     likelihood_measures_samples,
     losses_at_a_distance,
@@ -180,6 +181,15 @@ def test_the_middle_of_lines_is_as_short_as_drawn():
     assert abs(share - straight_lines_leave_the_prior.of_lines(16)) < 4 * math.sqrt(share * (1 - share) / 100_000)
 
 
+def test_middles_are_those_of_the_line_and_of_spherical_interpolation():
+    a, b = torch.randn(2, 50, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    line, circle = great_circles_decode_better.middles(a, b)
+    angle = torch.arccos((a * b).sum(1) / a.norm(dim=1) / b.norm(dim=1))[:, None]
+    expected = torch.sin(angle / 2) / torch.sin(angle) * (a + b)  # slerp at 1/2
+    torch.testing.assert_close(circle, expected)
+    torch.testing.assert_close(line, (a + b) / 2)
+
+
 def test_the_elbo_is_the_likelihood_less_a_divergence():
     """The gap is KL(q || p) by the formula for normal distributions, of the best diagonal q, which no other beats."""
     W = torch.tensor([[1.5, 0.7], [0.2, 1.1]], dtype=torch.float64)
@@ -331,6 +341,10 @@ def made(name, number, draw=0):
 LINES = (REPOSITORY / "docs" / "claims.jsonl").read_text().splitlines()
 # Of each claim what the quantities are where it is true; where one named is moved by so much, it is false.
 TRUE = {
+    "balance_tells_overfitting": (
+        {("50", "gap"): 1.0, ("1000", "gap"): 0.1, ("50", "test"): 0.2, ("1000", "test"): 0.05, ("50", "train"): 0.0},
+        {("50", "test"): -0.3},
+    ),
     "beta_trades_two_failures": (
         {("32", "kl"): 0.1, ("ramp", "kl"): 0.1, ("0.01", "samples"): 90, ("0.01", "reconstructions"): 3,
          ("1", "samples"): 30, ("1", "reconstructions"): 10},
@@ -344,6 +358,7 @@ TRUE = {
     "cycles_keep_what_is_translated": (
         {("10", "bits"): 1.9, ("0", "bits"): 1.0, ("0", "reached"): 0.8}, {("10", "bits"): -1.5},
     ),
+    "great_circles_decode_better": ({("line",): 20, ("circle",): 15}, {("line",): -10}),
     "larger_codebooks_are_no_better": (
         {("256", "error"): 1.0, ("32", "error"): 2.0, ("256", "pixels"): 1.2, ("32", "pixels"): 2.0,
          ("256", "codes"): 0.3, ("32", "codes"): 0.2, ("256", "uniform"): 0.5},

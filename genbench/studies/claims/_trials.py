@@ -114,7 +114,9 @@ def of_mean(
     half = float(stats.t.ppf(1 - 0.025 / together, len(x) - 1)) * float(x.std(ddof=1)) / math.sqrt(len(x))
     low, high = float(x.mean()) - half, min(most, float(x.mean()) + half)
     says = side(low, high, expected, than)
-    return Finding(what, f"{x.mean():.3g}", f"[{low:.3g}, {high:.3g}]", says, f"{expected} {than:g}? {len(x)} seeds")
+    return Finding(
+        what, f"{x.mean():.3g}", f"[{low:.3g}, {high:.3g}]", says, f"is it {expected} {than:g}? {len(x)} seeds"
+    )
 
 
 def of_share(
@@ -124,7 +126,7 @@ def of_share(
     n, hit = len(hits), sum(map(bool, hits))
     low, high = wilson(hit / n, n, float(stats.norm.ppf(1 - 0.025 / together)))
     says = side(low, high, expected, than)
-    return Finding(what, f"{hit} of {n}", f"[{low:.2f}, {high:.2f}]", says, f"{expected} {than:g}? {n} seeds")
+    return Finding(what, f"{hit} of {n}", f"[{low:.2f}, {high:.2f}]", says, f"is it {expected} {than:g}? {n} seeds")
 
 
 def each(found: Sequence[Found], *path: str) -> np.ndarray:
