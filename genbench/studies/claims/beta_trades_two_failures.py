@@ -69,4 +69,4 @@ def plot(axes, found: list[Found]) -> None:
     other.plot(BETAS, [each(found, b, "kl").mean() for b in names], "s--", color="C2", label="KL")
     other.set(ylabel="KL, nats", ylim=(0, None))
     lines = axes.get_lines() + other.get_lines()
-    axes.legend(lines, [line.get_label() for line in lines], fontsize=8, loc="center left")
+    axes.legend(lines, [line.get_label() for line in lines], fontsize=8, loc="upper center")
