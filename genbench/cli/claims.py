@@ -17,20 +17,31 @@ SUMMARY = "what everybody says of generative models, decided by measurement"
 def add_arguments(p: Parser) -> None:
     p.add_argument("names", nargs="*", metavar="CLAIM", help="one claim with its findings (all, a line each)")
     p.add_argument("--boards", type=Path, default=Path("leaderboards"), help="folder of published boards")
-    p.add_argument("-o", "--out", type=Path, metavar="FILE.md", help="write the document of all claims")
+    p.add_argument("--records", type=Path, default=Path("docs/claims.jsonl"), help="file of kept trials")
+    p.add_argument("--measure", action="store_true", help="first do the trainings that are not kept yet")
+    p.add_argument("-o", "--out", type=Path, metavar="FILE.md", help="write the document, and its pictures")
     p.add_argument("--check", action="store_true", help="compare with FILE instead of writing it; exit 3 if it differs")
 
 
 def run(args: argparse.Namespace) -> int:
     from genbench.files import write_atomically
     from genbench.studies import claims
+    from genbench.studies.claims import _trials
 
     if args.check and not args.out:
         raise GenbenchError("--check compares with a file, and none is named", "Add -o FILE.md.")
     if args.out and args.names:
         raise GenbenchError("a document is made of all claims", "Leave the names out, or -o FILE.md.")
     claims.check(args.boards)
-    found = claims.decide(args.boards, args.names, lambda name: print(name, file=sys.stderr))
+
+    def tell(text: str) -> None:
+        print(text, file=sys.stderr)
+
+    if args.measure:
+        for name, module in claims.modules(args.names).items():
+            if hasattr(module, "trial"):
+                _trials.measure(name, module, args.records, tell)
+    found = claims.decide(args.boards, args.records, args.names, tell)
     if not args.out:
         print("\n\n".join(shown(claim, bool(args.names)) for claim in found))
         return 0
@@ -44,6 +55,11 @@ def run(args: argparse.Namespace) -> int:
         return TRIPPED
     try:
         write_atomically(args.out, page)
+        folder = args.out.parent / claims.PICTURES
+        for claim in found:
+            if claim.drawn:
+                folder.mkdir(exist_ok=True)
+                write_atomically(folder / f"{claim.name}.png", claims.picture(claim))
     except OSError as error:
         raise GenbenchError(f"cannot write {args.out}: {error.strerror}", "Choose another file with -o.") from error
     return 0

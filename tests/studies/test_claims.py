@@ -1,6 +1,7 @@
 """Claims: verdicts on boards where the truth is known, and closed forms against simulation."""
 
 import ast
+import json
 import math
 from pathlib import Path
 from types import ModuleType
@@ -11,6 +12,7 @@ import torch
 from scipy import stats
 
 from genbench.boards.publishing import publish
+from genbench.errors import GenbenchError
 from genbench.files import content_key
 from genbench.run.records import Record, Run
 from genbench.space import Space
@@ -18,12 +20,21 @@ from genbench.studies import claims
 from genbench.studies.claims import (
     Claim,
     Finding,
+    _trials,
+    collapse_without_overfitting,
+    critics_measure_transport,
+    cycles_keep_what_is_translated,
+    divergences_choose_modes,
+    great_circles_decode_better,
+    larger_codebooks_are_no_better,
     likelihood_measures_samples,
     losses_at_a_distance,
     prior_draws_are_wasted,
     raising_the_elbo,
+    relaxations_are_biased,
     reparameterised_gradients,
     straight_lines_leave_the_prior,
+    tight_bounds_blur_the_encoder,
 )
 
 REPOSITORY = Path(__file__).parents[2]
@@ -170,6 +181,15 @@ def test_the_middle_of_lines_is_as_short_as_drawn():
     assert abs(share - straight_lines_leave_the_prior.of_lines(16)) < 4 * math.sqrt(share * (1 - share) / 100_000)
 
 
+def test_middles_are_those_of_the_line_and_of_spherical_interpolation():
+    a, b = torch.randn(2, 50, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    line, circle = great_circles_decode_better.middles(a, b)
+    angle = torch.arccos((a * b).sum(1) / a.norm(dim=1) / b.norm(dim=1))[:, None]
+    expected = torch.sin(angle / 2) / torch.sin(angle) * (a + b)  # slerp at 1/2
+    torch.testing.assert_close(circle, expected)
+    torch.testing.assert_close(line, (a + b) / 2)
+
+
 def test_the_elbo_is_the_likelihood_less_a_divergence():
     """The gap is KL(q || p) by the formula for normal distributions, of the best diagonal q, which no other beats."""
     W = torch.tensor([[1.5, 0.7], [0.2, 1.1]], dtype=torch.float64)
@@ -206,6 +226,264 @@ def test_mostly_noise_is_a_distribution_that_costs_at_most_log_100():
     assert -float(log_p.max()) <= math.log(100)
 
 
+def test_moments_of_gradients_are_those_of_draws():
+    rng, t, p = np.random.default_rng(4), 0.45, 0.3
+    theta, u = math.log(p / (1 - p)), rng.random(1_000_000)
+    logistic, b = np.log(u / (1 - u)), rng.random(1_000_000) < p
+    s = 1 / (1 + np.exp(-(theta + logistic) / 0.5))
+    drawn = {
+        "score": ((b - t) ** 2 * (b - p), relaxations_are_biased.of_score(t, p)),
+        "straight-through": (2 * (b - t) * p * (1 - p), relaxations_are_biased.of_straight_through(t, p)),
+        "relaxed": (2 * (s - t) * s * (1 - s) / 0.5, relaxations_are_biased.of_relaxed(t, p, 0.5)),
+    }
+    for each, (mean, variance) in drawn.values():
+        assert abs(each.mean() - mean) < 4 * each.std() / 1000
+        assert each.var() == pytest.approx(variance, abs=4 * np.square(each - mean).std() / 1000)
+    assert relaxations_are_biased.of_score(t, p)[0] == pytest.approx(relaxations_are_biased.true(t, p))
+    best = (1 - p) * (1 - t) ** 2 + p * t * t
+    assert relaxations_are_biased.of_score(t, p, best)[1] == pytest.approx(0, abs=1e-15)
+
+
+def test_the_nearest_gaussians_are_nearest():
+    """The forward fit has no slope in KL(p || q); of close modes the reverse fit covers both."""
+    a, d = 3.0, divergences_choose_modes
+    p = np.exp(d.log_p(d.GRID, a))
+
+    def forward_kl(mean, sd):
+        return float(np.trapezoid(p * (d.log_p(d.GRID, a) - stats.norm.logpdf(d.GRID, mean, sd)), d.GRID))
+
+    best = d.forward(a)
+    moved = [(0.1, best[1]), (-0.1, best[1]), (0.0, best[1] * 1.05), (0.0, best[1] * 0.95)]
+    assert all(forward_kl(*other) > forward_kl(*best) for other in moved)
+    mean, sd = d.reverse(a)
+    moved = [(mean + 0.1, sd), (mean - 0.1, sd), (mean, sd * 1.05), (mean, sd * 0.95)]
+    assert all(d.reverse_kl(*other, a) > d.reverse_kl(mean, sd, a) for other in moved)
+    assert d.reverse_kl(0.0, 1.0, 0.0) == pytest.approx(0, abs=1e-9)
+    assert d.smaller_share(*d.reverse(1.0)) == pytest.approx(0.5, abs=0.01)
+
+
+def test_signal_of_a_gradient_with_one_draw_is_in_closed_form():
+    """K = 1: d/da = x ((x - z) - (z - m)), d/dm = z - m; z ~ N(a x, v)."""
+    t = tight_bounds_blur_the_encoder
+    found = t.signals(1)
+    sd = math.sqrt(t.VARIANCE)
+    expected = {"encoder": abs(1 - 2 * t.A) / (2 * sd), "model": t.A / sd}
+    for name, value in expected.items():
+        each = found[name]
+        assert abs(each.mean() - value) < 4 * each.std(ddof=1) / math.sqrt(len(each))
+
+
+def test_no_critic_says_more_than_the_transport_distance():
+    c = critics_measure_transport
+
+    class Length(torch.nn.Module):
+        def forward(self, x):
+            return 3 * x.norm(dim=1, keepdim=True)
+
+    class Bent(torch.nn.Module):
+        def forward(self, x):
+            return (2 * x).sin().sum(1, keepdim=True) + x[:, :1].square()
+
+    best = c.judge(Length())
+    assert best["slope"] == pytest.approx(3, rel=1e-5)
+    # E r of data less E r of samples, N(2, 0.1^2) and Rayleigh
+    assert c.transport() == pytest.approx(2 - 0.5 * math.sqrt(math.pi / 2), rel=0.01)
+    assert best["share"] == pytest.approx(1, rel=0.01)
+    assert c.judge(Bent())["share"] < 1
+
+
+def test_information_of_two_clusters_is_that_of_maps():
+    came = torch.arange(400) % 4
+    information = cycles_keep_what_is_translated.information
+    assert information(came, (came + 1) % 4) == pytest.approx(2)
+    assert information(came, came // 2) == pytest.approx(1)
+    assert information(came, torch.zeros_like(came)) == pytest.approx(0)
+    assert information(came, torch.arange(400) // 4 % 4) == pytest.approx(0)
+
+
+def test_codes_of_quarters_have_distributions_and_a_uniform_prior_costs_log_k_each():
+    c = larger_codebooks_are_no_better
+    x = np.arange(64).reshape(1, 1, 8, 8)
+    assert c.quarters(x)[0, 1].tolist() == x[0, 0, :4, 4:].ravel().tolist()
+    rng = np.random.default_rng(0)
+    codes, pixels = rng.integers(3, size=(20, 4)), rng.integers(17, size=(20, 4, 16))
+    prior, given = c.counted(codes, pixels, 3)
+    np.testing.assert_allclose(np.exp2(prior).sum(1), 1)
+    np.testing.assert_allclose(np.exp2(given).sum(2), 1)
+    assert np.exp2(prior[2, 1]) == pytest.approx(((codes[:, 2] == 1).sum() + 1) / 23)
+    found = c.measured(8, 0)
+    assert found["uniform"] == 4 * 3 / 64
+    assert 0 < found["codes"] <= found["uniform"] + 0.01
+
+
+# --- Verdicts of trials, on results of which the truth is known
+
+
+def around(value, spread, n, seed):
+    return value + spread * np.random.default_rng(seed).standard_normal(n)
+
+
+def made(name, number, draw=0):
+    """Results of as many seeds as a claim has, or fewer: `number(path)` gives mean and spread of each quantity."""
+    module = claims.modules([name])[name]
+    shape = json.loads(next(x for x in LINES if json.loads(x)["claim"] == name))["found"]
+
+    def fill(part, path, seed):
+        if isinstance(part, dict):
+            return {key: fill(value, (*path, key), seed) for key, value in part.items()}
+        mean, spread = number(path)
+        value = float(around(mean, spread, 1, (draw, seed, *(" ".join(path).encode())))[0])
+        return [value] * len(part) if isinstance(part, list) else value
+
+    return module, lambda seeds: [fill(shape, (), seed) for seed in range(seeds)]
+
+
+LINES = (REPOSITORY / "docs" / "claims.jsonl").read_text().splitlines()
+# Of each claim what the quantities are where it is true; where one named is moved by so much, it is false.
+TRUE = {
+    "balance_tells_overfitting": (
+        {("50", "gap"): 1.0, ("1000", "gap"): 0.1, ("50", "test"): 0.2, ("1000", "test"): 0.05, ("50", "train"): 0.0},
+        {("50", "test"): -0.3},
+    ),
+    "beta_trades_two_failures": (
+        {("32", "kl"): 0.1, ("ramp", "kl"): 0.1, ("0.01", "samples"): 90, ("0.01", "reconstructions"): 3,
+         ("1", "samples"): 30, ("1", "reconstructions"): 10},
+        {("32", "kl"): 8},
+    ),
+    "critics_measure_transport": (
+        {("clipped to 0.01", "share"): 0.4, ("clipped to 0.1", "share"): 0.4, ("gradient penalty", "share"): 0.9,
+         ("spectral norm", "share"): 0.8},
+        {("clipped to 0.1", "share"): 0.58},
+    ),
+    "cycles_keep_what_is_translated": (
+        {("10", "bits"): 1.9, ("0", "bits"): 1.0, ("0", "reached"): 0.8}, {("10", "bits"): -1.5},
+    ),
+    "great_circles_decode_better": ({("line",): 20, ("circle",): 15}, {("line",): -10}),
+    "larger_codebooks_are_no_better": (
+        {("256", "error"): 1.0, ("32", "error"): 2.0, ("256", "pixels"): 1.2, ("32", "pixels"): 2.0,
+         ("256", "codes"): 0.3, ("32", "codes"): 0.2, ("256", "uniform"): 0.5},
+        {("256", "pixels"): 2.0},
+    ),
+    "larger_codes_sample_worse": (
+        {("32", "error"): 1, ("8", "error"): 2, ("32", "fd"): 60, ("8", "fd"): 40}, {("32", "fd"): -40},
+    ),
+    "narrow_codes_memorise": ({("trained",): 0.2, ("linear",): 0.1}, {("trained",): 0.7}),
+    "order_of_pixels": (
+        {("LSTM", "random"): 2.3, ("LSTM", "rows"): 2.1, ("MADE", "random"): 2.0, ("MADE", "rows"): 2.0},
+        {("MADE", "random"): 0.2},
+    ),
+    "pretraining_by_layers": (
+        {("sigmoid", "6", "by layers"): 0.9, ("sigmoid", "6", "at once"): 0.3, ("rectified", "6", "by layers"): 0.9,
+         ("rectified", "6", "at once"): 0.9},
+        {("sigmoid", "6", "at once"): 0.6},
+    ),
+    "trained_discriminators_hold_up": (
+        {("minimax", "2000"): 5, ("minimax", "0"): 1, ("non-saturating", "2000"): 0.1}, {("minimax", "2000"): -4},
+    ),
+    "vae_codes_are_complete": (
+        {("autoencoder", "random"): 0.2, ("VAE", "random"): 0.1, ("autoencoder", "middle"): 0.15,
+         ("VAE", "middle"): 0.1},
+        {("autoencoder", "random"): -0.15},
+    ),
+}  # fmt: skip
+OF_SHARES = {"collapse_without_overfitting"}  # see below
+OF_TRIALS = [name for name, module in claims.modules().items() if hasattr(module, "trial")]
+
+
+def verdict_of_trials(name, moved=(), wider=1.0, seeds=None, draw=0):
+    true, _ = TRUE[name]
+    spread = 0.001 * wider
+
+    def number(path):
+        value = true.get(path, 0.0) + dict(moved).get(path, 0.0)
+        return value, spread * max(abs(true.get(path, 0.0)), 0.5)
+
+    module, results = made(name, number, draw)
+    return Claim(name, module, tuple(module.judged(results(seeds or module.SEEDS)))).verdict
+
+
+@pytest.mark.parametrize("name", sorted(set(OF_TRIALS) - OF_SHARES))
+def test_a_true_effect_is_confirmed_its_absence_is_not_and_little_data_decide_nothing(name):
+    moved = TRUE[name][1]
+    assert verdict_of_trials(name) == "confirmed"
+    assert verdict_of_trials(name, moved) == "refuted"
+    noisy = [verdict_of_trials(name, wider=1000, draw=draw) for draw in range(10)]
+    assert noisy.count("undecided") >= 7  # wrong one time in twenty: three times in ten with a chance of 1 %
+    assert verdict_of_trials(name, seeds=1) == "undecided"
+
+
+def test_collapse_is_some_modes_and_not_all():
+    """None in 24 trainings does not show that there is none in a hundred."""
+    judged = collapse_without_overfitting.judged
+
+    def says(*modes):
+        return judged([{"fresh": float(m), "few": 8.0} for m in modes])[0].says
+
+    assert says(*[8] * 20, 1, 2, 1, 7) == "for"
+    assert says(*[8] * 24) == says(*[8] * 20, *[0] * 4) == "open"
+    assert says(*[8] * 1000) == "against"
+
+
+def test_modes_are_reached_by_one_sample_in_a_hundred():
+    c, generator = collapse_without_overfitting, torch.Generator().manual_seed(0)
+    assert c.reached(c.ring(4000, generator)) == 8
+    there = torch.cat([c.centres()[:3].repeat(100, 1), c.centres()[3:4], torch.full((200, 2), 5.0)])
+    assert c.reached(there) == 3
+
+
+def test_an_interval_over_seeds_holds_its_mean_as_often_as_it_says():
+    """All of three findings together, 95 times in 100: of 400 between 370 and 390."""
+    rng, held = np.random.default_rng(0), 0
+    for _ in range(400):
+        found = [_trials.of_mean("x", rng.standard_normal(6), "above", 0.0, 3) for _ in range(3)]
+        held += all(one.says == "open" for one in found)
+    assert 367 <= held <= 393
+
+
+def test_means_and_shares_of_seeds_say_what_they_decide():
+    assert _trials.of_mean("x", [1.0, 1.1, 0.9], "above", 0.0).says == "for"
+    assert _trials.of_mean("x", [1.0, 1.1, 0.9], "below", 0.0).says == "against"
+    assert _trials.of_mean("x", [1.0, -1.1, 0.9], "above", 0.0).says == "open"
+    assert _trials.of_mean("x", [1.0, 1.0], "above", 0.0).says == "open"  # no spread, no interval
+    assert _trials.of_share("x", [True] * 10, "above", 0.5).says == "for"
+    assert _trials.of_share("x", [True] * 3, "above", 0.5).says == "open"
+    assert _trials.of_share("x", [False] * 10, "above", 0.5).says == "against"
+
+
+def test_trials_are_kept_one_by_one_and_those_of_another_version_are_done_again(tmp_path):
+    module, told, path = ModuleType("made"), [], tmp_path / "claims.jsonl"
+
+    def trial(seed):
+        if len(told) == 3:
+            raise KeyboardInterrupt
+        return {"x": float(torch.rand(())) + seed}
+
+    vars(module).update(SEEDS=4, VERSION=1, trial=trial, judged=lambda found: [])
+    with pytest.raises(KeyboardInterrupt):
+        _trials.measure("made", module, path, told.append)
+    first = _trials.kept("made", module, _trials.read(path))
+    assert [one.seed for one in first] == [0, 1]
+    unfinished = claims.of_trials("made", module, first)
+    assert (unfinished[0].says, "2 of 4 seeds" in unfinished[0].why) == ("open", True)
+    told.clear()
+    told.extend("abcd")
+    _trials.measure("made", module, path, told.append)
+    assert told[4:] == ["made, seed 2", "made, seed 3"]
+    again = _trials.kept("made", module, _trials.read(path))
+    assert again[:2] == first
+    module.VERSION = 2
+    assert _trials.kept("made", module, _trials.read(path)) == []
+    _trials.measure("made", module, path, told.append)
+    assert {one.version for one in _trials.read(path)} == {2}
+    assert [one.found for one in _trials.read(path)] == [one.found for one in again]  # seeds decide
+
+
+def test_a_file_of_trials_that_is_none_is_refused(tmp_path):
+    (tmp_path / "claims.jsonl").write_text("{}\n")
+    with pytest.raises(GenbenchError, match="no trial"):
+        _trials.read(tmp_path / "claims.jsonl")
+
+
 # --- All of them
 
 
@@ -218,11 +496,20 @@ def test_a_claim_says_what_it_is(name):
     for part in ("SENTENCE", "SAID_BY", "DECIDED_BY", "CARRIES"):
         assert ast.literal_eval(given[part]).strip()
     assert ast.literal_eval(given["SENTENCE"]).endswith(".")
-    assert ("PAIRS" in given) != any(isinstance(n, ast.FunctionDef) and n.name == "measure" for n in tree.body)
+    functions = {n.name for n in tree.body if isinstance(n, ast.FunctionDef)}
+    assert ("PAIRS" in given) + ("measure" in functions) + ("trial" in functions) == 1
+    if "trial" in functions:
+        assert "judged" in functions
+        module = claims.modules([name])[name]
+        assert min(module.SEEDS, module.VERSION) >= 1
+    if "plot" in functions:
+        assert ast.literal_eval(given["PICTURE"]).endswith(".")
+        assert (REPOSITORY / "docs" / claims.PICTURES / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_document_is_what_boards_and_computations_say(cli):
-    code, _, err = cli("claims", "--boards", str(REPOSITORY / "leaderboards"), "--check", "-o",
+    code, _, err = cli("claims", "--boards", str(REPOSITORY / "leaderboards"), "--records",
+                       str(REPOSITORY / "docs" / "claims.jsonl"), "--check", "-o",
                        str(REPOSITORY / "docs" / "claims.md"))  # fmt: skip
     assert code == 0, err
 

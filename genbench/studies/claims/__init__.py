@@ -1,16 +1,18 @@
 """What everybody says of generative models, decided by measurement: claim -> findings -> verdict.
 
 A claim is a file here. It states `SENTENCE`, who says so (`SAID_BY`), what would decide it (`DECIDED_BY`) and how far
-the verdict carries (`CARRIES`); then either `PAIRS`, which published boards decide, or `measure()`, a small seeded
-computation. A finding speaks for the claim, against it, or leaves it open:
+the verdict carries (`CARRIES`); then one of `PAIRS`, which published boards decide, `measure()`, a computation of
+seconds, and `trial(seed)`, a small training that is kept (`_trials.py`). With `plot(axes, found)` and a `PICTURE` that
+says what is seen it has a picture. A finding speaks for the claim, against it, or leaves it open:
 
     all for it                       confirmed
     one against it, beyond chance    refuted
     else                             undecided at this size
 
-The findings of one claim hold together: differences of pairs are adjusted by Holm's correction, and computations give
-intervals that hold together or exact values. Where the noise of training decides (`OF_TRAINING`), pairs of single
-trainings leave a claim open, whatever their values: an interval over test examples says nothing of another training.
+The findings of one claim hold together: differences of pairs are adjusted by Holm's correction, computations give
+intervals that hold together or exact values, trials intervals over the seeds of training. Where the noise of training
+decides (`OF_TRAINING`), pairs of single trainings leave a claim open, whatever their values: an interval over test
+examples says nothing of another training.
 Two bounds decide nothing of what they bound; where a claim is of the bounds themselves it says so (`OF_BOUNDS`).
 """
 
@@ -21,7 +23,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from genbench.boards.columns import columns_of
 from genbench.boards.compare import difference, interval, together
@@ -32,7 +34,11 @@ from genbench.errors import GenbenchError, unknown
 from genbench.run.records import Record, Run, open_run
 from genbench.text import markdown as shown
 
+if TYPE_CHECKING:
+    from genbench.studies.claims._trials import Trial
+
 HERE = Path(__file__).parent
+PICTURES = "claims"  # folder beside the document
 Says = Literal["for", "against", "open"]
 Verdict = Literal["confirmed", "refuted", "undecided"]
 
@@ -68,11 +74,21 @@ class Finding:
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim with what was found."""
+    """A claim with what was found.
+
+    Arguments:
+        trials: those that its findings are made of, where it has some.
+    """
 
     name: str
     module: ModuleType
     findings: tuple[Finding, ...]
+    trials: tuple[Trial, ...] = ()
+
+    @property
+    def drawn(self) -> bool:
+        """Whether there is a picture: the claim has one, and all of its trials."""
+        return hasattr(self.module, "plot") and len(self.trials) == getattr(self.module, "SEEDS", 0)
 
     @property
     def verdict(self) -> Verdict:
@@ -99,30 +115,55 @@ def names() -> list[str]:
     return sorted(path.stem for path in HERE.glob("*.py") if not path.name.startswith("_"))
 
 
-def decide(root: Path, chosen: Iterable[str] = (), tell: Callable[[str], None] = lambda name: None) -> list[Claim]:
+def modules(chosen: Iterable[str] = ()) -> dict[str, ModuleType]:
+    """The claims of these names, all of them by default.
+
+    Raises:
+        GenbenchError: no such claim.
+    """
+    known, asked = names(), list(chosen)
+    for name in asked:
+        if name not in known:
+            raise unknown("claim", name, known)
+    return {name: importlib.import_module(f"genbench.studies.claims.{name}") for name in asked or known}
+
+
+def decide(
+    root: Path, records: Path, chosen: Iterable[str] = (), tell: Callable[[str], None] = lambda name: None
+) -> list[Claim]:
     """The claims of these names, all of them by default, with their findings.
 
     Arguments:
         root: the folder of the published boards.
+        records: the file of kept trials.
         tell: is given the name of each claim before it is decided.
 
     Raises:
-        GenbenchError: no such claim, or a board cannot be read.
+        GenbenchError: no such claim, or a board or the trials cannot be read.
     """
-    known, found = names(), []
-    for name in chosen:
-        if name not in known:
-            raise unknown("claim", name, known)
+    from genbench.studies.claims import _trials
+
     boards: dict[str, Run] = {}
-    for name in list(chosen) or known:
+    trials, found = _trials.read(records), []
+    for name, module in modules(chosen).items():
         tell(name)
-        module = importlib.import_module(f"genbench.studies.claims.{name}")
         pairs = [Pair(*one) for one in getattr(module, "PAIRS", ())]
         findings = of_pairs(pairs, root, boards, module)
         if hasattr(module, "measure"):
             findings += module.measure()
-        found.append(Claim(name, module, tuple(findings)))
+        own = _trials.kept(name, module, trials) if hasattr(module, "trial") else []
+        if hasattr(module, "trial"):
+            findings += of_trials(name, module, own)
+        found.append(Claim(name, module, tuple(findings), tuple(own)))
     return found
+
+
+def of_trials(name: str, module: ModuleType, own: list[Trial]) -> list[Finding]:
+    """What the trials of a claim say, once all of its seeds are there."""
+    if len(own) < module.SEEDS:
+        why = f"{len(own)} of {module.SEEDS} seeds are measured: genbench claims {name} --measure"
+        return [Finding("trials", "", "", "open", why)]
+    return module.judged([trial.found for trial in own])
 
 
 def of_pairs(pairs: list[Pair], root: Path, boards: dict[str, Run], claim: ModuleType) -> list[Finding]:
@@ -185,8 +226,10 @@ def page(claims: list[Claim]) -> str:
     parts = [
         "# What everybody says, decided by measurement",
         f"{len(claims)} claims: {', '.join(f'{n} {word}' for word, n in counts.items())}. Made by `genbench claims -o "
-        "docs/claims.md` from the boards in `leaderboards/` and from small computations; a claim is a file in "
-        "`genbench/studies/claims/`. *Undecided* means at this size, with these trainings: the findings say why.",
+        "docs/claims.md` from the boards in `leaderboards/`, from small computations and from small trainings, which "
+        "`genbench claims --measure` does and keeps in `docs/claims.jsonl`; a claim is a file in "
+        "`genbench/studies/claims/`. An interval over seeds is of the mean over trainings. "
+        "*Undecided* means at this size, with these trainings: the findings say why.",
         pipes(rows, ["claim", "verdict"], 2),
     ]
     for c in claims:
@@ -194,6 +237,10 @@ def page(claims: list[Claim]) -> str:
         parts.append(f"**{shown(c.module.SENTENCE)}** {c.verdict.capitalize()}.")
         parts.append(f"Said by {shown(c.module.SAID_BY)}. Decided by {shown(c.module.DECIDED_BY)}.")
         parts.append(table(c))
+        if c.drawn:
+            parts.append(f"![{shown(c.module.PICTURE)}]({PICTURES}/{c.name}.png)\n\n*{shown(c.module.PICTURE)}*")
+        if c.trials:
+            parts.append(f"Budget: {len(c.trials)} seeds, {sum(t.seconds for t in c.trials):.0f} s of one core.")
         parts.append(f"How far it carries: {shown(c.module.CARRIES)}")
     return "\n\n".join(parts) + "\n"
 
@@ -201,6 +248,19 @@ def page(claims: list[Claim]) -> str:
 def table(claim: Claim) -> str:
     rows = [[shown(x) for x in (f.what, f.found, f.interval, f.says, f.why)] for f in claim.findings]
     return pipes(rows, ["finding", "found", "difference or 95 %", "says", "why"], 5)
+
+
+def picture(claim: Claim) -> bytes:
+    """PNG of what its `plot` draws."""
+    import io
+
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 3.2), dpi=100, layout="constrained")
+    claim.module.plot(figure.add_subplot(), [trial.found for trial in claim.trials])
+    out = io.BytesIO()
+    figure.savefig(out, format="png", metadata={"Software": None})
+    return out.getvalue()
 
 
 def check(root: Path) -> None:

@@ -25,6 +25,7 @@ DECIDED_BY = "the gradient from the best discriminator between N(0, 1) and N(8, 
 CARRIES = (
     "to the best discriminator, which training approaches; one that is trained for a few steps still tells the way."
 )
+PICTURE = "Length of the generator's gradient from the best discriminator, against the distance of the means."
 DISTANCE = 8.0
 SMALL, LARGE = 0.01, 0.5
 
@@ -70,3 +71,13 @@ def measure() -> list[Finding]:
     says = side(moved, moved, "below", 1e-3)
     found.append(Finding("JS divergence from s = 8 to 10", f"{near['JS']:.5f} to {far['JS']:.5f}", "exact", says))
     return found
+
+
+def plot(axes, found: list) -> None:
+    distances = np.linspace(0.25, 10, 40)
+    lengths = [gradients(s) for s in distances]
+    for loss in lengths[0]:
+        axes.plot(distances, [each[loss] for each in lengths], label=loss)
+    axes.set(xlabel="distance of the means, deviations of the data", ylabel="length of the gradient", yscale="log")
+    axes.set_ylim(1e-5, 20)
+    axes.legend(fontsize=8)

@@ -18,6 +18,7 @@ SENTENCE = "Training by draws from the prior wastes nearly all of them, the more
 SAID_BY = "Kingma, Welling (2014), section 1, on why an encoder is needed"
 DECIDED_BY = "the share of draws that count in a linear Gaussian model, in closed form"
 CARRIES = "to a model whose posterior is known; a decoder that ignores most latents wastes fewer."
+PICTURE = "Of how many draws from the prior one counts, against the number of latents, for three decoders."
 NOISE = 0.3
 
 
@@ -36,3 +37,11 @@ def measure() -> list[Finding]:
         what = f"d = {d}, noise {NOISE:g}: share of draws that count"
         found.append(Finding(what, f"{share:.2g}", "exact", side(share, share, "below", than)))
     return found
+
+
+def plot(axes, found: list) -> None:
+    dimensions = range(1, 33)
+    for noise in (1.0, NOISE, 0.1):
+        axes.plot(dimensions, [math.exp(-d * log_share(noise)) for d in dimensions], label=f"noise {noise:g}")
+    axes.set(xlabel="latents d", ylabel="draws for one that counts", yscale="log")
+    axes.legend(fontsize=8)

@@ -21,6 +21,7 @@ SENTENCE = "Raising the ELBO can lower the likelihood."
 SAID_BY = "Turner, Sahani (2011); Cremer, Li, Duvenaud (2018)"
 DECIDED_BY = "a step of gradient ascent on the ELBO of probabilistic PCA, everything in closed form"
 CARRIES = "to a posterior family that cannot follow the true posterior; with one that can, the two move together."
+PICTURE = "Change of the ELBO and of the likelihood in the first steps of gradient ascent on the ELBO."
 SCALE, NOISE, RATE, STEPS = (2.0, 1.0), 0.5, 0.02, 5
 
 
@@ -63,3 +64,12 @@ def measure() -> list[Finding]:
         Finding(f"{what} ELBO, nats", f"{rise:+.4f}", "exact", side(rise, rise, "above", 0.0)),
         Finding(f"{what} log-likelihood, nats", f"{change:+.4f}", "exact", side(change, change, "below", 0.0)),
     ]
+
+
+def plot(axes, found: list) -> None:
+    for values, label in zip(ascent(), ("ELBO", "log-likelihood"), strict=True):
+        axes.plot(range(STEPS + 1), [v - values[0] for v in values], "o-", label=label)
+    axes.axhline(0, color="#888888", linewidth=0.8)
+    axes.set(xlabel="steps of ascent", ylabel="change, nats")
+    axes.set_yscale("symlog", linthresh=1e-3)
+    axes.legend(fontsize=8)

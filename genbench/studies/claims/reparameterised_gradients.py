@@ -22,6 +22,7 @@ CARRIES = (
     "to the law: it holds for smooth losses, such as the parabola, and fails where the loss waves faster than the "
     "noise reaches (Gal, 2016, section 3.1; Mohamed et al., 2020, section 7)."
 )
+PICTURE = "Variance of both gradients of E sin(k x), x ~ N(0, 1), against the frequency k: they cross."
 DELTA, WAVES = 3.0, 10.0
 
 
@@ -49,3 +50,13 @@ def measure() -> list[Finding]:
         says = side(ratio, ratio, "above", 1.0)
         found.append(Finding(f"{what}: score function over reparameterised", f"{ratio:.3g}", "exact", says))
     return found
+
+
+def plot(axes, found: list) -> None:
+    frequencies = [0.1 * 1.1**i for i in range(50)]
+    moments = [of_wave(k) for k in frequencies]
+    for i, label in enumerate(("reparameterised", "score function")):
+        axes.plot(frequencies, [each[i] for each in moments], label=label)
+    axes.set(xlabel="frequency k, radians in a deviation of the noise", ylabel="variance of one gradient")
+    axes.set(xscale="log", yscale="log")
+    axes.legend(fontsize=8)

@@ -25,6 +25,7 @@ CARRIES = (
     "to standard normal latents. In two dimensions lines stay in the prior; what a decoder makes of the middle is "
     "another question."
 )
+PICTURE = "Share of the middles of straight lines that are shorter than all but 1 % of latents."
 DIMENSIONS = (16, 64)
 PAIRS_DRAWN = 100_000
 
@@ -56,3 +57,11 @@ def measure() -> list[Finding]:
         what = f"great circles, d = {d}: share of short middles"
         found.append(Finding(what, f"{short / n:.4f}", f"[{low:.4f}, {high:.4f}]", says))
     return found
+
+
+def plot(axes, found: list) -> None:
+    dimensions = range(1, 129)
+    axes.plot(dimensions, [of_lines(d) for d in dimensions], label="straight lines")
+    axes.axhline(0.01, color="#888888", linewidth=0.8, label="latents themselves")
+    axes.set(xlabel="latents d", ylabel="share of short middles", ylim=(0, 1))
+    axes.legend(fontsize=8)

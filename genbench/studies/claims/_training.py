@@ -1,0 +1,58 @@
+"""What trials share: the digits as numbers, a loop over random batches, and a Fréchet distance of pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from genbench import datasets, features
+from genbench.datasets import Dataset
+from genbench.metrics import fd
+from genbench.numerics.points import Points
+
+
+@cache
+def digits() -> Dataset:
+    return datasets.load("digits")
+
+
+def scaled(x: np.ndarray) -> Tensor:
+    """Levels 0..16 as numbers in [-1, 1] `[n, 64]`."""
+    return torch.from_numpy(x.reshape(len(x), -1).astype(np.float32)) / 8 - 1
+
+
+def trained(
+    model: nn.Module, data: Tensor, loss: Callable[[Tensor], Tensor], steps: int, seed: int, lr: float = 2e-3
+) -> nn.Module:
+    """The model after so many steps of Adam on batches of 128 rows, its rate falling linearly to 0; for evaluation."""
+    generator = torch.Generator().manual_seed(seed)
+    optimiser = torch.optim.Adam(model.parameters(), lr=lr)
+    model.train()
+    for step in range(steps):
+        optimiser.param_groups[0]["lr"] = lr * (1 - step / steps)
+        batch = data[torch.randint(len(data), (128,), generator=generator)]
+        optimiser.zero_grad()
+        loss(batch).backward()
+        optimiser.step()
+    return model.eval()
+
+
+@cache
+def recognised() -> Points:
+    """The training digits in the features of their classifier."""
+    return Points(seen(digits().train))
+
+
+def seen(x: np.ndarray) -> np.ndarray:
+    """Features `[n, d]` of digits of whole levels."""
+    return features.load("digits-cnn", digits().space)(x)[0]
+
+
+def frechet(x: Tensor) -> float:
+    """The Fréchet distance of pictures in the raw range `[n, ...]` from the training digits, rounded to levels."""
+    levels = x.detach().round().clamp(0, 16).reshape(-1, 1, 8, 8).numpy().astype(np.uint8)
+    return float(fd.compute(Points(seen(levels)), recognised())["fd"].value)
