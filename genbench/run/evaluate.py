@@ -362,6 +362,19 @@ def measure_source(todo: Plan, source: Source, cells: list[Cell], bench: Bench) 
         show_all(artifacts)
 
 
+def help_source(todo: Plan, source: Source, cells: list[Cell], bench: Bench) -> None:
+    """Makes blocks of what the metrics of these cells need, beside the process that measures the model: whatever goes
+    wrong here, goes wrong there too, and is recorded there.
+    """
+    artifacts = Artifacts(todo, source, bench.run, bench.device, bench.batch_size, False, bench.shared)
+    artifacts.dead, artifacts.helping = bench.dead, True
+    for job in [job for job in todo.jobs if any(cell.job is job for cell in cells)]:
+        for need in job.needs:
+            if not ARTIFACTS[need].alone:
+                with suppress(Exception), noting():
+                    artifacts.get(need, job.extractor)
+
+
 def preflight(source: Source, todo: Plan, device: str) -> None:
     """Opens a source once before the long work, so that a file that does not fit is an error of usage, not of a cell.
 

@@ -27,6 +27,7 @@ import numpy as np
 
 from genbench.errors import GenbenchError, Unavailable
 from genbench.features import Extractor
+from genbench.files import names_in_zip
 from genbench.numpy_files import Stored, stored
 
 if TYPE_CHECKING:
@@ -184,13 +185,7 @@ def is_archive(path: Path) -> bool:
 
 def is_torch(path: Path) -> bool:
     """Whether it is an archive of `torch.save`, which holds a pickle."""
-    import zipfile
-
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return any(name.endswith(".pkl") for name in archive.namelist())
-    except zipfile.BadZipFile:
-        return False
+    return any(name.endswith(".pkl") for name in names_in_zip(path))
 
 
 def card_of(arrays: dict[str, Stored], path: Path) -> dict[str, Any] | None:
