@@ -74,7 +74,11 @@ def add_arguments(p: Parser) -> None:
     p.add_argument("--device", default="auto")
     p.add_argument("--rerun", choices=["only-missing", "failed", "always", "never"], default="only-missing")
     p.add_argument(
-        "--workers", type=number(Count), default=1, metavar="N", help="so many models at once; changes no value (1)"
+        "--workers",
+        type=number(Count),
+        default=1,
+        metavar="N",
+        help="so many models at once, or blocks of a slow one; changes no value (1)",
     )
     p.add_argument("--time-limit", type=limit(seconds), metavar="TIME", help="for each model: 90s, 15m, 2h")
     p.add_argument("--cell-time-limit", type=limit(seconds), metavar="TIME", help="for each metric of a model")

@@ -463,7 +463,8 @@ class Run:
             return values if values.ndim == 1 else values.reshape(len(values), -1).sum(1)
         try:
             kept = stored(self.replicates)
-            return kept[key].load().astype(np.float64) if key in kept else None
+            found = kept[key] if key in kept and kept[key].dtype.kind == "f" else None
+            return None if found is None else found.load().astype(np.float64)
         except GenbenchError:
             return None
 
