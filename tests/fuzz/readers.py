@@ -365,7 +365,7 @@ FLAGS = [
     ["split", "{here}/x.npy", "-o", "{out}.npz", "--test", "0.2", "--validation", "0.1", "--seed", "4"],
     ["card", "{here}/bare.safetensors", "--baseline", "vae", "--set", "latent=2", "-o", "{out}.st"],
     ["statistics", "{here}/x.npy", "--extractor", "pixels", "--features", "--split", "test", "-o", "{out}.npz"],
-    ["verify", "{board}", "--cells", "0", "--seed", "2"], ["claims", "modes", "--boards", "{board}"],
+    ["verify", "{board}", "--cells", "0", "--seed", "2"],
     ["profile", "--list", "--threads", "1"], ["new", "baseline", "fuzzed"],
     ["audit", "--faults", "x", "--strengths", "0,0.5", "--samples", "5", "--dataset", "{here}/x.npy"],
 ]  # fmt: skip
@@ -451,7 +451,8 @@ def environment(folder: Path) -> tuple[Make, Read]:
 
 PLUGINS = {
     "data.py": '"""Points."""\nimport numpy as np\nfrom genbench.datasets import Dataset\n'
-    'from genbench.space import Space\nLICENCE = "CC0"\nSOURCE = "here"\nDOWNLOAD = 0\nX = np.zeros((30, 2), np.float32)\n\n'
+    'from genbench.space import Space\nLICENCE = "CC0"\nSOURCE = "here"\nDOWNLOAD = 0\n'
+    'X = np.zeros((30, 2), np.float32)\n\n'
     'def load(root):\n    return Dataset("own", Space((2,)), X[:10], X[10:20], X[20:], LICENCE, SOURCE)\n',
     "metric.py": '"""A number."""\nfrom genbench.metrics import Measure\nVERSION = 1\nNEEDS = ("samples", "train")\n'
     'OUTPUTS = {"number": {"unit": "1", "direction": "lower", "title": "a number", "place": 3.5, "range": (0, None)}}\n'
