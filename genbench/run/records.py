@@ -58,6 +58,8 @@ class ModelSaid(TypedDict):
     name: NotRequired[Name]  # of version 0.1; since then names stand in the manifest
     key: NotRequired[Key]
     family: str
+    adapter: NotRequired[str]
+    source: NotRequired[str]
     parameters: Count | None
     sha256: NotRequired[str]
     args: NotRequired[dict[str, Any]]
