@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import multiprocessing
 import os
 import random
@@ -94,10 +95,9 @@ def quiet() -> None:
         os.dup2(null, handle)
 
 
-def child(pipe: Any, state: Any, folder: str, name: str, seed: int, numbers: range) -> None:
+def child(pipe: Any, state: Any, folder: str, where: str, name: str, seed: int, numbers: range) -> None:
     """Reads inputs, one after the other; says what it finds, and at which it is."""
-    from fuzz.readers import READERS
-
+    READERS = importlib.import_module(where).READERS
     os.setsid()
     quiet()
     resource.setrlimit(resource.RLIMIT_DATA, (HARD, HARD))
@@ -126,8 +126,8 @@ def child(pipe: Any, state: Any, folder: str, name: str, seed: int, numbers: ran
     state[NUMBER] = numbers.stop
 
 
-def fuzz(name: str, inputs: int, seed: int) -> tuple[Tally, list[Finding]]:
-    """So many inputs for one reader: what came of them, and the findings."""
+def fuzz(name: str, inputs: int, seed: int, where: str = "fuzz.readers") -> tuple[Tally, list[Finding]]:
+    """So many inputs for one reader of a module: what came of them, and the findings."""
     context: Any = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["fuzz.readers", "fuzz.fuzzing"])
     found, start = dict[int, Finding](), 0
@@ -136,7 +136,9 @@ def fuzz(name: str, inputs: int, seed: int) -> tuple[Tally, list[Finding]]:
         ours, theirs = context.Pipe(duplex=False)
         state[NUMBER] = start
         with tempfile.TemporaryDirectory(prefix="genbench-fuzz-") as folder:
-            process = context.Process(target=child, args=(theirs, state, folder, name, seed, range(start, inputs)))
+            process = context.Process(
+                target=child, args=(theirs, state, folder, where, name, seed, range(start, inputs))
+            )
             process.start()
             theirs.close()
             for number, what in heard(process, ours, state):

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fuzz import mutators
 from PIL import Image
 
+from fuzz import mutators
 from genbench import catalog, cli, datasets, features, locks, query
 from genbench.boards.reproduction import figures_of
 from genbench.datasets import _archives, _download, _idx, _labels, _records
@@ -67,6 +67,7 @@ class Reader:
 
 
 READERS: dict[str, Reader] = {}
+SLOW = ("board", "sources", "flags", "environment", "plugins", "pickles")  # whole commands, or a look at every adapter
 
 
 def reader(weight: float = 1.0) -> Callable[[Callable], Callable]:

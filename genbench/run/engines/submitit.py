@@ -1,7 +1,8 @@
 """submitit: each part is a job of Slurm, all of one call an array; where there is no Slurm, processes of this machine.
 
 Settings, by `--executor-set`: `cluster` (slurm, local, debug; found out without one) and whatever
-`AutoExecutor.update_parameters` takes, `slurm_partition=gpu`, `gpus_per_node=1`, `slurm_array_parallelism=50`.
+`AutoExecutor.update_parameters` takes, `slurm_partition=gpu`, `gpus_per_node=1`, `slurm_array_parallelism=50`. Slurm
+wants a limit of time: it is that of `--time-limit` and two minutes more, else `timeout_min`, else a day.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from genbench.errors import Died, GenbenchError
 from genbench.run.elsewhere import Part
 
 LOOK = 1.0  # seconds between two looks at what runs
+DAY = 24 * 60  # minutes of a job without a limit, since submitit gives it two or five
 
 
 class Submitit:
@@ -30,7 +32,7 @@ class Submitit:
     def executor(self, folder: Path, seconds: float | None) -> submitit.AutoExecutor:
         try:
             executor = submitit.AutoExecutor(folder, cluster=self.cluster)
-            limit = {} if seconds is None else {"timeout_min": math.ceil(seconds / 60)}
+            limit = {"timeout_min": DAY if seconds is None else math.ceil(seconds / 60)}
             executor.update_parameters(name="genbench", **{**limit, **self.settings})
         except (ValueError, TypeError, NameError, RuntimeError) as error:
             raise GenbenchError(
@@ -63,7 +65,7 @@ def ended(job: submitit.Job, seconds: float | None) -> tuple[int, str] | Died:
         found: tuple[int, str] = job.result()
         return found
     except Exception as error:
-        why = str(error).strip().split("\n")[0]
+        why = str(error).strip().split("\n")[-1]
         if job.state in ("TIMEOUT", "PREEMPTED") or "timed-out" in str(error):
             return Died("timeout" if job.state != "PREEMPTED" else "crashed", f"its job was stopped: {why}", "task")
         return Died("crashed", f"its job died: {type(error).__name__}: {why}", "task")
