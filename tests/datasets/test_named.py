@@ -372,7 +372,7 @@ def ranges(server):
     """The server, which now knows ranges; `cut` bytes after which each answer breaks off, `given` what it gave."""
 
     class Handler(server.RequestHandlerClass):
-        def do_GET(self):
+        def do_GET(self):  # noqa: N802
             said = self.headers.get("Range")
             server.asked.append((self.path, said))
             body = server.served[self.path]
