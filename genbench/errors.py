@@ -5,7 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-from genbench.text import one_line
+from genbench.text import capped, one_line
+
+LONGEST = 2000  # characters of either line: what was given may be of any length, and is quoted
 
 
 class GenbenchError(Exception):
@@ -22,7 +24,8 @@ class GenbenchError(Exception):
         self.remedy = remedy
 
     def __str__(self) -> str:
-        return f"{one_line(self.problem)}\n  {one_line(self.remedy)}"
+        problem, remedy = (capped(one_line(text), LONGEST) for text in (self.problem, self.remedy))
+        return f"{problem}\n  {remedy}"
 
 
 class ModelError(Exception):

@@ -11,6 +11,7 @@ import secrets
 import stat
 import sys
 import time
+import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,17 @@ UNFINISHED = ".genbench-"  # how the names of files begin that are being written
 def sha256_file(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def names_in_zip(path: Path) -> list[str]:
+    """The names in a ZIP archive; none where it is no file, no archive, or a damaged one, which nothing reads."""
+    if not os.path.isfile(path) or not zipfile.is_zipfile(path):
+        return []
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.namelist()
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):
+        return []
 
 
 def at_home(path: str | Path, instead: str) -> Path:
@@ -178,7 +190,8 @@ def sha256_files(folder: Path, files: Iterable[Path]) -> str:
     """sha256 of the names and contents of files in a folder, in the order given."""
     digest = hashlib.sha256()
     for file in files:
-        digest.update(file.relative_to(folder).as_posix().encode() + b"\0" + bytes.fromhex(sha256_file(file)))
+        name = file.relative_to(folder).as_posix().encode("utf-8", "surrogateescape")  # whatever bytes it has
+        digest.update(name + b"\0" + bytes.fromhex(sha256_file(file)))
     return digest.hexdigest()
 
 

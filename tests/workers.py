@@ -43,22 +43,24 @@ MODELS = """
 """
 
 
-def planned(folder: Path, specs: list[str], metrics: tuple[str, ...] = ("copies", "fd")) -> Plan:
-    """Models m0, m1, ... with the arguments of each spec, to be measured on points of a plane."""
+def planned(folder: Path, specs: list[str], metrics: tuple[str, ...] = ("copies", "fd"), blocks: int = 1) -> Plan:
+    """Models m0, m1, ... with the arguments of each spec, to be measured on points of a plane, by blocks of samples."""
     path = folder / "models.py"
     if not path.exists():
         path.write_text(textwrap.dedent(MODELS))
     x = np.random.default_rng(0).standard_normal((60, 2)).astype(np.float32)
     data = datasets.Dataset("plane", datasets.Space((2,)), x[:20], x[20:40], x[40:], "none", "made here")
     sources = [parse(f"m{i}={path}:Model?{spec}", data) for i, spec in enumerate(specs)]
-    return plan(Suite("plane", metrics, "pixels", protocol=Protocol(n_samples=20, block_size=20)), data, sources)
+    return plan(
+        Suite("plane", metrics, "pixels", protocol=Protocol(n_samples=20 * blocks, block_size=20)), data, sources
+    )
 
 
-def run_evaluation(folder: Path, specs: list[str], apart: bool, number: int) -> None:
+def run_evaluation(folder: Path, specs: list[str], apart: bool, number: int, blocks: int = 1) -> None:
     """Writes how many cells it measured, how many failed, and how many others measured, into `counts-NUMBER`."""
     os.environ["CALLS"] = str(folder / "calls")
     kept = Isolation() if apart else None
-    outcome = evaluate(planned(folder, specs), Run(folder / "run"), "cpu", pictures=False, apart=kept)
+    outcome = evaluate(planned(folder, specs, blocks=blocks), Run(folder / "run"), "cpu", pictures=False, apart=kept)
     (folder / f"counts-{number}").write_text(json.dumps([outcome.measured, outcome.failed, outcome.kept]))
 
 

@@ -110,6 +110,7 @@ def run(arguments: list[str]) -> int:
     if not args.command:
         parser.print_help()
         return 0
+    args.given = arguments
     args.line = legible(public_command(["genbench", *arguments]))
     for plugin in getattr(args, "plugin", None) or []:
         catalog.use_plugin(plugin)

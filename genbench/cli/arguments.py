@@ -58,7 +58,7 @@ def add_batch_size(p: Parser) -> None:
     p.add_argument("--batch-size", type=number(Count), default=500, help=what)
 
 
-def settings_of(pairs: list[str]) -> dict[str, Any]:
+def settings_of(pairs: list[str], flag: str = "--set") -> dict[str, Any]:
     """{key: value} of KEY=VALUE arguments."""
     from genbench.query import literal
 
@@ -66,7 +66,7 @@ def settings_of(pairs: list[str]) -> dict[str, Any]:
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals:
-            raise GenbenchError(f"--set {pair} has no value", "Write --set key=value.")
+            raise GenbenchError(f"{flag} {pair} has no value", f"Write {flag} key=value.")
         found[key] = literal(value, key)
     return found
 

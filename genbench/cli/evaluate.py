@@ -13,17 +13,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genbench import catalog
-from genbench.cli.arguments import Parser, add_batch_size, by_extractor, limit, number, references_of
+from genbench.cli.arguments import (
+    Parser,
+    add_batch_size,
+    by_extractor,
+    limit,
+    number,
+    references_of,
+    settings_of,
+)
 from genbench.cli.ending import FAILED, name_unreadable
 from genbench.environment import threads
 from genbench.errors import GenbenchError
 from genbench.reading import Count, Seed
-from genbench.run.limits import START_METHODS, Limits, seconds, size
+from genbench.run.limits import ENGINES, START_METHODS, Limits, seconds, size
 from genbench.text import one_line, slug
 
 if TYPE_CHECKING:
     from genbench.boards.columns import Board
     from genbench.models.adapters import Source
+    from genbench.run.elsewhere import Launch
     from genbench.run.isolation import Isolation
     from genbench.run.records import Record, Run
 
@@ -74,7 +83,11 @@ def add_arguments(p: Parser) -> None:
     p.add_argument("--device", default="auto")
     p.add_argument("--rerun", choices=["only-missing", "failed", "always", "never"], default="only-missing")
     p.add_argument(
-        "--workers", type=number(Count), default=1, metavar="N", help="so many models at once; changes no value (1)"
+        "--workers",
+        type=number(Count),
+        default=1,
+        metavar="N",
+        help="so many models at once, or blocks of a slow one; changes no value (1)",
     )
     p.add_argument("--time-limit", type=limit(seconds), metavar="TIME", help="for each model: 90s, 15m, 2h")
     p.add_argument("--cell-time-limit", type=limit(seconds), metavar="TIME", help="for each metric of a model")
@@ -85,6 +98,13 @@ def add_arguments(p: Parser) -> None:
         default="forkserver",
         help="how the process of each model starts; none: all in this one (forkserver)",
     )
+    p.add_argument(
+        "--executor",
+        choices=["here", *ENGINES],
+        default="here",
+        help="where models are measured: a task of Ray or a job of Slurm each; all machines see RUN (docs/scale.md)",
+    )
+    p.add_argument("--executor-set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the executor")
     p.add_argument("--fail-fast", action="store_true")
     p.add_argument(
         "--dry-run", action="store_true", help="only say what would be measured; with --json, as --cells reads"
@@ -144,6 +164,7 @@ def run(args: argparse.Namespace) -> int:
     todo = plan(suite, dataset, sources, weights, references, labels, ask)
     if args.cells:
         todo = todo.restricted(read_cells(args.cells))
+    launch = launch_of(args)
     run = Run(args.out or Path("runs") / (Path(args.suite).stem if args.suite else dataset.name))
     if args.dry_run and args.json:
         wanted = [(source, cell) for source in sources for cell in missing(todo, run, source, args.rerun)]
@@ -166,6 +187,7 @@ def run(args: argparse.Namespace) -> int:
         args.line,
         apart=apart,
         data_root=args.data_root,
+        launch=launch,
     )
     records = todo.rows(run)
     found = boards(pooled(records, [run]), suite.sort, strict=False)
@@ -222,6 +244,27 @@ def isolation_of(args: argparse.Namespace) -> Isolation | None:
             file=sys.stderr,
         )
     return Isolation(limits, args.workers, args.start_method)
+
+
+def launch_of(args: argparse.Namespace) -> Launch | None:
+    """How models are measured elsewhere, None for not at all.
+
+    Raises:
+        GenbenchError: an executor that is not installed, or that cannot be with what else is asked for.
+    """
+    if args.executor == "here":
+        if args.executor_set:
+            raise GenbenchError("--executor-set needs an executor", f"Name one: --executor {' or '.join(ENGINES)}.")
+        return None
+    if args.start_method == "none":
+        raise GenbenchError(
+            f"--executor {args.executor} needs processes, and --start-method is none", "Leave one of them out."
+        )
+    if args.dry_run:
+        return None
+    from genbench.run.elsewhere import Launch, engine
+
+    return Launch(engine(args.executor, settings_of(args.executor_set, "--executor-set")), args.given)
 
 
 def trajectories(sources: list[Source]) -> dict[str, dict[str, int]]:

@@ -20,6 +20,7 @@ import numpy as np
 
 from genbench.errors import GenbenchError
 from genbench.space import Space
+from genbench.text import said
 
 if TYPE_CHECKING:
     from genbench.numerics.speech import LogMel
@@ -201,7 +202,18 @@ def load(name: str, root: Path | None = None) -> Dataset:
 
         path, args = parted(name)
         return _files.load_path(Path(path), _files.asked(args, path))
-    return catalog.load("datasets", name).load(root)
+    module, origin = catalog.load("datasets", name), catalog.find("datasets", name).origin
+    if origin == "genbench":
+        return module.load(root)
+    try:
+        return module.load(root)
+    except GenbenchError:
+        raise
+    except Exception as error:  # code of somebody else raises anything
+        raise GenbenchError(
+            f"dataset '{name}' of {origin} cannot be loaded: {type(error).__name__}: {said(error)}",
+            "Fix it, then try again.",
+        ) from error
 
 
 def is_path(name: str) -> bool:

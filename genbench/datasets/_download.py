@@ -4,7 +4,8 @@ It is looked for under the data root (`--data-root`, else GENBENCH_DATA), then i
 (GENBENCH_CACHE, else ~/.cache/genbench), and then downloaded into the cache, unless
 GENBENCH_OFFLINE=1. Every way in is verified; only verified bytes are moved, whole, to their final
 name. Files under the data root are the user's and are never written. A download that is longer than it should be, or
-slower than any line, breaks off; nothing is unpacked beyond the size that is promised.
+slower than any line, breaks off; one that breaks off is gone on with where it was. Nothing is unpacked beyond the size
+that is promised.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ import os
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, TypeVar
@@ -27,15 +29,22 @@ from tqdm import tqdm
 
 from genbench.errors import GenbenchError
 from genbench.files import at_home
+from genbench.locks import is_same, locked
 
 TIMEOUT = 30.0  # seconds without a byte
 SLOWEST = 20_000  # bytes a second on the whole, after a minute
 BLOCK = 1 << 20  # bytes
+PARTIAL_CONTENT, RANGE_NOT_SATISFIABLE = 206, 416  # of HTTP
+REMEDY = "Set GENBENCH_CACHE to a folder of yours with space."
 T = TypeVar("T")
 
 
 class CorruptError(Exception):
     """The bytes are not those that were promised."""
+
+
+class Slow(CorruptError):
+    """The bytes come too slowly; those that came may be right."""
 
 
 class Absent(GenbenchError):
@@ -272,6 +281,9 @@ def download(remote: Remote, target: Path) -> None:
 def save(url: str, target: Path, algorithm: str, most: int, verify: Callable[[Path, str, int], None]) -> None:
     """Downloads to a file of its own beside `target`, which gets its name when it is whole and verified.
 
+    Where a download breaks off, what has come stays in that file, and the next one, from whichever address, goes on
+    behind it; if the whole is then another than it should be, it is fetched once more from its beginning.
+
     Arguments:
         most: bytes, after which it breaks off.
         verify: is given the file, its digest by `algorithm` and its size, and raises a CorruptError if it is another.
@@ -280,59 +292,122 @@ def save(url: str, target: Path, algorithm: str, most: int, verify: Callable[[Pa
         OSError, http.client.HTTPException, CorruptError: it cannot be had, or is not what was promised.
         GenbenchError: it cannot be written.
     """
-    remedy = "Set GENBENCH_CACHE to a folder of yours with space."
-    draft = None
+    draft, file = unfinished(target)
+    keep = False
     try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT) as response:
-            try:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                handle, name = tempfile.mkstemp(prefix=".genbench-", dir=target.parent)
-                draft = Path(name)
-            except OSError as error:
-                raise GenbenchError(f"{target} cannot be written: {error.strerror}", remedy) from error
-            with os.fdopen(handle, "wb") as file:
-                digest, size = received(response, file, algorithm, most, target.name)
+        with file:
+            while True:
+                begun = file.seek(0, os.SEEK_END)
                 try:
-                    file.flush()
-                    os.fsync(file.fileno())
-                except OSError as error:
-                    raise GenbenchError(f"{target} cannot be written: {error.strerror}", remedy) from error
-        verify(draft, digest, size)
+                    digest, size = continued(url, file, algorithm, most, target.name)
+                    written(file, target)
+                    verify(draft, digest, size)
+                    break
+                except CorruptError as error:
+                    keep = isinstance(error, Slow)
+                    if keep or not begun:
+                        raise
+                    file.truncate(0)  # what had come earlier was of something else
+                except (OSError, http.client.HTTPException):
+                    keep = True
+                    raise
         os.chmod(draft, 0o644)
         os.replace(draft, target)
     finally:
-        if draft is not None:
-            with suppress(FileNotFoundError):
-                draft.unlink()
+        if not keep or (draft.exists() and not draft.stat().st_size):
+            draft.unlink(missing_ok=True)
 
 
-def received(response: Any, file: IO[bytes], algorithm: str, most: int, name: str) -> tuple[str, int]:
-    """Writes the body of a response into a file, block by block: its digest and its size.
+def unfinished(target: Path) -> tuple[Path, IO[bytes]]:
+    """The file that a download of `target` goes to, open: with what an earlier one left, unless another process is at
+    it, which has it to itself.
 
     Raises:
-        CorruptError: it is larger than `most`, or comes slower than any line would bring it.
+        GenbenchError: there can be none.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        draft = target.with_name(f".genbench-{target.name}.part")
+        file = open(os.open(draft, os.O_CREAT | os.O_RDWR, 0o600), "r+b")  # noqa: SIM115
+        if locked(file.fileno()) and is_same(file.fileno(), draft):
+            return draft, file
+        file.close()
+        handle, name = tempfile.mkstemp(prefix=".genbench-", dir=target.parent)
+        return Path(name), os.fdopen(handle, "r+b")
+    except OSError as error:
+        raise GenbenchError(f"{target} cannot be written: {error.strerror}", REMEDY) from error
+
+
+def written(file: IO[bytes], target: Path) -> None:
+    """Sees to it that all of a file is on the disk."""
+    try:
+        file.flush()
+        os.fsync(file.fileno())
+    except OSError as error:
+        raise GenbenchError(f"{target} cannot be written: {error.strerror}", REMEDY) from error
+
+
+def continued(url: str, file: IO[bytes], algorithm: str, most: int, name: str) -> tuple[str, int]:
+    """Fills a file that holds the beginning of what lies at an address, or nothing: its digest and its size.
+
+    A server that knows no ranges, or has fewer bytes than are here, gives all of it. Errors are those of `received`.
+    """
+    start = file.seek(0, os.SEEK_END)
+    headers = {"Range": f"bytes={start}-"} if start else {}
+    try:
+        response = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT)
+    except urllib.error.HTTPError as error:
+        if not start or error.code != RANGE_NOT_SATISFIABLE:
+            raise
+        error.close()
+        response, start = urllib.request.urlopen(url, timeout=TIMEOUT), 0
+    with response:
+        said = (response.headers.get("Content-Range") or "").partition("/")[0].rpartition("-")[0]
+        if start and (response.status != PARTIAL_CONTENT or said.strip() != f"bytes {start}"):
+            if response.status == PARTIAL_CONTENT:
+                raise CorruptError(f"asked from byte {start:,} on, it gave '{said}'")
+            start = 0
+        file.truncate(start)
+        digest = hashlib.new(algorithm, usedforsecurity=False)
+        file.seek(0)
+        for block in blocks(file):
+            digest.update(block)
+        return received(response, file, algorithm, most, name, start, digest)
+
+
+def received(
+    response: Any, file: IO[bytes], algorithm: str, most: int, name: str, start: int = 0, digest: Any = None
+) -> tuple[str, int]:
+    """Writes the body of a response into a file, block by block: the digest and the size of all that is in it.
+
+    Arguments:
+        start, digest: bytes that the file holds already, and their digest.
+
+    Raises:
+        CorruptError: it is larger than `most`.
+        Slow: it comes slower than any line would bring it.
         http.client.IncompleteRead: it is shorter than it says.
     """
     said = response.headers.get("Content-Length")
-    promised = int(said) if said and said.isdigit() else None
+    promised = start + int(said) if said and said.isdigit() and len(said) < 20 else None
     if promised is not None and promised > most:
         raise CorruptError(f"it has {promised:,} bytes, more than {most:,}")
-    digest, size = hashlib.new(algorithm, usedforsecurity=False), 0
+    digest, size = digest or hashlib.new(algorithm, usedforsecurity=False), start
     started = time.monotonic()
-    with tqdm(total=promised, unit="B", unit_scale=True, desc=name, disable=not sys.stderr.isatty()) as bar:
+    with tqdm(
+        total=promised, initial=start, unit="B", unit_scale=True, desc=name, disable=not sys.stderr.isatty()
+    ) as bar:
         while block := response.read1(BLOCK):
             size += len(block)
             if size > most:
                 raise CorruptError(f"it has more than {most:,} bytes")
-            if (seconds := time.monotonic() - started) > 60 and size < SLOWEST * (seconds - 60):
-                raise CorruptError(f"only {size:,} bytes came in {seconds:.0f} s")
+            if (seconds := time.monotonic() - started) > 60 and size - start < SLOWEST * (seconds - 60):
+                raise Slow(f"only {size - start:,} bytes came in {seconds:.0f} s")
             digest.update(block)
             try:
                 bar.update(file.write(block))
             except OSError as error:
-                raise GenbenchError(
-                    f"{name} cannot be written: {error.strerror}", "Set GENBENCH_CACHE to a folder of yours with space."
-                ) from error
+                raise GenbenchError(f"{name} cannot be written: {error.strerror}", REMEDY) from error
     if promised is not None and size < promised:
         raise http.client.IncompleteRead(b"", promised - size)
     return digest.hexdigest(), size

@@ -490,7 +490,8 @@ def as_labels(given: Array, n: int, who: str) -> np.ndarray:
 
 
 def as_levels(given: Array, path: Path) -> int:
-    levels = loaded(given).tolist() if math.prod(given.shape) == 1 else f"an array {list(given.shape)}"
+    one = math.prod(given.shape) == 1 and given.dtype.kind in "iuf"  # what is larger is not unpacked
+    levels = loaded(given).tolist() if one else f"an array {list(given.shape)} of {given.dtype}"
     while isinstance(levels, list):
         (levels,) = levels
     if given.dtype.kind not in "iu" or not isinstance(levels, int) or levels < 2:

@@ -14,7 +14,7 @@ from genbench.datasets._files import as_labels
 from genbench.errors import GenbenchError
 from genbench.numpy_files import stored
 
-MOST = 1 << 28  # bytes of a text
+MOST = 1 << 28  # bytes of a file
 REMEDY = "Give one whole number from 0 for every sample: an .npy, an .npz, or a line each."
 
 
@@ -32,6 +32,8 @@ def labels_at(path: Path) -> np.ndarray:
         if len(keys) != 1:
             raise GenbenchError(f"{path} holds {', '.join(keys) or 'no arrays'}: which are the labels?", REMEDY)
         found = arrays[keys[0]]
+        if len(found) * found.dtype.itemsize > MOST:
+            raise GenbenchError(f"{path} has {len(found):,} entries, more than labels take", REMEDY)
         return checked(found.load() if found.ndim == 1 else np.empty(found.shape, np.uint8), str(path))
     if path.stat().st_size > MOST:
         raise GenbenchError(f"{path} has {path.stat().st_size:,} bytes, more than labels take", REMEDY)

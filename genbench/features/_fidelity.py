@@ -11,9 +11,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import io
-import pickle
 import warnings
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +25,7 @@ from genbench.errors import GenbenchError
 from genbench.features import Extractor, Features, _images, identity
 from genbench.features._precision import float32
 from genbench.features._weights import Weights, find, sha256_of
+from genbench.files import names_in_zip
 from genbench.space import Space
 
 BATCH = 32  # images at once in the network, however many the caller has: its activations are large
@@ -138,8 +137,8 @@ def read(network: Network, path: Path) -> State:
             return dict(torch.jit.load(path, map_location="cpu").state_dict())
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
-        why = str(error).strip().split("\n")[0]
+    except Exception as error:  # on damaged files torch's reader raises many kinds
+        why = f"{error or type(error).__name__}".strip().split("\n")[0]
         raise misfit(network, path, f"it is no state dict that loads without running code ({why})") from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise misfit(network, path, "it is no dict of tensors")
@@ -148,10 +147,7 @@ def read(network: Network, path: Path) -> State:
 
 def is_torchscript(path: Path) -> bool:
     """Whether a file is an archive with code in it."""
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any("/code/" in name for name in archive.namelist())
+    return any("/code/" in name for name in names_in_zip(path))
 
 
 def whole(fidelity: Any, network: Network, state: State) -> nn.Module:

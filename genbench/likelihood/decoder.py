@@ -6,13 +6,13 @@ generator without noise (GAN)     fit_sigma -> GaussianObservation
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from genbench.blocks import Arrays, Keep, afresh
+from genbench.blocks import Arrays, afresh
 from genbench.likelihood.observation import GaussianObservation, HasDecode, fit_sigma
 from genbench.models.capabilities import Decoder, refusal
 
@@ -32,7 +32,13 @@ class Annealable:
     warnings: tuple[str, ...] = ()
 
 
-def annealable(model: Any, validation: np.ndarray, seed: int, device: str = "cpu", keep: Keep = afresh) -> Annealable:
+def annealable(
+    model: Any,
+    validation: np.ndarray,
+    seed: int,
+    device: str = "cpu",
+    keep: Callable[[int, Callable[[], Arrays]], Arrays] = afresh,
+) -> Annealable:
     """The model as a decoder.
 
     Arguments:

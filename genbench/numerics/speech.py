@@ -129,8 +129,8 @@ def read_wav(data: bytes) -> tuple[np.ndarray, int]:
         with wave.open(io.BytesIO(data)) as file:
             channels, width, rate = file.getnchannels(), file.getsampwidth(), file.getframerate()
             frames = file.readframes(file.getnframes())
-    except (wave.Error, EOFError) as error:
-        raise ValueError(f"no WAV file ({error})") from error
+    except Exception as error:  # on damaged files its reader raises several kinds
+        raise ValueError(f"no WAV file ({error or type(error).__name__})") from error
     if (channels, width) != (1, 2):
         raise ValueError(f"{channels} channels of {8 * width} bits, not one of 16")
     return np.frombuffer(frames, "<i2") / 32768, rate

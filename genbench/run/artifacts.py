@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from genbench import catalog, features
-from genbench.blocks import Arrays, Keep, Progress
+from genbench.blocks import Arrays, Keep, Progress, Whole
 from genbench.datasets import Dataset
 from genbench.environment import rounding
 from genbench.errors import Died, Unavailable
@@ -69,6 +69,7 @@ class Artifact:
         fields: of the protocol, all that decide it; "labels" are those that samples are drawn for.
         extracted: whether the extractor decides it too.
         referenced: whether a published reference decides it, where one is given for the extractor.
+        alone: whether it is made by the process that measures the model alone: it is about that process.
     """
 
     make: Callable[[Context], Any]
@@ -76,6 +77,7 @@ class Artifact:
     fields: tuple[str, ...]
     extracted: bool
     referenced: bool = False
+    alone: bool = False
 
     @property
     def summary(self) -> str:
@@ -86,12 +88,12 @@ ARTIFACTS: dict[str, Artifact] = {}
 
 
 def artifact(
-    asks: str, *fields: str, extracted: bool = False, referenced: bool = False
+    asks: str, *fields: str, extracted: bool = False, referenced: bool = False, alone: bool = False
 ) -> Callable[[Callable], Callable]:
     """Declares the function under it as the artifact of its name."""
 
     def declare(make: Callable) -> Callable:
-        ARTIFACTS[make.__name__] = Artifact(make, asks, fields, extracted, referenced)
+        ARTIFACTS[make.__name__] = Artifact(make, asks, fields, extracted, referenced, alone)
         return make
 
     return declare
@@ -168,6 +170,7 @@ class Artifacts:
         self.dead: dict[str, Died] = {}  # phases in which an earlier process of the model died: not tried again
         self.at: Callable[[str], None] = lambda phase: None  # is told every phase as it begins, and as it goes on
         self.phase: list[str] = []  # what is being made, outermost first
+        self.helping = False  # whether another process measures the model, and only its blocks are made here
 
     def get(self, need: str, extractor: str | None) -> Any:
         """The artifact. One that failed fails again at once: a model is not asked twice."""
@@ -347,23 +350,52 @@ class Context:
             of.keys[self.need, self.name] = key
         arrays = None if of.fresh else self.of_this_call(of.run.get_arrays(key))
         if arrays is None:
-            if of.fresh:
-                of.run.drop_blocks(key)
-            made_on = "in parts" if of.run.has_blocks(key) else of.here
-            with noting() as texts, of.watched() as read:
-
-                def keep(number: int, one: Callable[[], Arrays]) -> Arrays:
-                    kept = of.run.kept_block(key, number, lambda: {**one(), **self.read_by(read)}, self.of_this_call)
-                    return self.without_marks(kept, bool(read))
-
-                arrays = make(keep)
-            arrays |= {WARNINGS: np.array(json.dumps(texts)), MADE_ON: np.array(made_on), **self.read_by(read)}
-            of.run.put_arrays(key, arrays)
-            of.run.drop_blocks(key)
+            arrays = self.made(key, make)
         for text in json.loads(str(arrays.get(WARNINGS, "[]"))):
             warnings.warn(text, stacklevel=2)
         of.elsewhere |= str(arrays.get(MADE_ON)) != of.here
         return self.without_marks(arrays)
+
+    def made(self, key: str, make: Callable[[Keep], Arrays]) -> Arrays:
+        """The arrays under a content key, made and put into the run, with marks: what was warned of, where they were
+        made, and whether they rest on what foreign code has read.
+
+        Other processes may make some of their blocks, now or earlier; each block has marks of its own.
+        """
+        of = self.artifacts
+        of.run.forget(key)  # what is damaged, or of another call; all of it where it is to be made afresh
+        if of.fresh:
+            of.run.drop_blocks(key)
+        notes: dict[int, tuple[list[str], str]] = {}
+        try:
+            with noting() as texts, of.watched() as read:
+
+                def keep(number: int, block: Callable[[], Arrays]) -> Arrays | None:
+                    def marked() -> Arrays:
+                        with noting() as texts:
+                            arrays = block()
+                        marks = {WARNINGS: np.array(json.dumps(texts)), MADE_ON: np.array(of.here)}
+                        return {**arrays, **marks, **self.read_by(read)}
+
+                    arrays = of.run.kept_block(key, number, marked, self.of_this_call, of.fresh, of.helping)
+                    if arrays is None:
+                        return None
+                    notes[number] = json.loads(str(arrays.get(WARNINGS, "[]"))), str(arrays.get(MADE_ON))
+                    return self.without_marks(arrays, bool(read))
+
+                arrays = make(keep)
+        except Whole:
+            if (whole := self.of_this_call(of.run.get_arrays(key))) is not None:
+                of.run.drop_blocks(key)  # the lock of the last may stand there again
+                return whole
+            return self.made(key, make)  # what was there a moment ago is damaged, gone, or of another call
+        places = {place for _, place in notes.values()}
+        told = dict.fromkeys([text for number in sorted(notes) for text in notes[number][0]] + texts)
+        made_on = of.here if places <= {of.here} else "in parts"
+        arrays |= {WARNINGS: np.array(json.dumps(list(told))), MADE_ON: np.array(made_on), **self.read_by(read)}
+        of.run.put_arrays(key, arrays)
+        of.run.drop_blocks(key)
+        return arrays
 
     def without_marks(self, arrays: Arrays, seen: bool = False) -> Arrays:
         if READ_BY in arrays and not (seen or self.artifacts.read):
@@ -1093,7 +1125,7 @@ def bdmc(c: Context) -> Bidirectional:
     return Bidirectional(**c.kept(make))
 
 
-@artifact(MODEL, "block_size")
+@artifact(MODEL, "block_size", alone=True)
 def timings(c: Context) -> Timings:
     """Seconds of sampling, of a block and of one."""
     if isinstance(c.model, FixedSamples):

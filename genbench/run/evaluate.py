@@ -45,6 +45,7 @@ from genbench.run.share import Share
 from genbench.text import capped, one_line, said, short, slug
 
 if TYPE_CHECKING:
+    from genbench.run.elsewhere import Launch
     from genbench.run.isolation import Isolation
 
 TRACEBACK = 20_000  # characters of a traceback in a record
@@ -151,6 +152,7 @@ def evaluate(
     pictures: bool = True,
     apart: Isolation | None = None,
     data_root: Path | None = None,
+    launch: Launch | None = None,
 ) -> Outcome:
     """Measures the missing cells of every model and writes a record for each, at once when it is known.
 
@@ -159,6 +161,7 @@ def evaluate(
         apart: how each model has a process of its own; None measures in this one, where a model that dies takes all
             with it. A model that is in this process's memory alone stays here in any case.
         data_root: where the dataset was loaded from.
+        launch: how models are measured on other machines; None measures on this one.
 
     Raises:
         GenbenchError: the run's folder cannot be written.
@@ -181,7 +184,7 @@ def evaluate(
     if total:
         run.check()
         run.sweep()
-    with Here(todo, bench) if apart is None else Apart(todo, bench, apart, data_root) as measuring:
+    with bench_for(todo, bench, apart, data_root, launch) as measuring:
         measuring.try_all([source for source in todo.sources if source.name in busy], sorted(wanted))
         if total:
             run.write_manifest(manifest(todo, run_id, bench.env, command))
@@ -195,8 +198,23 @@ def evaluate(
 
             with Share(todo, run, work, run_id, rerun == "always", found) as share:
                 follow(measuring.records(share), outcome, bench, bar, fail_fast)
+        if launch is not None:
+            run.write_rows(rows_of(todo))  # on a file system without locks, tasks write what others overwrite
         measuring.draw(shown)
     return outcome
+
+
+def bench_for(
+    todo: Plan, bench: Bench, apart: Isolation | None, data_root: Path | None, launch: Launch | None
+) -> Here | Apart:
+    """Where models are measured."""
+    if apart is None:
+        return Here(todo, bench)
+    if launch is None:
+        return Apart(todo, bench, apart, data_root)
+    from genbench.run.elsewhere import Elsewhere
+
+    return Elsewhere(todo, bench, apart, data_root, launch)
 
 
 def follow(
@@ -360,6 +378,19 @@ def measure_source(todo: Plan, source: Source, cells: list[Cell], bench: Bench) 
         from genbench.run.showing import show_all
 
         show_all(artifacts)
+
+
+def help_source(todo: Plan, source: Source, cells: list[Cell], bench: Bench) -> None:
+    """Makes blocks of what the metrics of these cells need, beside the process that measures the model: whatever goes
+    wrong here, goes wrong there too, and is recorded there.
+    """
+    artifacts = Artifacts(todo, source, bench.run, bench.device, bench.batch_size, False, bench.shared)
+    artifacts.dead, artifacts.helping = bench.dead, True
+    for job in [job for job in todo.jobs if any(cell.job is job for cell in cells)]:
+        for need in job.needs:
+            if not ARTIFACTS[need].alone:
+                with suppress(Exception), noting():
+                    artifacts.get(need, job.extractor)
 
 
 def preflight(source: Source, todo: Plan, device: str) -> None:

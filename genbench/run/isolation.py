@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 GRACE = 1.0  # seconds between SIGTERM and SIGKILL
 LOOK = 0.2  # seconds between two looks at the memory of a worker
+LATER = 0.5  # seconds between two looks at whether a worker without a model can help
 HERE = ("object", "memory")  # adapters of what is in this process's memory and nowhere else
 PRELOADED = [  # what nearly every model needs, loaded once
     "torch",
@@ -187,7 +188,7 @@ class Measuring:
     """One model on its way through one worker after another.
 
     Arguments:
-        begin: starts a worker for cells, given what earlier ones died of.
+        begin, assist: start a worker for cells, and one that helps it, given what earlier ones died of.
         left: its cells that have no record yet.
         dead: the phases in which a worker died.
         clock: when the first worker was started.
@@ -195,6 +196,7 @@ class Measuring:
     """
 
     begin: Callable[[list[Cell], dict[str, Died]], Worker]
+    assist: Callable[[list[Cell], dict[str, Died]], Worker]
     left: list[Cell]
     clock: float
     worker: Worker = field(init=False)
@@ -204,14 +206,42 @@ class Measuring:
     since: float = 0.0
     done: bool = False
     raised: str = ""
+    helpers: list[Worker] = field(default_factory=list)  # which make blocks of it too
+    helped: bool = False  # whether one has come to its end: there is nothing to help with
 
     def __post_init__(self) -> None:
         self.again()
 
     def again(self) -> None:
         """Another worker, for what is left."""
-        self.cell, self.phase, self.raised = None, "start", ""
+        self.cell, self.phase, self.raised, self.since = None, "start", "", time.monotonic()
         self.worker = self.begin(self.left, self.dead)
+
+    @property
+    def workers(self) -> list[Worker]:
+        return [self.worker, *self.helpers]
+
+    def look_after(self, memory: int | None) -> None:
+        """Hears its helpers, whose deaths are nobody's: what they were at is made by the others, who may die of it."""
+        for helper in list(self.helpers):
+            with contextlib.suppress(GenbenchError):
+                for _ in helper.lines():
+                    pass
+            if helper.ended or (memory is not None and helper.takes() > memory):
+                self.helped = True
+                helper.close()
+                self.helpers.remove(helper)
+
+    def dismiss(self) -> None:
+        """Ends a helper, with the block that it is at."""
+        if self.helpers:
+            self.helpers.pop().close()
+
+    def close(self) -> None:
+        """Ends its worker, with those that help it."""
+        for worker in self.workers:
+            worker.close()
+        self.helpers.clear()
 
     def current(self) -> list[Cell]:
         """The cells of the metric that the worker is at; all, where it has not come so far."""
@@ -224,14 +254,16 @@ class Isolation:
     """How models are kept apart.
 
     Arguments:
-        workers: how many models are measured at once.
+        workers: how many processes measure at once: models, and where there are fewer, blocks of one model.
         method: "forkserver", or "spawn" where a server cannot be forked from: seconds for each model, which loads
             torch anew.
+        help_after: seconds that a model is at one metric before a worker without a model helps with its blocks.
     """
 
     limits: Limits = field(default_factory=Limits)
     workers: int = 1
     method: str = "forkserver"
+    help_after: float = 2.0
 
     def prepare(self) -> None:
         """Has the server load torch while the runner does something else."""
@@ -334,20 +366,29 @@ class Isolation:
         Raises:
             GenbenchError: a record cannot be written.
         """
+        from genbench.run.worker import help_cells, measure_cells
+
         running: list[Measuring] = []
         try:
             while running or not share.over:
                 while len(running) < self.workers and (portion := share.next(wait=not running)):
+                    for one in running:
+                        if self.free(running) <= 0:
+                            one.dismiss()  # a model comes before the blocks of another
                     source, cells = portion
-                    begin = partial(self.begin, shared, where, place(source))
-                    running.append(Measuring(begin, list(cells), time.monotonic()))
+                    begin = partial(self.begin, measure_cells, shared, where, place(source))
+                    assist = partial(self.begin, help_cells, shared, where, place(source))
+                    running.append(Measuring(begin, assist, list(cells), time.monotonic()))
                 if not running:  # others have done the rest
                     break
+                if not share.always:
+                    self.help(running)
                 patience = self.patience(running)
-                if len(running) < self.workers and not share.over:  # somebody else's work may become ours
-                    patience = min(1.0, 1.0 if patience is None else patience)
-                wait([ready for one in running for ready in one.worker.watched], patience)
+                if self.free(running) > 0:  # somebody may need help, or somebody else's work become ours
+                    patience = min(LATER, LATER if patience is None else patience)
+                wait([ready for one in running for worker in one.workers for ready in worker.watched], patience)
                 for one in list(running):
+                    one.look_after(self.limits.memory)
                     ended = one.worker.ended  # before its last lines are read
                     try:
                         yield from self.listen(one, show)
@@ -359,14 +400,28 @@ class Isolation:
                         continue
                     if died is not None:
                         yield from self.bury(one, died)
-                    one.worker.close()
+                    one.close()
                     if one.left and died is not None:
                         one.again()
                     else:
                         running.remove(one)
         finally:
             for one in running:
-                one.worker.close()
+                one.close()
+
+    def free(self, running: list[Measuring]) -> int:
+        """How many workers have nothing to do."""
+        return self.workers - sum(len(one.workers) for one in running)
+
+    def help(self, running: list[Measuring]) -> None:
+        """Has workers without a model make blocks of those that are slow, each of the one with the fewest helpers."""
+        now = time.monotonic()
+        while self.free(running) > 0:
+            slow = [one for one in running if not one.helped and one.left and now - one.since >= self.help_after]
+            if not slow:
+                return
+            one = min(slow, key=lambda one: len(one.helpers))
+            one.helpers.append(one.assist(one.left, one.dead))
 
     def draw(self, shared: Shared, where: list[Any], numbers: Sequence[int]) -> None:
         """Pictures of models of which nothing had to be measured; a death costs the picture."""
@@ -378,11 +433,12 @@ class Isolation:
         except Died as died:
             warnings.warn(f"no picture: {died.message}", stacklevel=2)
 
-    def begin(self, shared: Shared, where: list[Any], number: int, cells: list[Cell], dead: dict[str, Died]) -> Worker:
-        from genbench.run.worker import measure_cells
-
+    def begin(
+        self, run: Callable[..., None], shared: Shared, where: list[Any], number: int, cells: list[Cell],
+        dead: dict[str, Died],
+    ) -> Worker:  # fmt: skip
         told = [(died.status, died.message, phase, died.traceback) for phase, died in dead.items()]
-        return self.start(measure_cells, shared, where, number, [cell.id for cell in cells], told)
+        return self.start(run, shared, where, number, [cell.id for cell in cells], told)
 
     def patience(self, running: list[Measuring]) -> float | None:
         """Seconds until somebody has to be looked at, None for as long as it takes."""

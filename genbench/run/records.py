@@ -3,7 +3,7 @@
 RUN/manifest.json           written first: environment, command, protocol, the rows and the cells that are planned
 RUN/cells/<cell_id>.json    one record each, written whole or not at all
 RUN/arrays/<key>.npz        samples, features and log-likelihoods, by content key
-RUN/arrays/<key>.blocks/    those of them that are not finished, block by block
+RUN/arrays/<key>.blocks/    those of them that are not finished, block by block, with locks of those that somebody makes
 RUN/pictures/               samples of every model
 RUN/claims/<cell_id>        locks of cells that somebody is measuring, or died measuring
 
@@ -29,7 +29,7 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict
 import numpy as np
 
 from genbench import reading
-from genbench.blocks import Arrays
+from genbench.blocks import Arrays, Whole
 from genbench.errors import GenbenchError
 from genbench.files import canonical, check_folder, content_key, sweep, write_atomically
 from genbench.locks import Lock, owner
@@ -58,6 +58,8 @@ class ModelSaid(TypedDict):
     name: NotRequired[Name]  # of version 0.1; since then names stand in the manifest
     key: NotRequired[Key]
     family: str
+    adapter: NotRequired[str]
+    source: NotRequired[str]
     parameters: Count | None
     sha256: NotRequired[str]
     args: NotRequired[dict[str, Any]]
@@ -300,7 +302,10 @@ class Run:
         return {cell_id: said for cell_id, said in found.items() if said is not None}
 
     def sweep(self) -> None:
-        """Removes what processes that died have left: unfinished files, and claims to what is there."""
+        """Removes what processes that died have left: unfinished files, blocks of what is whole, and claims to it."""
+        for blocks in self.arrays.glob("*.blocks"):
+            if blocks.with_suffix(".npz").is_file():
+                shutil.rmtree(blocks, ignore_errors=True)
         sweep(self.folder, self.cells, self.arrays, *self.arrays.glob("*.blocks"), self.pictures)
         for path in self.claims.glob("*"):
             if owner(path) is None and (self.cells / f"{path.name}.json").is_file():
@@ -389,22 +394,50 @@ class Run:
         number: int,
         make: Callable[[], Arrays],
         stands: Callable[[Arrays | None], Arrays | None] = lambda arrays: arrays,
-    ) -> Arrays:
+        alone: bool = False,
+        helping: bool = False,
+    ) -> Arrays | None:
         """Block `number` of the arrays under a content key: from the run, or made and put there at once.
+
+        None while another process makes it: a block is locked by whoever is at it.
 
         Arguments:
             stands: of what the run has of it what may stand, None for nothing.
+            alone: make it whatever others do.
+            helping: give none of those that are there, until the arrays are whole: somebody else puts them together.
+
+        Raises:
+            Whole: the arrays are.
         """
         name = f"{key}.blocks/{number:08d}"
+        path, whole = self.arrays / f"{name}.npz", self.arrays / f"{key}.npz"
+        if not alone and whole.is_file():
+            raise Whole
+        if helping and path.is_file():
+            return None
         arrays = stands(self.get_arrays(name))
-        if arrays is None:
+        if arrays is not None:
+            return arrays
+        lock = Lock(self.arrays / f"{name}.lock")
+        if not alone:
+            with suppress(OSError):  # where nothing can be written, writing says so
+                if not lock.take():
+                    return None
+        try:
+            if not alone and whole.is_file():  # since a moment ago
+                raise Whole
+            if not alone and (arrays := stands(self.get_arrays(name))) is not None:
+                return None if helping else arrays
             arrays = make()
             self.put_arrays(name, arrays)
-        return arrays
+        finally:
+            lock.free()
+        return None if helping else arrays
 
-    def has_blocks(self, key: str) -> bool:
-        """Whether an earlier call left blocks under a content key."""
-        return any((self.arrays / f"{key}.blocks").glob("*"))
+    def forget(self, key: str) -> None:
+        """Removes the arrays under a content key."""
+        with suppress(OSError):
+            (self.arrays / f"{key}.npz").unlink()
 
     def drop_blocks(self, key: str) -> None:
         """Forgets the blocks under a content key, once their arrays are whole."""
@@ -427,10 +460,13 @@ class Run:
         arrays = self.get_arrays(key)
         if arrays is not None:
             values = arrays.get("values")
-            return values if values is None or values.ndim == 1 else values.reshape(len(values), -1).sum(1)
+            if values is None or values.ndim == 0:
+                return None
+            return values if values.ndim == 1 else values.reshape(len(values), -1).sum(1)
         try:
             kept = stored(self.replicates)
-            return kept[key].load().astype(np.float64) if key in kept else None
+            found = kept[key] if key in kept and kept[key].dtype.kind == "f" else None
+            return None if found is None else found.load().astype(np.float64)
         except GenbenchError:
             return None
 

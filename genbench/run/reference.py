@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +28,7 @@ import numpy as np
 
 from genbench.errors import GenbenchError, Unavailable
 from genbench.features import Extractor
+from genbench.files import names_in_zip
 from genbench.numpy_files import Stored, stored
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ MOMENTS, SPATIAL = ("mu", "sigma"), ("mu_s", "sigma_s")
 ROWS = ("features", "feats", "pool_3")
 IMAGES = "arr_0"
 CARD = "card"
+LARGEST = 1 << 20  # bytes of a card
 OF_SPATIAL = "inceptionv3-spatial"  # the extractor whose moments ADM's files have beside those of Inception's pool
 ROUNDING = float(np.finfo(np.float32).eps)  # networks compute in float32, whatever their moments are kept in
 PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".bin")
@@ -156,6 +159,7 @@ def read(path: Path, extractor: str, count: int | None = None) -> Reference:
     keys = [key for key in ROWS if key in arrays] if wanted == MOMENTS else []
     rows = rows_of(arrays[keys[0]], path) if keys else None
     if all(key in arrays for key in wanted):
+        check_shapes(arrays[wanted[0]], arrays[wanted[1]], path)
         mean, covariance = (arrays[key].load() for key in wanted)
         keys = [*wanted, *keys]
     elif rows is not None:
@@ -184,13 +188,7 @@ def is_archive(path: Path) -> bool:
 
 def is_torch(path: Path) -> bool:
     """Whether it is an archive of `torch.save`, which holds a pickle."""
-    import zipfile
-
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return any(name.endswith(".pkl") for name in archive.namelist())
-    except zipfile.BadZipFile:
-        return False
+    return any(name.endswith(".pkl") for name in names_in_zip(path))
 
 
 def card_of(arrays: dict[str, Stored], path: Path) -> dict[str, Any] | None:
@@ -201,11 +199,14 @@ def card_of(arrays: dict[str, Stored], path: Path) -> dict[str, Any] | None:
     """
     if CARD not in arrays:
         return None
+    said = arrays[CARD]
     try:
-        card = json.loads(str(arrays[CARD].load()))
+        if said.dtype.kind not in "US" or math.prod(said.shape) != 1 or said.dtype.itemsize > LARGEST:
+            raise ValueError("no text of any length that it writes")
+        card = json.loads(str(said.load()))
         good = isinstance(card["count"], int) and card["count"] > 0
         good = good and all(isinstance(card["extractor"][key], str) for key in ("name", "sha256", "preprocessing"))
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         good = False
     if not good:
         raise GenbenchError(f"{path} has a card that `genbench statistics` does not write", WRITE)
@@ -229,15 +230,20 @@ def moments_of(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return found.mean, found.covariance
 
 
+def check_shapes(mean: Stored, covariance: Stored, path: Path) -> None:
+    """GenbenchError if they are no moments by their headers: then nothing of them is unpacked."""
+    d = len(mean) if mean.ndim == 1 else 0
+    if d < 1 or covariance.shape != (d, d) or {mean.dtype.kind, covariance.dtype.kind} != {"f"}:
+        what = f"{mean.dtype} {list(mean.shape)} and {covariance.dtype} {list(covariance.shape)}"
+        raise unfit(path, f"they are {what}, not real numbers [d] and [d, d]")
+
+
 def checked(mean: np.ndarray, covariance: np.ndarray, path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Mean and covariance in float64, if they can be those of features.
 
     Rounding is that of float32, at most sqrt(d) eps of the largest eigenvalue: files were made in any precision.
     """
-    d = len(mean) if mean.ndim == 1 else 0
-    if d < 1 or covariance.shape != (d, d) or {mean.dtype.kind, covariance.dtype.kind} != {"f"}:
-        what = f"{mean.dtype} {list(mean.shape)} and {covariance.dtype} {list(covariance.shape)}"
-        raise unfit(path, f"they are {what}, not real numbers [d] and [d, d]")
+    d = len(mean)
     if bad := int((~np.isfinite(mean)).sum() + (~np.isfinite(covariance)).sum()):
         raise unfit(path, f"{bad} of their values are NaN or infinite")
     mean, covariance = mean.astype(np.float64), covariance.astype(np.float64)

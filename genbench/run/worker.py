@@ -31,7 +31,15 @@ import numpy as np
 from genbench import catalog, datasets
 from genbench.environment import memory_status
 from genbench.errors import Died, GenbenchError
-from genbench.run.evaluate import Bench, draw_rows, measure_source, preflight, try_extractor, where_it_runs
+from genbench.run.evaluate import (
+    Bench,
+    draw_rows,
+    help_source,
+    measure_source,
+    preflight,
+    try_extractor,
+    where_it_runs,
+)
 from genbench.run.plan import Plan
 from genbench.run.records import Run
 from genbench.text import capped, said
@@ -230,6 +238,17 @@ def measure_cells(
     for record in measure_source(todo, source, [cell for cell in todo.cells(source) if cell.id in wanted], bench):
         run.put(record)
         say("done", record.cell_id)
+
+
+def help_cells(
+    say: Say, packed: Shared, where: list[Any], number: int, ids: list[str], dead: list[tuple[str, str, str, str]]
+) -> None:
+    """Makes blocks of what cells of a model need that another worker measures. Arguments: see `measure_cells`."""
+    task = Task.unpack(packed)
+    todo, source, wanted = task.todo, task.todo.sources[number], set(ids)
+    told = {phase: Died(status, message, phase, at) for status, message, phase, at in dead}
+    bench = Bench(Run(task.folder), **task.bench, device=where[0], env=where[1], dead=told)
+    help_source(todo, source, [cell for cell in todo.cells(source) if cell.id in wanted], bench)
 
 
 def try_all(say: Say, packed: Shared, device: str, numbers: list[int], extractors: list[str]) -> None:

@@ -5,7 +5,8 @@
 An evaluation is started again and again until all is measured; each time, after a random while, SIGKILL ends the runner
 or one of its workers. Afterwards every record that was finished has the same bytes as before, none is torn, and the
 values are those of an evaluation that nobody disturbed. Blocks of samples are counted as they are drawn: each once,
-the first of a model once more to see that it repeats itself, and for each kill those two at most once again. A training
+the first of a model once more to see that it repeats itself; for each kill at most that and the blocks in hand, one of
+each worker (of two, one may make blocks of the other's model), are drawn once again. A training
 that was killed ends with the bytes of one that was not; so does publishing.
 """
 
@@ -95,7 +96,7 @@ def planned(folder: Path) -> Plan:
 
 
 def measure(folder: Path, workers: int) -> None:
-    evaluate(planned(folder), Run(folder / "run"), "cpu", apart=Isolation(workers=workers))
+    evaluate(planned(folder), Run(folder / "run"), "cpu", apart=Isolation(workers=workers, help_after=0.0))
 
 
 def train(folder: Path) -> None:
@@ -190,7 +191,7 @@ def drill_evaluation(scratch: Path, expected: dict[str, Any], rng: random.Random
     tally.different += values(run) != expected
     drawn = Counter(tuple(line.split()[1:]) for line in (folder / "log").read_text().splitlines())
     extra = sum(drawn.values()) - NUMBER * BLOCKS - NUMBER  # each model draws its first block once more
-    tally.redone += max(0, extra - 2 * counts)  # the block in hand, and the look at the first one
+    tally.redone += max(0, extra - (workers + 1) * counts)  # the blocks in hand, and the look at the first one
     shutil.rmtree(folder)
 
 

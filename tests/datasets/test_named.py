@@ -359,3 +359,106 @@ def test_list_says_licence_and_download_of_every_dataset(cli):
         size = constants["DOWNLOAD"]
         assert (f"{size / 1e6:,.1f} MB" if size else "nothing") in line
         assert constants["LICENCE"].split(";")[0].split(":")[0] in line
+
+
+# ---- downloads that were interrupted
+
+
+LONG = np.random.default_rng(7).bytes(300_000)
+
+
+@pytest.fixture
+def ranges(server):
+    """The server, which now knows ranges; `cut` bytes after which each answer breaks off, `given` what it gave."""
+
+    class Handler(server.RequestHandlerClass):
+        def do_GET(self):  # noqa: N802
+            said = self.headers.get("Range")
+            server.asked.append((self.path, said))
+            body = server.served[self.path]
+            start = int(said.removeprefix("bytes=").rstrip("-")) if said and server.knows_ranges else 0
+            if start and start >= len(body):
+                return self.send_error(416)
+            self.send_response(206 if start else 200)
+            self.send_header("Content-Length", str(len(body) - start))
+            if start:
+                self.send_header("Content-Range", f"bytes {start + server.lie}-{len(body) - 1}/{len(body)}")
+            self.end_headers()
+            part = body[start : start + server.cut]
+            server.given.append(len(part))
+            self.wfile.write(part)
+
+    server.RequestHandlerClass = Handler
+    server.knows_ranges, server.cut, server.lie, server.given = True, 10**9, 0, []
+    server.served = {"/long": LONG}
+    return server
+
+
+def remote_of(server, data=LONG):
+    return Remote("a/b.bin", (f"{server.url}/long",), "sha256", hashlib.sha256(data).hexdigest(), len(data))
+
+
+def parts(alone):
+    return list(alone.rglob(".genbench-*"))
+
+
+def test_an_interrupted_download_goes_on_where_it_was(alone, ranges):
+    ranges.cut = 100_000
+    for _ in range(2):
+        with pytest.raises(GenbenchError, match="could not be downloaded"):
+            fetch(remote_of(ranges))
+    (part,) = parts(alone)
+    assert LONG.startswith(part.read_bytes())
+    assert part.stat().st_size == 200_000
+    assert fetch(remote_of(ranges)) == LONG
+    assert [said for _, said in ranges.asked] == [None, "bytes=100000-", "bytes=200000-"]
+    assert sum(ranges.given) == len(LONG)
+    assert not parts(alone)
+
+
+def test_a_server_without_ranges_gives_all_of_it_again(alone, ranges):
+    ranges.cut = 100_000
+    with pytest.raises(GenbenchError):
+        fetch(remote_of(ranges))
+    ranges.cut, ranges.knows_ranges = 10**9, False
+    assert fetch(remote_of(ranges)) == LONG
+    assert not parts(alone)
+
+
+@pytest.mark.parametrize("left", [b"something else" * 100, LONG + b"more", LONG])
+def test_what_an_earlier_download_left_of_something_else_is_fetched_anew(alone, ranges, left):
+    (alone / "a").mkdir(parents=True)
+    (alone / "a/.genbench-b.bin.part").write_bytes(left)
+    assert fetch(remote_of(ranges)) == LONG
+    assert ranges.given[-1] == len(LONG)
+    assert not parts(alone)
+
+
+def test_a_range_that_was_not_asked_for_is_refused(alone, ranges):
+    ranges.cut = 100_000
+    with pytest.raises(GenbenchError):
+        fetch(remote_of(ranges))
+    ranges.lie, ranges.cut = 1, 10**9
+    assert fetch(remote_of(ranges)) == LONG  # from its beginning
+    assert [said for _, said in ranges.asked] == [None, "bytes=100000-", None]
+
+
+def test_two_downloads_of_one_file_do_not_meet(alone, ranges):
+    from genbench.locks import locked
+
+    (alone / "a").mkdir(parents=True)
+    with open(alone / "a/.genbench-b.bin.part", "wb") as theirs:
+        theirs.write(LONG[:1000])
+        theirs.flush()
+        assert locked(theirs.fileno())
+        assert fetch(remote_of(ranges)) == LONG
+    assert [said for _, said in ranges.asked] == [None]
+    assert (alone / "a/.genbench-b.bin.part").read_bytes() == LONG[:1000]  # it is somebody else's
+
+
+def test_another_content_is_refused_after_one_more_attempt_and_leaves_nothing(alone, ranges):
+    ranges.served["/long"] = LONG[:-1] + b"x"
+    with pytest.raises(GenbenchError, match="its sha256 is"):
+        fetch(remote_of(ranges))
+    assert len(ranges.asked) == 1
+    assert not parts(alone)

@@ -5,12 +5,12 @@ import pickle
 import struct
 from dataclasses import replace
 
-import damage
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+import damage
 from genbench import catalog
 from genbench.errors import GenbenchError
 from genbench.files import write_atomically

@@ -4,10 +4,10 @@ import json
 import math
 import os
 
-import damage
 import numpy as np
 import pytest
 
+import damage
 from genbench.errors import GenbenchError
 from genbench.files import canonical, content_key
 from genbench.run.records import Record, Run, open_run, read_runs

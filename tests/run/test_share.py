@@ -4,6 +4,8 @@ import json
 import multiprocessing
 import os
 import signal
+import textwrap
+import threading
 import time
 from collections import Counter
 
@@ -159,3 +161,97 @@ def test_two_workers_measure_two_models_at_once(tmp_path, monkeypatch):
     evaluate(todo, run, "cpu", pictures=False, apart=Isolation(workers=2))
     first, second = run.records()
     assert max(first.started, second.started) < min(first.ended, second.ended)
+
+
+def drawn_by(calls) -> dict[str, set[str]]:
+    """Of every block the processes that drew it."""
+    found: dict[str, set[str]] = {}
+    for line in calls.read_text().splitlines():
+        pid, seed = line.split()
+        found.setdefault(seed, set()).add(pid)
+    return found
+
+
+BY_BLOCKS = """
+    import os, time, torch, warnings
+    from genbench import Space
+
+    class Model(torch.nn.Module):
+        version = 1
+        space = Space((2,))
+        def sample(self, n, generator):
+            with open(os.environ["CALLS"], "a") as file:
+                file.write(f"{os.getpid()} {generator.initial_seed()}\\n")
+            time.sleep(0.1)
+            if generator.initial_seed() % 3 == 0:
+                warnings.warn(f"block of seed {generator.initial_seed()}")
+            return torch.randn(n, 2, generator=generator)
+        def log_prob(self, x):
+            return -x.square().sum(1)
+"""
+
+
+def one_slow_model(folder, blocks=12):
+    """A plan of one model that is slow to draw from."""
+    (folder / "models.py").write_text(textwrap.dedent(BY_BLOCKS))
+    return planned(folder, [""], ("copies", "fd", "nll"), blocks)
+
+
+def values_of(run):
+    return {r.cell_id: (r.status, r.value, r.stderr, r.ci95, r.warnings, r.env.get("arrays")) for r in run.records()}
+
+
+@pytest.mark.parametrize("workers", [2, 4])
+def test_workers_without_a_model_make_blocks_of_a_slow_one_and_change_no_bit(workers, tmp_path, monkeypatch):
+    monkeypatch.setenv("CALLS", str(tmp_path / "alone"))
+    alone, shared = Run(tmp_path / "run-alone"), Run(tmp_path / "run-shared")
+    evaluate(one_slow_model(tmp_path), alone, "cpu", pictures=False)
+    monkeypatch.setenv("CALLS", str(tmp_path / "shared"))
+    apart = Isolation(workers=workers, help_after=0.0)
+    evaluate(one_slow_model(tmp_path), shared, "cpu", pictures=False, apart=apart)
+    assert values_of(shared) == values_of(alone)
+    assert any(record.warnings for record in alone.records())  # which come from blocks, whoever made them
+    found = drawn_by(tmp_path / "shared")
+    assert found.keys() == drawn_by(tmp_path / "alone").keys()
+    assert len(set.union(*found.values())) > 1  # several processes drew,
+    calls = (tmp_path / "shared").read_text().splitlines()
+    assert len(calls) == 13  # each block once, and the first once more by the one that measures
+    assert not list(shared.arrays.glob("*.blocks/*.npz"))
+
+
+def test_a_kill_among_many_blocks_loses_the_one_in_hand(tmp_path, monkeypatch):
+    monkeypatch.setenv("CALLS", str(tmp_path / "calls"))
+    (tmp_path / "models.py").write_text(textwrap.dedent(BY_BLOCKS))
+    first = started(run_evaluation, tmp_path, [""], True, 0, 12)
+    run = Run(tmp_path / "run")
+    until(lambda: len(list(run.arrays.glob("*.blocks/*.npz"))) >= 4)
+    os.kill(first.pid, signal.SIGKILL)  # and its worker with it
+    first.join()
+    time.sleep(0.3)
+    kept = len(list(run.arrays.glob("*.blocks/*.npz")))
+    before = len((tmp_path / "calls").read_text().splitlines())
+    assert 4 <= kept < 12
+    assert before <= kept + 1
+    assert counts(started(run_evaluation, tmp_path, [""], True, 1, 12), tmp_path, 1) == [2, 0, 0]
+    assert len((tmp_path / "calls").read_text().splitlines()) == before + (12 - kept) + 1  # the first once more
+    assert all("arrays" not in record.env for record in run.records())  # all were made on this machine
+
+
+def test_a_helper_that_dies_costs_nothing_but_its_block(tmp_path, monkeypatch):
+    monkeypatch.setenv("CALLS", str(tmp_path / "calls"))
+    run, done = Run(tmp_path / "run"), []
+
+    def kill_one() -> None:
+        until(lambda: (tmp_path / "calls").exists() and len(set.union(*drawn_by(tmp_path / "calls").values())) > 1)
+        pids = [line.split()[0] for line in (tmp_path / "calls").read_text().splitlines()]
+        helper = next(pid for pid in pids if pid != pids[0])
+        os.kill(int(helper), signal.SIGKILL)
+        done.append(helper)
+
+    thread = threading.Thread(target=kill_one)
+    thread.start()
+    evaluate(one_slow_model(tmp_path), run, "cpu", pictures=False, apart=Isolation(workers=2, help_after=0.0))
+    thread.join()
+    assert done
+    assert {record.status for record in run.records()} == {"ok"}
+    assert len((tmp_path / "calls").read_text().splitlines()) <= 14

@@ -2,9 +2,9 @@
 
 import random
 
-import damage
 import pytest
 
+import damage
 from genbench import catalog
 from genbench.errors import GenbenchError
 from genbench.run.protocol import Protocol, Suite, suite_for

@@ -10,13 +10,13 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import damage
 import numpy as np
 import pytest
 import torch
 from scipy.stats import linregress
 from torch.utils.flop_counter import FlopCounterMode
 
+import damage
 from genbench import catalog
 from genbench.errors import GenbenchError
 from genbench.studies.profiling import fit, measure, report, results, timer

@@ -12,6 +12,7 @@ import importlib.metadata
 import importlib.util
 import json
 import math
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -72,7 +73,7 @@ def weights_of(folder: Path, stem: str) -> list[Path]:
         table = reading.read(dict[str, str], json_of(index).get("weight_map"), f"{index}: weight_map", DAMAGED)
         names = sorted(set(table.values()))
         for name in names:
-            if Path(name).name != name or not name.endswith(".safetensors") or not (folder / name).is_file():
+            if Path(name).name != name or not name.endswith(".safetensors") or not os.path.isfile(folder / name):
                 raise GenbenchError(f"{index} names '{name}', which is no safetensors file beside it", DAMAGED)
         return [folder / name for name in names]
     if pickles := sorted(file.name for file in folder.iterdir() if file.suffix in PICKLES):

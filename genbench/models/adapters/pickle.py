@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from pathlib import Path
 from typing import Any
 
 from genbench.datasets import Dataset
-from genbench.files import sha256_file
+from genbench.files import names_in_zip, sha256_file
 from genbench.models.adapters import Given, Source, checkpoint, fitting, onnx
 from genbench.models.adapters.code import ready
 
@@ -32,10 +31,7 @@ def identify(given: Given, dataset: Dataset) -> Source:
 
 def is_torchscript(path: Path) -> bool:
     """Whether it is an archive that holds code, as `torch.jit.save` writes."""
-    if not os.path.isfile(path) or not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any("/code/" in name for name in archive.namelist())
+    return any("/code/" in name for name in names_in_zip(path))
 
 
 def open(source: Source, dataset: Dataset, device: Any) -> Any:
