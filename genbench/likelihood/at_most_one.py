@@ -14,6 +14,7 @@ from genbench.errors import ModelError
 from genbench.numerics.choice import row_keys
 from genbench.space import Space
 
+MANY = 5.0  # standard errors: what noise alone does not do
 ROUNDING = 1e-6  # nats for each of the D values: what a sum of D float32 logarithms may be above 0
 
 
@@ -44,7 +45,9 @@ def refuse_mass_above_one(log_p: np.ndarray, x: np.ndarray, space: Space, who: s
     """
     if space.levels is None:
         return
-    mass, n = log_mass(log_p, x)
+    some = log_p[different(x)]
+    some = some[np.isfinite(some)]  # what is not finite is counted elsewhere
+    mass, n = float(np.logaddexp.reduce(some)) if len(some) else -np.inf, len(some)
     if mass > ROUNDING * space.dim:
         raise ModelError(
             f"{who}: the probabilities of {n} different examples add up to e^{mass:.4g}, and those of all there are "
@@ -52,40 +55,46 @@ def refuse_mass_above_one(log_p: np.ndarray, x: np.ndarray, space: Space, who: s
         )
 
 
-def log_mass(log_p: np.ndarray, x: np.ndarray) -> tuple[float, int]:
-    """The log of the sum of probabilities over different examples, and how many they are; what is not finite is left
-    out.
-    """
+def different(x: np.ndarray) -> np.ndarray:
+    """The places of different examples of `x` `[N, *shape]`, the first of each."""
     first: dict[bytes, int] = {}
     for i, key in enumerate(row_keys(x)):
         first.setdefault(key, i)
-    different = log_p[[*first.values()]]
-    different = different[np.isfinite(different)]
-    return (float(np.logaddexp.reduce(different)) if len(different) else -np.inf), len(different)
-
-
-CHANCE = 100.0  # a mean of weights with expectation 1 exceeds it less than once in so many times (Markov)
+    return np.array([*first.values()])
 
 
 def above_one(bounds: np.ndarray, space: Space, x: np.ndarray | None = None) -> tuple[str, ...]:
     """A warning where bounds on log P, or estimates of it, are above 0 on average: single draws may be. `[N]` nats.
 
     Arguments:
-        x: the examples `[N, *shape]`, where bounds are of the kind whose exp is P on average or less: the warning then
-            is also of more mass than 100, which chance alone gives less than once in 100 times.
+        x: the examples `[N, *shape]`, of bounds that are at most log P in expectation. As the probabilities of n
+            different examples add up to 1 at most, the mean of their logarithms is at most -log n.
+
+    Raises:
+        ModelError: such bounds are above 0 on average, by more than their noise.
     """
     if space.levels is None or not np.isfinite(bounds).all():
         return ()
-    if bounds.mean() <= 0:
-        mass, n = (-np.inf, 0) if x is None else log_mass(bounds, x)
-        if mass <= np.log(CHANCE):
-            return ()
-        return (
-            f"the probabilities of {n} different examples add up to e^{mass:.4g}, and those of all there are add up to "
-            "1: is the bound a mean over dimensions, where it should be their sum in nats?",
+    mean, n, noise = bounds.mean(), 1, np.inf
+    if x is not None:
+        some = bounds[different(x)]
+        mean, n = some.mean(), len(some)
+        noise = MANY * some.std(ddof=1) / np.sqrt(n) if n > 1 else np.inf
+    if mean > noise + ROUNDING * space.dim:
+        raise ModelError(
+            f"the bound on log P is {mean:.4g} nats on average of {n} different examples, and no probability of "
+            "integers exceeds 1: is its sign turned, or is it the bound on a density?"
         )
-    many = int((bounds > 0).sum())
-    return (
-        f"log P is {bounds.mean():.4g} nats on average, above 0 for {many} of {len(bounds)} examples: "
-        "no probability of integers exceeds 1",
-    )
+    if bounds.mean() > 0:
+        many = int((bounds > 0).sum())
+        return (
+            f"log P is {bounds.mean():.4g} nats on average, above 0 for {many} of {len(bounds)} examples: "
+            "no probability of integers exceeds 1",
+        )
+    if mean > noise + ROUNDING * space.dim - np.log(n):
+        return (
+            f"the bound on log P is {mean:.4g} nats on average of {n} different examples, whose probabilities add up "
+            f"to 1 at most, so that it can be no more than {-np.log(n):.4g}: is it a mean over dimensions, in place of "
+            "their sum?",
+        )
+    return ()

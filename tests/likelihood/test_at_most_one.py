@@ -126,13 +126,27 @@ def test_densities_have_no_such_law_together(does):
     assert np.allclose(EXACT[does](model_for(does, -0.1, space=REALS)), -0.1)
 
 
+HALF = np.array(list(np.ndindex(6, 6, 6, 6)))[:648].astype(np.uint8)  # of all there are
+
+
 @pytest.mark.parametrize("does", ["elbo", "log_weights"])
-def test_a_bound_with_a_hundred_times_the_mass_is_a_warning(does):
+def test_bounds_on_different_examples_are_at_most_minus_log_n_on_average(does):
+    """As Jensen's inequality has it; a mean over dimensions is not, though it is below 0."""
     space = Space((4,), levels=6)
-    x = np.array(list(np.ndindex(6, 6, 6, 6)), space.dtype)[:648]  # half of them
-    lawful, warned = (likelihood(model_for(does, math.log(n / 648), space=space), x) for n in (99, 101))
+    lawful, warned = (likelihood(model_for(does, math.log(n / 648), space=space), HALF) for n in (0.99, 1.01))
     assert lawful.warnings == ()
-    assert "of 648 different examples add up to" in warned.warnings[-1]
+    (warning,) = warned.warnings
+    assert "of 648 different examples" in warning
+    assert f"no more than {-math.log(648):.4g}" in warning
+    copies = np.repeat(HALF[:1], 648, 0)  # one example, however often it stands there
+    assert likelihood(model_for(does, -0.1, space=space), copies).warnings == ()
+
+
+@pytest.mark.parametrize("does", ["elbo", "log_weights"])
+def test_a_bound_above_0_beyond_its_noise_is_an_error(does):
+    space = Space((4,), levels=6)
+    with pytest.raises(ModelError, match="is its sign turned"):
+        likelihood(model_for(does, 181.0, space=space), HALF)
 
 
 @pytest.mark.parametrize("does", [*EXACT, *BOUNDS])
