@@ -134,7 +134,7 @@ def fuzz(name: str, inputs: int, seed: int, where: str = "fuzz.readers") -> tupl
     state = context.Array(c_double, 7, lock=False)
     while start < inputs:
         ours, theirs = context.Pipe(duplex=False)
-        state[NUMBER] = start
+        state[NUMBER], state[BEGAN] = start, 0.0
         with tempfile.TemporaryDirectory(prefix="genbench-fuzz-") as folder:
             process = context.Process(
                 target=child, args=(theirs, state, folder, where, name, seed, range(start, inputs))
