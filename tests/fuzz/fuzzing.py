@@ -33,14 +33,14 @@ from typing import Any
 from genbench.environment import forget_peak, memory_status
 from genbench.errors import GenbenchError
 
-LONGEST = 10.0  # seconds of one input
+LONGEST = 10.0  # seconds of one input: of the processor, which no other work on the machine lengthens
+PATIENCE = 60.0  # seconds of one input by the clock, for one that waits for something
 MOST = 10**9  # bytes that the process may hold at its peak
 HARD = 6 * 10**9  # bytes after which an allocation fails, so that a bomb ends the process and not the machine
 LONG = 10_000  # characters of an error
 OFTEN = 5  # findings of one kind that are printed
-NUMBER, BEGAN, REFUSED, READ, SECONDS, PEAK = range(
-    6
-)  # what parent and child both see: the input, since when, and sums
+# What parent and child both see: the input, since when by the clock and by the processor, and sums.
+NUMBER, BEGAN, SPENT, REFUSED, READ, SECONDS, PEAK = range(7)
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def child(pipe: Any, state: Any, folder: str, where: str, name: str, seed: int, 
     forget_peak()
     for number in numbers:
         case = case_of(make, name, seed, number)
-        state[NUMBER], state[BEGAN] = number, time.monotonic()
+        state[NUMBER], state[SPENT], state[BEGAN] = number, time.process_time(), time.monotonic()
         refused, wrong = fault(read, case)
         spent, state[BEGAN] = time.monotonic() - state[BEGAN], 0.0
         state[REFUSED] += refused
@@ -131,10 +131,10 @@ def fuzz(name: str, inputs: int, seed: int, where: str = "fuzz.readers") -> tupl
     context: Any = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["fuzz.readers", "fuzz.fuzzing"])
     found, start = dict[int, Finding](), 0
-    state = context.Array(c_double, 6, lock=False)
+    state = context.Array(c_double, 7, lock=False)
     while start < inputs:
         ours, theirs = context.Pipe(duplex=False)
-        state[NUMBER] = start
+        state[NUMBER], state[BEGAN] = start, 0.0
         with tempfile.TemporaryDirectory(prefix="genbench-fuzz-") as folder:
             process = context.Process(
                 target=child, args=(theirs, state, folder, where, name, seed, range(start, inputs))
@@ -162,12 +162,20 @@ def heard(process: Any, pipe: Any, state: Any) -> Iterator[tuple[int, str]]:
                 break
         elif ready:
             break
-        began = state[BEGAN]
-        if began and time.monotonic() - began > LONGEST:
+        began, spent = state[BEGAN], seconds_of(process.pid) - state[SPENT]
+        if began and (spent > LONGEST or time.monotonic() - began > PATIENCE):
             process.kill()
-            yield int(state[NUMBER]), f"it takes more than {LONGEST:g} s"
+            yield int(state[NUMBER]), f"it takes more than {LONGEST:g} s, or waits for more than {PATIENCE:g} s"
             break
     process.join()
+
+
+def seconds_of(pid: int) -> float:
+    """What a process has had of the processor."""
+    with contextlib.suppress(OSError, IndexError):
+        user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+    return 0.0
 
 
 def shares(inputs: int, names: list[str]) -> dict[str, int]:
