@@ -36,7 +36,7 @@ from genbench.boards.seeds import satterthwaite, shown_rows, t95
 from genbench.boards.tables import SIGNS, reason
 from genbench.errors import GenbenchError, unknown
 from genbench.metrics._batches import mean_of_examples
-from genbench.numerics.intervals import Z95
+from genbench.numerics.intervals import Z95, known
 from genbench.numerics.joint import joint
 from genbench.numerics.multiple import LEVEL, detectable, holm, p_value, quantile
 from genbench.run.records import SHARED, Record, Run, open_run
@@ -286,10 +286,12 @@ def difference(name: str, run_a: Run, a: Record, run_b: Run, b: Record) -> Diffe
             half = t95(freedom) * math.sqrt(sum(variance for variance, _ in parts))
             ci, method = (gap - half, gap + half), f"{method} and training seeds (Satterthwaite 1946)"
     elif a.stderr is not None and b.stderr is not None:
-        stderr, method = math.hypot(a.stderr, b.stderr), "normal, independent"
-        if (covariance := of_training((run_a, a), (run_b, b))) is not None:
+        rows = isinstance(a, Row) or isinstance(b, Row)
+        taken = [x.stderr or 0.0 if rows else known(x.stderr or 0.0, x.ci95) for x in (a, b)]
+        stderr, method = math.hypot(*taken), "normal, independent"
+        if (covariance := of_training(taken, (run_a, a), (run_b, b))) is not None:
             stderr, method = math.sqrt(max(float(APART @ covariance @ APART), 0.0)), f"normal, {TRAINING}"
-        if isinstance(a, Row) or isinstance(b, Row):
+        if rows:
             freedoms = [x.freedom if isinstance(x, Row) else math.inf for x in (a, b)]
             freedom = satterthwaite((a.stderr**2, freedoms[0]), (b.stderr**2, freedoms[1]))
             method += ", t over training seeds"
@@ -303,12 +305,16 @@ def difference(name: str, run_a: Run, a: Record, run_b: Run, b: Record) -> Diffe
     return Difference(*card, gap, ci, method, judge(gap, ci, direction, kinds), freedom, p)
 
 
-def of_training(*sides: tuple[Run, Record]) -> np.ndarray | None:
-    """The covariance of two values that move with the same training examples; None where a run says nothing of it."""
+def of_training(taken: list[float], *sides: tuple[Run, Record]) -> np.ndarray | None:
+    """The covariance of two values that move with the same training examples; None where a run says nothing of it.
+
+    Arguments:
+        taken: the standard errors that are to stand for theirs.
+    """
     found = [row for run, record in sides if (row := kept(record, SHARED, [run])) is not None]
     if len(found) < 2 or len(found[0]) != len(found[1]):
         return None
-    return joint(np.array([(record.stderr or 0.0) ** 2 for _, record in sides]), np.array(found))
+    return joint(np.array([record.stderr or 0.0 for _, record in sides]), np.array(found), np.array(taken))
 
 
 def towards_zero(gap: float, ci: tuple[float, float]) -> float:

@@ -17,7 +17,7 @@ import numpy as np
 from genbench.boards.columns import Board, Column, Standing
 from genbench.numerics import student
 from genbench.numerics.batches import batch_means
-from genbench.numerics.intervals import Z95
+from genbench.numerics.intervals import Z95, known
 from genbench.numerics.joint import joint
 from genbench.numerics.ranks import rank_sets
 from genbench.run.records import SHARED, Record, Run, example_values
@@ -104,10 +104,10 @@ def standing(column: Column, ranked: dict[str, Record], runs: list[Run]) -> Stan
 
 
 def variance(record: Record) -> float:
-    """Of a value; that of a row of few checkpoints as wide as Student's t is, since ranks take variances for known."""
+    """Of a value, as wide as its interval, since ranks take variances for known."""
     if record.value is None or record.stderr is None:
         return 0.0
-    return record.stderr**2 * (wider(record.freedom) if isinstance(record, Row) else 1.0)
+    return known(record.stderr, record.ci95) ** 2
 
 
 def wider(freedom: float) -> float:
@@ -120,14 +120,15 @@ def together(records: list[Record], runs: list[Run]) -> np.ndarray | None:
 
     A standard error of 0 is of a value that moves with nothing.
     """
-    moving = [variance(r) > 0 for r in records]
+    moving = [bool(r.stderr) and variance(r) > 0 for r in records]
     found = [kept(r, SHARED, runs) if ok else None for r, ok in zip(records, moving, strict=True)]
     rows = [row for row in found if row is not None]
     if len(rows) < sum(moving) or len({len(row) for row in rows}) != 1 or len(rows[0]) < 2:
         return None
     deviations = np.zeros((len(records), len(rows[0])))
     deviations[moving] = rows
-    return joint(np.array([variance(r) for r in records]), deviations)
+    stderr = np.array([r.stderr if ok and r.stderr else 0.0 for r, ok in zip(records, moving, strict=True)])
+    return joint(stderr, deviations, np.sqrt([variance(r) for r in records]))
 
 
 def paired(records: list[Record], values: np.ndarray, runs: list[Run]) -> np.ndarray | None:

@@ -1,4 +1,4 @@
-"""The ends of 95 % intervals: the quantile of a normal one, and Wilson's interval of a share."""
+"""The ends of 95 % intervals: a normal quantile, Wilson's interval of a share, and how well a value is known."""
 
 from __future__ import annotations
 
@@ -16,3 +16,12 @@ def wilson(p: float, n: float, z: float = Z95) -> tuple[float, float]:
     q, c = 1 - p, z * z / (2 * n)
     reach = c + math.sqrt(c * (c + 2 * p * q))
     return p * (p / (p + reach)), p + q * (reach / (q + reach))
+
+
+def known(stderr: float, ci95: tuple[float, float] | None) -> float:
+    """The standard error of a normal value whose 95 % interval is as wide, never below the value's own.
+
+    A standard error that was seen in few groups or trainings is not known itself, and the interval, by Student's t,
+    says so. What takes variances for known (rank sets, differences of two values) takes this one.
+    """
+    return stderr if ci95 is None else max(stderr, (ci95[1] - ci95[0]) / (2 * Z95))

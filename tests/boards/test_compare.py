@@ -122,7 +122,8 @@ def test_without_both_arrays_two_estimates_are_independent(run, lost):
 def estimates(run, record, base, new, metric="fd", direction="lower", **changes):
     """The differences of two records without arrays, each (value, standard error)."""
     for model, (value, stderr) in (("a", base), ("b", new)):
-        run.put(record(model, metric, value, card={"direction": direction}, stderr=stderr, **changes))
+        ends = stderr if stderr is None else (value - SIDE * stderr, value + SIDE * stderr)
+        run.put(record(model, metric, value, card={"direction": direction}, stderr=stderr, **{"ci95": ends, **changes}))
     return compare(f"{run.folder}:a", f"{run.folder}:b").differences
 
 
@@ -575,9 +576,16 @@ def test_an_estimate_and_a_bound_decide_nothing_and_trip_no_gate(run, record, pa
     assert Gate.read("nll:+1%").undecided(found) == [d]
 
 
+def test_estimates_are_no_better_known_than_their_intervals(run, record):
+    """Standard errors of few groups have intervals by Student's t, and one of 0 can have Wilson's."""
+    (found,) = estimates(run, record, (0.0, 0.0), (0.03, 0.01), ci95=(-0.02, 0.06))
+    half = 0.04 * math.sqrt(2)
+    assert found.ci95 == pytest.approx((0.03 - half, 0.03 + half), rel=1e-12)
+
+
 def test_a_lower_bound_above_an_upper_bound_is_worse_by_at_least_their_difference(run, record):
-    run.put(record("a", "nll", 1.0, kind="upper_bound", stderr=0.0))
-    run.put(record("b", "nll", 1.5, kind="lower_bound", stderr=0.0))
+    run.put(record("a", "nll", 1.0, kind="upper_bound", stderr=0.0, ci95=None))
+    run.put(record("b", "nll", 1.5, kind="lower_bound", stderr=0.0, ci95=None))
     assert compare(f"{run.folder}:a", f"{run.folder}:b").differences[0].verdict == "at least 0.5 worse"
 
 

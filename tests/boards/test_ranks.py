@@ -130,6 +130,15 @@ def test_where_one_says_nothing_of_what_it_shares_all_are_independent(moving):
     assert stood(records, [run])["fd[x]"].ranks == {"a": (1, 1), "b": (2, 2), "c": (3, 3)}
 
 
+def test_a_standard_error_of_few_groups_separates_no_more_than_its_interval_does(moving):
+    """The same values and standard errors: apart by normal intervals, not by those of Student's t with 4 degrees."""
+    e = np.random.default_rng(0).standard_normal((2, 50)) / math.sqrt(50)
+    run, records = moving({"a": (1.0, e[0]), "b": (4.2, e[1])})
+    for times, last in ((1.96, 1), (2.78, 2)):
+        wide = [replace(r, ci95=(r.value - times * r.stderr, r.value + times * r.stderr)) for r in records]
+        assert stood(wide, [run])["fd[x]"].ranks["a"] == (1, last)
+
+
 def test_arrays_that_are_not_what_the_value_is_the_mean_of_are_not_used(measured):
     hard = -100 * np.random.default_rng(0).random(N)
     run, records = measured({"a": hard, "b": hard - 0.5})

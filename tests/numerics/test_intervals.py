@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, norm
 
-from genbench.numerics.intervals import Z95, wilson
+from genbench.numerics.intervals import Z95, known, wilson
 
 EPS = float(np.finfo(float).eps)
 T4 = 2.7764451051977987  # 97.5 % of Student's t with 4 degrees of freedom
@@ -50,3 +50,13 @@ def test_it_mirrors():
 def test_it_is_scipys(s, n):
     peer = binomtest(s, n).proportion_ci(0.95, method="wilson")
     assert wilson(s / n, n) == pytest.approx((peer.low, peer.high), rel=1e-13)
+
+
+def test_a_standard_error_from_few_groups_is_known_as_well_as_its_interval_is():
+    assert known(0.3, (1 - T4 * 0.3, 1 + T4 * 0.3)) == pytest.approx(0.3 * T4 / Z95)
+    assert known(0.3, (1 - Z95 * 0.3, 1 + Z95 * 0.3)) == pytest.approx(0.3)
+
+
+def test_no_interval_makes_a_standard_error_smaller():
+    assert known(0.3, None) == 0.3
+    assert known(0.3, (0.99, 1.0)) == 0.3

@@ -12,6 +12,7 @@ import numpy as np
 
 from genbench.boards.ranks import wider
 from genbench.metrics import Measure, density_coverage, fd
+from genbench.numerics.intervals import known
 from genbench.numerics.joint import joint
 from genbench.numerics.points import Points
 from genbench.numerics.ranks import rank_sets
@@ -112,9 +113,10 @@ def of_samples(output: str, sides: int, alone: bool, replicates: int, n: int = 1
             x = rng.standard_normal((n, d))
             x[:, 0] += -1 if sides == 2 and i % 2 else 1
             measures.append(metric.compute(Points(x), y)[output])
-        variances = np.array([(one.stderr or 0.0) ** 2 for one in measures])
-        shared = joint(variances, np.array([one.shared for one in measures]))
-        return tie(np.array([one.value for one in measures]), np.diag(variances) if alone else shared)
+        stderr = np.array([one.stderr or 0.0 for one in measures])
+        wide = np.array([known(one.stderr or 0.0, one.ci95) for one in measures])
+        shared = joint(stderr, np.array([one.shared for one in measures]), wide)
+        return tie(np.array([one.value for one in measures]), np.diag(wide**2) if alone else shared)
 
     how = "as if independent" if alone else "with what they share"
     what = f"{output} of 6 models on {'one side' if sides == 1 else 'both sides'}, {how}"
