@@ -34,6 +34,7 @@ KEYS = ("images", "samples", "x", "arr_0")
 CHANNELS = (1, 3)
 SHARE = 0.1  # of one array that becomes validation, and as much test
 MOST_CLASSES = 1 << 16
+SHOWN = 1 << 10  # bytes of a value that an error may show
 SUFFIXES = (".npz", ".npy", ".parquet", ".tar")
 
 
@@ -490,7 +491,7 @@ def as_labels(given: Array, n: int, who: str) -> np.ndarray:
 
 
 def as_levels(given: Array, path: Path) -> int:
-    one = math.prod(given.shape) == 1 and given.dtype.kind in "iuf"  # what is larger is not unpacked
+    one = math.prod(given.shape) == 1 and given.dtype.itemsize <= SHOWN  # what is larger is not unpacked
     levels = loaded(given).tolist() if one else f"an array {list(given.shape)} of {given.dtype}"
     while isinstance(levels, list):
         (levels,) = levels

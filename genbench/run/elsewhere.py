@@ -118,7 +118,9 @@ def engine(name: str, settings: dict[str, Any]) -> Engine:
 
         return Submitit(settings)
     except ImportError as error:
-        raise GenbenchError(f"{name} is not installed ({error})", f"pip install 'genbench[{name}]'") from error
+        raise GenbenchError(
+            f"{name} is not installed ({error})", f"pip install -c constraints.txt 'genbench[{name}]'"
+        ) from error
 
 
 class Elsewhere(Apart):

@@ -1,6 +1,7 @@
 """The drill of kills, as small as it means something; and that it notices what it is there to notice."""
 
 import json
+import math
 import random
 
 from genbench.run.records import Run
@@ -24,7 +25,9 @@ def test_a_value_that_differs_is_noticed(tmp_path):
     expected, tally = values(Run(tmp_path / "calm" / "run")), Tally()
     first = next(iter(expected))
     status, value, *rest = expected[first]
-    drill_evaluation(tmp_path, {**expected, first: (status, value + 1e-15, *rest)}, random.Random(0), tally, 0)
+    drill_evaluation(
+        tmp_path, {**expected, first: (status, math.nextafter(value, math.inf), *rest)}, random.Random(0), tally, 0
+    )
     assert (tally.different, tally.well) == (1, False)
 
 
