@@ -29,9 +29,9 @@ def sha256_file(path: Path) -> str:
 
 def names_in_zip(path: Path) -> list[str]:
     """The names in a ZIP archive; none where it is no file, no archive, or a damaged one, which nothing reads."""
-    if not os.path.isfile(path) or not zipfile.is_zipfile(path):
-        return []
     try:
+        if not os.path.isfile(path) or not zipfile.is_zipfile(path):
+            return []
         with zipfile.ZipFile(path) as archive:
             return archive.namelist()
     except (zipfile.BadZipFile, ValueError, NotImplementedError):

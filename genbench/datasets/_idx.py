@@ -12,6 +12,7 @@ import numpy as np
 from genbench.errors import GenbenchError
 
 UNSIGNED_BYTES = 8
+DIMENSIONS, LONGEST = 4, 1 << 16  # at most; the longest side of an array that holds nothing
 
 
 def parse(data: bytes, name: str) -> np.ndarray:
@@ -30,6 +31,8 @@ def parse(data: bytes, name: str) -> np.ndarray:
     if len(data) < start:
         raise GenbenchError(f"{name} ends within its header", remedy)
     shape = struct.unpack(f">{dimensions}I", data[4:start])
+    if not 1 <= dimensions <= DIMENSIONS or (0 in shape and max(shape) > LONGEST):
+        raise GenbenchError(f"{name} promises an array {list(shape[:9])} of {dimensions} dimensions", remedy)
     if len(data) - start != math.prod(shape):
         raise GenbenchError(f"{name} promises {math.prod(shape):,} values and holds {len(data) - start:,}", remedy)
     return np.frombuffer(data, np.uint8, offset=start).reshape(shape).copy()

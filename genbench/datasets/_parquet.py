@@ -15,7 +15,7 @@ import numpy as np
 
 from genbench import reading
 from genbench.datasets._images import Rule
-from genbench.datasets._pictures import Pictures
+from genbench.datasets._pictures import BEYOND, Pictures
 from genbench.errors import GenbenchError, unknown
 from genbench.files import memory
 
@@ -168,6 +168,8 @@ def classes_of(path: Path, column: str) -> np.ndarray:
         raise GenbenchError(
             f"{path}: column {column} lacks classes (null, or -1 as the Hub has it)", "Read none: ?label=none."
         )
+    if len(values) and max(values.to_pylist()) >= BEYOND:
+        raise GenbenchError(f"{path}: column {column} holds numbers that are no classes", "Read none: ?label=none.")
     return values.to_numpy().astype(np.int64)
 
 

@@ -22,6 +22,7 @@ from genbench.errors import GenbenchError
 from genbench.files import memory
 
 LARGE = 1 << 28  # bytes of pixels: from there on they are mapped
+BEYOND = 10**9  # no number of a class is as large
 
 
 @dataclass(frozen=True)

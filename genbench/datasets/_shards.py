@@ -22,7 +22,7 @@ import numpy as np
 from genbench import reading
 from genbench.datasets._folders import IMAGES
 from genbench.datasets._images import Rule
-from genbench.datasets._pictures import Pictures
+from genbench.datasets._pictures import BEYOND, Pictures
 from genbench.errors import GenbenchError
 
 PICKLES = {"pkl", "pickle", "pyd", "pt", "pth", "ten", "npy", "npz"}
@@ -140,13 +140,13 @@ def label_of(path: Path, group: dict[str, Member]) -> int | None:
         origin, said = f"{path}: {member.name}", member.read(path)
         if ending == "cls":
             text = said.decode("ascii", "replace").strip()
-            if not (text.isascii() and text.isdigit() and len(text) < 10):
+            if not (text.isascii() and text.isdigit() and len(text) < 10):  # below BEYOND
                 raise GenbenchError(f"{origin} is {reading.shown(text)}, no class", "A class is a number from 0.")
             return int(text)
         content: Any = reading.parse_json(said, origin, "Make the shard again.")
         for name in ("cls", "label"):
             if isinstance(content, dict) and content.get(name) is not None:
-                if type(content[name]) is not int or content[name] < 0:
+                if type(content[name]) is not int or not 0 <= content[name] < BEYOND:
                     raise GenbenchError(
                         f"{origin}: {name} is {reading.shown(content[name])}, no class", "A class is a number from 0."
                     )

@@ -133,6 +133,8 @@ def test_idx_round_trip(shape):
         (b"\0\0\x08\x03" + bytes(4), "ends within its header"),
         (idx(np.zeros((2, 3), np.uint8))[:-1], "promises 6 values and holds 5"),
         (idx(np.zeros((2, 3), np.uint8)) + b"\0", "promises 6 values and holds 7"),
+        (struct.pack(">BBBB5I", 0, 0, 8, 5, 1, 1, 1, 1, 1) + b"\0", "5 dimensions"),
+        (struct.pack(">BBBB4I", 0, 0, 8, 4, 0, 2**31, 2**31, 2**31), "promises an array"),
     ],
 )
 def test_idx_says_what_is_wrong(data, problem):

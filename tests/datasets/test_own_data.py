@@ -371,6 +371,7 @@ def test_json_that_is_none_is_refused(tmp_path):
     for content, problem in (
         (b"{", "is not JSON"),
         (b'{"label": "dog"}', "label is 'dog', no class"),
+        (b'{"label": 9223372036854775808}', "no class"),
         (b"[1]", "no class"),
     ):
         path = shard(tmp_path / "a.tar", files | {"dir.v1/0029.json": content})
