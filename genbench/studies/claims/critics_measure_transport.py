@@ -31,7 +31,7 @@ DECIDED_BY = (
 )
 CARRIES = (
     "to small critics in the plane, where the distance is known; of many dimensions it says nothing. On a line a "
-    "critic that has to turn would cross a slope of 0, which the penalty punishes."
+    "critic that has to turn crosses a slope of 0, which the penalty punishes: tried first, there clipping won."
 )
 PICTURE = "Estimate over the largest slope, as a share of the exact distance (1 is exact): a point for each seed."
 SEEDS, VERSION = 10, 1

@@ -25,7 +25,8 @@ SAID_BY = "lectures that call the latent space of a VAE continuous and complete"
 DECIDED_BY = "distance of decoded pictures from the nearest of all 4,608 shapes, autoencoder less VAE"
 CARRIES = (
     "to one shape on 16x16 pixels and 8 code values, a Gaussian fitted to the autoencoder's codes. Nearer is not "
-    "there: random codes of the VAE lie twice as far from any shape as its reconstructions do, as the picture shows."
+    "there: random codes of the VAE lie twice as far from any shape as its reconstructions do, as the picture shows. "
+    "The sentence first said that they decode to members, which does not hold."
 )
 PICTURE = "Distance of decoded pictures from the nearest shape, medians of 500: a point for each seed."
 SEEDS, VERSION = 5, 1
