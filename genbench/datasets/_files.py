@@ -186,7 +186,7 @@ def dataset_of(
 ) -> Dataset:
     """The splits of a file as a dataset, every value checked."""
     given = arrays.get("levels")
-    levels = None if given is None else as_levels(loaded(given), path)
+    levels = None if given is None else as_levels(given, path)
     parts = {split: channels_first(x) for split, x in parts.items()}
     space = space_of(parts["train"], levels, path)
     checked = {split: in_space(x, space, f"{path} ({split})") for split, x in parts.items()}
@@ -249,7 +249,7 @@ def load_alone(path: Path) -> tuple[np.ndarray, Space]:
     arrays = read(path)
     found = channels_first(loaded(single(arrays, path)[0]))
     given = arrays.get("levels")
-    space = space_of(found, None if given is None else as_levels(loaded(given), path), path)
+    space = space_of(found, None if given is None else as_levels(given, path), path)
     return in_space(found, space, str(path)), space
 
 
@@ -442,8 +442,8 @@ def with_validation(arrays: Mapping[str, Array], path: Path) -> dict[str, Array]
     held, rest = np.split(np.random.RandomState(0).permutation(n), [max(1, n // 10)])
     parts = taken(arrays["train"], {"train": rest, "validation": held})
     found: dict[str, Array] = {**arrays, **parts}
-    labels = loaded(arrays["train_labels"]) if "train_labels" in arrays else None
-    if labels is not None and labels.shape == (n,):
+    if "train_labels" in arrays and arrays["train_labels"].shape == (n,):  # what is larger is not unpacked
+        labels = loaded(arrays["train_labels"])
         found |= {"train_labels": labels[rest], "validation_labels": labels[held]}
     print(f"{path} names no validation: {len(held):,} of its {n:,} train examples are held out for it", file=sys.stderr)
     return found

@@ -523,6 +523,17 @@ def test_an_array_is_judged_by_its_header_before_it_is_unpacked(tmp_path, monkey
     refused(lambda: load_samples(path, Space((16, 16), 256)), "expected integers 0..255, got float32", path)
 
 
+@pytest.mark.parametrize("key", ["levels", "train_labels", "labels"])
+def test_what_stands_beside_the_examples_is_judged_by_its_header_too(tmp_path, monkeypatch, key):
+    """A million zeros in place of one number, or of a class each."""
+    splits = {"train": GREY, "test": GREY, "test_labels": np.zeros(len(GREY), int)} if key == "train_labels" else {}
+    path = save(tmp_path / "a.npz", **(splits or {"x": GREY}), **{key: np.zeros(1 << 20, np.uint8)})
+    load, unpacked = Stored.load, []
+    monkeypatch.setattr(Stored, "load", lambda self: (unpacked.append(self.key), load(self))[1])
+    refused(lambda: load_path(path), "levels is an array" if key == "levels" else "labels", path)
+    assert key not in unpacked
+
+
 def test_an_array_larger_than_the_memory_is_refused(tmp_path, monkeypatch):
     path = save(tmp_path / "a.npy", GREY)
     monkeypatch.setattr("genbench.numpy_files.memory", lambda: GREY.nbytes - 1)
