@@ -11,7 +11,7 @@ from genbench.models.checkpoint import load, read_card
 from genbench.models.sampling import seeded, to_tensor
 from genbench.models.training import stages_of
 
-REAL = ("mnist-binary", "tinyshakespeare", "mnist-to-digits", "jackson-to-theo")  # what needs files
+REAL = ("mnist", "mnist-binary", "tinyshakespeare", "mnist-to-digits", "jackson-to-theo")  # what needs files
 BATCH = 500  # examples of one call in the training loop, whose draws are seeded by the first of them
 CHECKPOINTS = sorted((catalog.BASELINES / "checkpoints").glob("*/*.safetensors"))
 FITTED = [p for p in CHECKPOINTS if not any("validation" in key for key in read_card(p).training)]
