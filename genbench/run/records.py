@@ -460,7 +460,7 @@ class Run:
         arrays = self.get_arrays(key)
         if arrays is not None:
             values = arrays.get("values")
-            if values is None or values.ndim == 0:
+            if values is None or values.ndim == 0 or values.size == 0:
                 return None
             return values if values.ndim == 1 else values.reshape(len(values), -1).sum(1)
         try:

@@ -272,3 +272,10 @@ def test_a_run_is_checked_before_the_work_and_nothing_is_left(tmp_path):
     (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
     with pytest.raises(GenbenchError, match="cannot write into"):
         Run(tmp_path / "gone").check()
+
+
+@pytest.mark.parametrize("values", [np.zeros((0, 3)), np.zeros(0), np.array(1.0)])
+def test_arrays_without_values_say_nothing_of_examples(tmp_path, values):
+    run = Run(tmp_path / "run")
+    run.put_arrays("0" * 16, {"values": values})
+    assert run.example_values("0" * 16) is None
