@@ -120,14 +120,14 @@ def together(records: list[Record], runs: list[Run]) -> np.ndarray | None:
 
     A standard error of 0 is of a value that moves with nothing.
     """
-    moving = [bool(r.stderr) and variance(r) > 0 for r in records]
-    found = [kept(r, SHARED, runs) if ok else None for r, ok in zip(records, moving, strict=True)]
+    stderr = np.array([0.0 if r.value is None else r.stderr or 0.0 for r in records])
+    moving = stderr > 0
+    found = [kept(r, SHARED, runs) for r, ok in zip(records, moving, strict=True) if ok]
     rows = [row for row in found if row is not None]
-    if len(rows) < sum(moving) or len({len(row) for row in rows}) != 1 or len(rows[0]) < 2:
+    if len(rows) < moving.sum() or len({len(row) for row in rows}) != 1 or len(rows[0]) < 2:
         return None
     deviations = np.zeros((len(records), len(rows[0])))
     deviations[moving] = rows
-    stderr = np.array([r.stderr if ok and r.stderr else 0.0 for r, ok in zip(records, moving, strict=True)])
     return joint(stderr, deviations, np.sqrt([variance(r) for r in records]))
 
 

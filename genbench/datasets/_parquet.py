@@ -164,13 +164,14 @@ def classes_of(path: Path, column: str) -> np.ndarray:
         values = opened(path).read(columns=[column]).column(column)
     except (pa.ArrowException, OSError) as error:
         raise GenbenchError(f"{path} cannot be read: {error}", "Write it again.") from error
-    if values.null_count or (len(values) and min(values.to_pylist()) < 0):
+    classes = None if values.null_count else values.to_numpy()
+    if classes is None or (classes < 0).any():
         raise GenbenchError(
             f"{path}: column {column} lacks classes (null, or -1 as the Hub has it)", "Read none: ?label=none."
         )
-    if len(values) and max(values.to_pylist()) >= BEYOND:
+    if (classes >= BEYOND).any():
         raise GenbenchError(f"{path}: column {column} holds numbers that are no classes", "Read none: ?label=none.")
-    return values.to_numpy().astype(np.int64)
+    return classes.astype(np.int64)
 
 
 def pictures(path: Path, column: str) -> Iterator[tuple[str, bytes]]:

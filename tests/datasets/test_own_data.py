@@ -464,6 +464,7 @@ def test_pictures_are_the_same_data_in_every_container(tmp_path):
         (lambda p, pa: parquet(p, [*X[:-1], b"no image"]), "row 29 cannot be read as an image", ""),
         (lambda p, pa: parquet(p, X, [-1] * 30), "lacks classes", ""),
         (lambda p, pa: parquet(p, X, [None] * 30), "lacks classes", ""),
+        (lambda p, pa: parquet(p, X, [10**9] * 30), "no classes", ""),
         (lambda p, pa: parquet(p, X, [2] * 30, ["cat", "dog"]), "class 2, of 2 that have names", ""),
         (lambda p, pa: parquet(p, X, label=pa.array(["a"] * 30)), "unknown column of classes", "?label=label"),
         (lambda p, pa: parquet(p, X), "unknown column of images", "?image=picture"),
