@@ -17,9 +17,9 @@ import math
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from genbench.metrics import Measure, holding, mean
+from genbench.numerics import student
 from genbench.numerics.batches import batch_means
 
 METHOD = "t over the means of {} batches of consecutive examples (Schmeiser 1982)"
@@ -46,7 +46,7 @@ def mean_of_examples(
     means = batch_means(np.asarray(values, np.float64)[np.argsort(sequence, kind="stable")])
     batches = len(means)
     stderr = float(means.std(ddof=1)) / math.sqrt(batches)
-    half = float(stats.t.ppf(0.975, batches - 1)) * stderr
+    half = student.quantile(0.975, batches - 1) * stderr
     off = means - means.mean()
     squares = float((off**2).sum())
     correlation = float((off[1:] * off[:-1]).sum()) / squares if squares > 0 else 0.0

@@ -23,10 +23,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from genbench import metrics
 from genbench.metrics import Measure, _shared
+from genbench.numerics import student
 from genbench.numerics.moments import variance_of_means
 from genbench.numerics.points import Points
 
@@ -44,7 +44,7 @@ class Design:
     @property
     def quantile(self) -> float:
         """Of t, for a 95 % interval."""
-        return float(stats.t.ppf(0.975, self.groups - 1))
+        return student.quantile(0.975, self.groups - 1)
 
 
 def share(
@@ -81,7 +81,7 @@ def mean(judged: Judged, x: Points, y: Points, at_least: int, details: dict[str,
     if found is None or plain.stderr is None or plain.ci95 is None:
         return replace(plain, stderr=None, ci95=None, ci_method=too_few(at_least), details=details)
     wider = math.sqrt(found.effect)
-    stretch = wider * found.quantile / float(stats.t.ppf(0.975, len(rows) - 1))
+    stretch = wider * found.quantile / student.quantile(0.975, len(rows) - 1)
     low, high = (plain.value + stretch * (end - plain.value) for end in plain.ci95)
     return replace(
         plain,

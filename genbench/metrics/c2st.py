@@ -38,7 +38,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy import stats
+from scipy.special import ndtr
 
 from genbench.errors import Unavailable
 from genbench.metrics import Measure, share_of_trials
@@ -197,7 +197,7 @@ def accuracy(scores: np.ndarray, drawn: np.ndarray, details: dict[str, Any]) -> 
     right = np.where(drawn, scores, -scores)
     p = float(((right > 0) + 0.5 * (right == 0)).mean())
     trials = len(scores) / DESIGN
-    said = {**details, "p_value": float(stats.norm.sf((p - 0.5) * 2 * math.sqrt(trials)))}
+    said = {**details, "p_value": float(ndtr((0.5 - p) * 2 * math.sqrt(trials)))}
     return share_of_trials(p, trials, "Wilson over held-out rows, times what folds share", details=said)
 
 

@@ -17,13 +17,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import stats
 
 from genbench.errors import Unavailable
 from genbench.metrics import Measure
 from genbench.metrics._inputs import labels_of
 from genbench.metrics._likelihood import bits_per_dim
 from genbench.metrics._rare import rare_class
+from genbench.numerics import student
 from genbench.space import Space
 
 if TYPE_CHECKING:
@@ -85,5 +85,5 @@ def difference(x: np.ndarray, y: np.ndarray) -> Measure:
         return Measure(value, "estimate", 0.0, (value, value), "Welch's, of two means")
     df = variance**2 / sum(part**2 / (len(z) - 1) for part, z in zip(parts, (x, y), strict=True))
     stderr = math.sqrt(variance)
-    half = float(stats.t.ppf(0.975, df)) * stderr
+    half = student.quantile(0.975, df) * stderr
     return Measure(value, "estimate", stderr, (value - half, value + half), "Welch's, of two means")

@@ -26,7 +26,7 @@ import math
 
 import numpy as np
 import torch
-from scipy.stats import binom
+from scipy.special import bdtr, bdtrik
 
 from genbench.domains import check
 from genbench.metrics import Measure
@@ -131,7 +131,8 @@ def median(values: np.ndarray, details: dict) -> Measure:
     n, infinite = len(values), int(np.isinf(values).sum())
     ordered = np.sort(values)
     value = float(np.median(ordered))
-    rank = int(binom.ppf(0.025, n, 0.5))
+    rank = int(np.ceil(bdtrik(0.025, n, 0.5)))  # the least r with P(binomial <= r) >= 2.5 %
+    rank -= bool(rank and bdtr(rank - 1, n, 0.5) >= 0.025)
     if rank == 0:
         why = f"none: the range of {n} values holds their median less than 95 times in 100"
         return Measure(value, "estimate", None, None, why, n_nonfinite=infinite, details=details)
