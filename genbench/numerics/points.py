@@ -8,6 +8,7 @@ distances, which answers what either asks of the other.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -29,6 +30,8 @@ BALLS = (3, 5)  # neighbours that the radius of a ball usually reaches to
 
 HALVED = 8  # rows from which kernels are summed over halves
 CHEAP = 256  # dimensions up to which products cost no more than a kernel of them that nobody may ask for
+WORTH_KEEPING = 2000  # rows from which what takes the square of them is kept beyond the process
+Lasting = Callable[[str, Callable[[], dict[str, np.ndarray]]], dict[str, np.ndarray]]
 KERNELS = (Cubic(), Gaussian(10.0, of_directions=True))  # those of KID and CMMD, from the same products
 
 
@@ -82,6 +85,8 @@ class Points:
         keys: gives what the rows are known by, where they are features of something: of that, which no rounding
             touches. By default the rows' own contents.
         called: what the set is where a record says that samples were compared with it.
+        lasting: gives arrays by a name that says all they are made of, or has them made: so that what many processes
+            ask of a large set, its own neighbours and kernel sums, is computed by one of them.
     """
 
     def __init__(
@@ -91,8 +96,10 @@ class Points:
         tile: tuple[int, int] | None = None,
         keys: Callable[[], list[bytes]] | None = None,
         called: str = TRAINING,
+        lasting: Lasting | None = None,
     ) -> None:
         self.x, self.device, self.tile, self.called = x, device, tile, called
+        self.lasting = lasting if len(x) >= WORTH_KEEPING else None
         self._keys = keys
         self._own: dict[Hashable, Any] = {}
         self._against: WeakKeyDictionary[Points | Summary, dict[Hashable, Any]] = WeakKeyDictionary()
@@ -109,6 +116,19 @@ class Points:
         if key not in self._own:
             self._own[key] = make()
         return self._own[key]
+
+    def kept(self, what: str, make: Callable[[], tuple[np.ndarray, ...]]) -> tuple[np.ndarray, ...]:
+        """Arrays that the rows decide, and `what` says how: made by whichever process asks first, where it lasts."""
+        if self.lasting is None:
+            return make()
+        found = self.lasting(f"{what} of {self.digest}", lambda: {str(i): a for i, a in enumerate(make())})
+        return tuple(found[str(i)] for i in range(len(found)))
+
+    @cached_property
+    def digest(self) -> str:
+        """Of the rows, their type and their order."""
+        x = np.ascontiguousarray(self.x)
+        return hashlib.sha256(f"{x.dtype.str} {x.shape}".encode() + x.tobytes()).hexdigest()
 
     def remember_against(self, other: Points | Summary, key: Hashable, make: Callable[[], T]) -> T:
         """The same of two sets, forgotten with `other`."""
@@ -133,7 +153,10 @@ class Points:
         return sampled(self.keys, n, seed)
 
     def part(self, places: np.ndarray) -> Points:
-        return Points(self.x[places], self.device, self.tile, lambda: [self.keys[place] for place in places])
+        def keys() -> list[bytes]:
+            return [self.keys[place] for place in places]
+
+        return Points(self.x[places], self.device, self.tile, keys, lasting=self.lasting)
 
     @cached_property
     def halves(self) -> tuple[tuple[np.ndarray, Points], tuple[np.ndarray, Points]]:
@@ -172,7 +195,10 @@ class Points:
         wide = [width for width in tables if width >= k]
         if not wide:
             wide = [max(k, min(WIDTH, len(self) - 1))]
-            tables[wide[0]] = neighbours.own_nearest(self.rows, wide[0], self.tile)
+            squares, places = self.kept(
+                f"{wide[0]} neighbours", lambda: neighbours.own_nearest(self.rows, wide[0], self.tile)
+            )
+            tables[wide[0]] = squares, places
         return tables[wide[0]]
 
     def balls(self, other: Points, k: int) -> Counts:
@@ -246,10 +272,19 @@ class Points:
         together = KERNELS if kernel in KERNELS and self.d > CHEAP else (kernel,)
         key, tile = ("sums", together), self.tile or kernels.TILE
         if other is self:
-            sums = self.remember(key, lambda: kernels.own_sums(self.x, together, tile, self.device))
-            return sums[kernel]
+
+            def own() -> tuple[np.ndarray, ...]:
+                return tuple(kernels.own_sums(self.x, together, tile, self.device).values())
+
+            sums = self.remember(key, lambda: self.kept(f"sums of {together}", own))
+            return sums[together.index(kernel)]
         if other not in self._against or key not in self._against[other]:
-            mine, theirs = kernels.sums(self.x, other.x, together, tile, self.device)
-            self.remember_against(other, key, lambda: mine)
-            other.remember_against(self, key, lambda: theirs)
-        return self._against[other][key][kernel]
+
+            def of_both() -> tuple[np.ndarray, ...]:
+                mine, theirs = kernels.sums(self.x, other.x, together, tile, self.device)
+                return (*mine.values(), *theirs.values())
+
+            both = of_both() if other.lasting is None else self.kept(f"sums of {together} to {other.digest}", of_both)
+            self.remember_against(other, key, lambda: both[: len(together)])
+            other.remember_against(self, key, lambda: both[len(together) :])
+        return self._against[other][key][together.index(kernel)]

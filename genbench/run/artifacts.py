@@ -14,20 +14,23 @@ import json
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from genbench import catalog, features
+from genbench import numerics as numerics_package
 from genbench.blocks import Arrays, Keep, Progress, Whole
 from genbench.datasets import Dataset
 from genbench.environment import rounding
 from genbench.errors import Died, Unavailable
 from genbench.features import Extractor
 from genbench.files import content_key
+from genbench.locks import Lock
 from genbench.models.adapters import Source
 from genbench.models.capabilities import n_classes
 from genbench.models.fixed import FixedSamples, TrueData
@@ -44,7 +47,7 @@ if TYPE_CHECKING:
     from genbench.likelihood.bdmc import Bidirectional
     from genbench.likelihood.decoder import Annealable
     from genbench.models.timing import Timings
-    from genbench.numerics.points import Points, Summary
+    from genbench.numerics.points import Lasting, Points, Summary
     from genbench.run.plan import Plan
     from genbench.run.reference import Reference
 
@@ -427,12 +430,43 @@ class Context:
         """Features `[n, d]` of the artifact `raw`, whose contents they are known by: no rounding tells them apart."""
         from genbench.numerics.points import Points  # brings torch, which a run with nothing to do can do without
 
-        return Points(rows, self.device, keys=lambda: row_keys(self.get(raw)))
+        return Points(rows, self.device, keys=lambda: row_keys(self.get(raw)), lasting=self.lasting)
+
+    @property
+    def lasting(self) -> Lasting | None:
+        """Where what takes long is kept, of data that all models are compared with."""
+        of = self.artifacts
+        return partial(lasting, of.run, of.here, of.fresh) if ARTIFACTS[self.need].asks == DATA else None
 
     def logits(self, arrays: Arrays) -> np.ndarray:
         if "logits" not in arrays:
             raise Unavailable(f"extractor '{self.name}' is no classifier: it gives no logits")
         return arrays["logits"]
+
+
+def lasting(run: Run, here: str, fresh: bool, what: str, make: Callable[[], Arrays]) -> Arrays:
+    """Arrays that other arrays decide, `what` says which and how: from the run, or made by the first who asks, for whom
+    the others wait.
+    """
+    key = content_key({"what": what, MADE_ON: here, "by": numerics()})
+    if not fresh and (arrays := run.get_arrays(key)) is not None:
+        return arrays
+    lock = Lock(run.arrays / f"{key}.lock")
+    with suppress(OSError):  # where nothing can be written, writing says so
+        lock.take(wait=True)
+    try:
+        if fresh or (arrays := run.get_arrays(key)) is None:
+            arrays = make()
+            run.put_arrays(key, arrays)
+    finally:
+        lock.free()
+    return arrays
+
+
+@cache
+def numerics() -> str:
+    """The code that such arrays are made by."""
+    return content_key([path.read_text() for path in sorted(Path(numerics_package.__file__ or "").parent.glob("*.py"))])
 
 
 # --- The data
@@ -550,7 +584,7 @@ def train_features(c: Context) -> Points:
 @artifact(DATA, extracted=True, referenced=True)
 def reference_features(c: Context) -> Points:
     """What samples are compared with, row by row `[n, d]`: training features, or those of a published reference."""
-    return c.get("train_features") if c.reference is None else c.reference.points(c.device)
+    return c.get("train_features") if c.reference is None else c.reference.points(c.device, c.lasting)
 
 
 @artifact(DATA, extracted=True, referenced=True)

@@ -32,7 +32,7 @@ from genbench.files import names_in_zip
 from genbench.numpy_files import Stored, stored
 
 if TYPE_CHECKING:
-    from genbench.numerics.points import Points, Summary
+    from genbench.numerics.points import Lasting, Points, Summary
 
 MOMENTS, SPATIAL = ("mu", "sigma"), ("mu_s", "sigma_s")
 ROWS = ("features", "feats", "pool_3")
@@ -93,8 +93,8 @@ class Reference:
 
         return Summary(self.mean, self.covariance, self.count, self.name)
 
-    def points(self, device: str) -> Points:
-        """The rows.
+    def points(self, device: str, lasting: Lasting | None = None) -> Points:
+        """The rows; see `Points`.
 
         Raises:
             Unavailable: the file has moments alone.
@@ -107,7 +107,7 @@ class Reference:
                 f"needs the features of the reference one by one, {self.name} has their moments alone{images} "
                 "(`genbench statistics ... --features` writes features too)"
             )
-        return Points(self.rows, device, called=f"rows of {self.name}")
+        return Points(self.rows, device, called=f"rows of {self.name}", lasting=lasting)
 
     def check(self, extractor: Extractor, sha256: str, d: int) -> None:
         """Whether it is of this extractor, as far as that can be known.

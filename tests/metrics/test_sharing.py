@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from genbench.metrics import per_class
-from genbench.numerics.points import Points
+from genbench.numerics import kernels, neighbours
+from genbench.numerics.kernels import Cubic, Gaussian
+from genbench.numerics.points import WORTH_KEEPING, Points
 from pointsets import METRICS, SETS, measured, values
 
 # Every metric of features as it comes, and with other parameters: memos that differ by a parameter alone.
@@ -100,3 +102,56 @@ def test_labels_part_a_set_anew():
     for a, b in labellings + labellings[::-1]:
         shared, fresh = per_class.compute(X, a, Y, b), per_class.compute(x, a, y, b)
         assert values(shared) == values(fresh)
+
+
+@pytest.fixture
+def store():
+    """Where arrays of sets last, by name, and what was made for it."""
+    kept: dict[str, dict[str, np.ndarray]] = {}
+
+    def lasting(what, make):
+        if what not in kept:
+            kept[what] = make()
+        return kept[what]
+
+    return kept, lasting
+
+
+def own(x: Points) -> list[np.ndarray]:
+    kernels = Cubic(), Gaussian(10.0, of_directions=True), Gaussian(0.5)
+    return [*x.nearest(x, 3), *(x.kernel_sums(x, kernel) for kernel in kernels)]
+
+
+@pytest.mark.parametrize("d", [2, 300])
+def test_what_a_large_set_is_asked_of_itself_lasts_with_the_same_bits(d, store, monkeypatch):
+    kept, lasting = store
+    x = np.random.default_rng(0).standard_normal((2 * WORTH_KEEPING, d)).astype(np.float32)
+    alone = own(Points(x))
+    for one, other in zip(alone, own(Points(x, lasting=lasting)), strict=True):
+        assert np.array_equal(one, other)
+    n = len(kept)
+    for name in ("own_nearest", "nearest"):
+        monkeypatch.setattr(neighbours, name, None)
+    for name in ("own_sums", "sums"):
+        monkeypatch.setattr(kernels, name, None)
+    for one, other in zip(alone, own(Points(x.copy(), lasting=lasting)), strict=True):  # as in another process
+        assert np.array_equal(one, other)
+    assert len(kept) == n
+    changed = x.copy()
+    changed[-1, -1] += 1
+    for other in (changed, x[::-1], x.astype(np.float64)):
+        with pytest.raises(TypeError):  # they are made, by functions that are gone
+            own(Points(other, lasting=lasting))
+
+
+def test_of_small_sets_and_of_samples_nothing_lasts(store):
+    kept, lasting = store
+    rng = np.random.default_rng(0)
+    small = Points(rng.standard_normal((WORTH_KEEPING - 1, 3)), lasting=lasting)
+    own(small)
+    assert not kept
+    data, samples = (Points(rng.standard_normal((WORTH_KEEPING, 3)), lasting=given) for given in (lasting, None))
+    samples.nearest(data)
+    samples.kernel_sums(data, Cubic())
+    data.kernel_sums(samples, Cubic())
+    assert not kept

@@ -1,5 +1,7 @@
 """The likelihoods that take long, through the evaluator: kinds, details, and one image as good as many."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +10,8 @@ import pytest
 from genbench import datasets
 from genbench.cli import shipped
 from genbench.models.adapters import parse
+from genbench.run import artifacts
+from genbench.run.artifacts import lasting
 from genbench.run.evaluate import evaluate
 from genbench.run.plan import plan
 from genbench.run.protocol import Protocol, Suite
@@ -65,3 +69,37 @@ def test_any_model_with_a_velocity_has_its_flow_integrated_as_the_protocol_says(
     uniform = records(tmp_path / "uniform", "flow-matching", ("nll-ode",), replace(PROTOCOL, entry="uniform"))[1]
     assert uniform["nll-ode"].details["entry"] == "uniform"
     assert uniform["nll-ode"].value != own.value
+
+
+def test_arrays_that_last_are_made_by_the_first_who_asks_while_others_wait(tmp_path):
+    run, made, begun, go_on = Run(tmp_path / "run"), [], threading.Event(), threading.Event()
+
+    def make(value):
+        made.append(value)
+        begun.set()
+        assert go_on.wait(10)
+        return {"0": np.array([value])}
+
+    def ask(value, what="neighbours of abc", here="here", fresh=False):
+        return int(lasting(run, here, fresh, what, lambda: make(value))["0"][0])
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(ask, 1)
+        assert begun.wait(10)
+        second = pool.submit(ask, 2)
+        go_on.set()
+        assert (first.result(), second.result(), made) == (1, 1, [1])
+    assert ask(3, what="neighbours of abd") == 3
+    assert ask(4, here="elsewhere") == 4
+    assert ask(5, fresh=True) == ask(6) == 5
+    for path in run.arrays.glob("*.npz"):
+        path.write_bytes(path.read_bytes()[:-40])
+    assert ask(7) == 7
+    assert not list(run.arrays.glob("*.lock"))
+
+
+def test_arrays_that_last_are_made_again_by_other_code(tmp_path, monkeypatch):
+    run = Run(tmp_path / "run")
+    lasting(run, "here", False, "sums", lambda: {"0": np.zeros(1)})
+    monkeypatch.setattr(artifacts, "numerics", lambda: "changed")
+    assert lasting(run, "here", False, "sums", lambda: {"0": np.ones(1)})["0"] == 1
