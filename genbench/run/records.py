@@ -307,6 +307,9 @@ class Run:
             if blocks.with_suffix(".npz").is_file():
                 shutil.rmtree(blocks, ignore_errors=True)
         sweep(self.folder, self.cells, self.arrays, *self.arrays.glob("*.blocks"), self.pictures)
+        for path in self.arrays.glob("*.lock"):
+            if owner(path) is None:
+                path.unlink(missing_ok=True)
         for path in self.claims.glob("*"):
             if owner(path) is None and (self.cells / f"{path.name}.json").is_file():
                 path.unlink(missing_ok=True)

@@ -9,6 +9,7 @@ import pytest
 
 from genbench import datasets
 from genbench.cli import shipped
+from genbench.locks import Lock
 from genbench.models.adapters import parse
 from genbench.run import artifacts
 from genbench.run.artifacts import lasting
@@ -103,3 +104,13 @@ def test_arrays_that_last_are_made_again_by_other_code(tmp_path, monkeypatch):
     lasting(run, "here", False, "sums", lambda: {"0": np.zeros(1)})
     monkeypatch.setattr(artifacts, "numerics", lambda: "changed")
     assert lasting(run, "here", False, "sums", lambda: {"0": np.ones(1)})["0"] == 1
+
+
+def test_the_lock_of_a_process_that_died_is_swept(tmp_path):
+    run = Run(tmp_path / "run")
+    held, left = (Lock(run.arrays / f"{key}.lock") for key in ("held", "left"))
+    assert held.take()
+    left.path.write_text("{}")
+    run.sweep()
+    assert [path.stem for path in run.arrays.glob("*.lock")] == ["held"]
+    held.free()
