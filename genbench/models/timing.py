@@ -1,15 +1,24 @@
-"""Wall-clock timing of sampling, with the device's queue drained on both sides of the clock."""
+"""Wall-clock timing of sampling and of training, with the device's queue drained on both sides of the clock."""
 
 from __future__ import annotations
 
+import math
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from genbench.models.capabilities import Sampler
-from genbench.models.sampling import seeded
+from genbench.errors import Unavailable
+from genbench.models import building
+from genbench.models.capabilities import Sampler, Translator
+from genbench.models.sampling import derive, seeded
+
+if TYPE_CHECKING:
+    from genbench.datasets import Dataset
+    from genbench.models.checkpoint import Card
 
 
 @dataclass(frozen=True)
@@ -29,6 +38,23 @@ class Timings:
     threads: int
 
 
+@dataclass(frozen=True)
+class TrainingTimings:
+    """Training examples per second of every repeat `[r]`, after a warm-up.
+
+    Arguments:
+        batch_size: of the preset.
+        stages: of the training, each with its share of the steps.
+        device: its name; threads: of the CPU.
+    """
+
+    per_second: np.ndarray
+    batch_size: int
+    stages: int
+    device: str
+    threads: int
+
+
 def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
@@ -41,13 +67,59 @@ def time_sampling(model: Sampler, block_size: int, device: torch.device, repeats
         times = []
         for i in range(repeats + 1):
             generator = seeded("timing", n, i, device=device)
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
-            started = time.perf_counter()
-            model.sample(n, generator)
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
-            times.append(time.perf_counter() - started)
+            times.append(timed(lambda generator=generator: model.sample(n, generator), device))  # type: ignore[misc]
         return np.array(times[1:])
 
     return Timings(seconds(block_size), seconds(1), block_size, device_name(device), torch.get_num_threads())
+
+
+def timed(do: Callable[[], Any], device: torch.device) -> float:
+    """Seconds that it takes."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    started = time.perf_counter()
+    do()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - started
+
+
+LEAST = 0.2  # seconds of a repeat: so many steps are taken
+
+
+def time_training(card: Card, dataset: Dataset, device: torch.device, repeats: int = 6) -> TrainingTimings:
+    """Times the training loop of a checkpoint's baseline from its first weights, without validation.
+
+    The options are those of the card, everything else that of the preset for the data. Of several stages each has its
+    share of the steps.
+
+    Raises:
+        Unavailable: it is fitted in closed form.
+    """
+    from genbench.models.batches import Batches
+    from genbench.models.training import Loop, initialised, preset_of, stages_of, takes_labels
+
+    preset = replace(preset_of(card.baseline, dataset.name, {}), options=card.options)
+    with torch.random.fork_rng():
+        torch.manual_seed(derive(0, "init"))
+        model: Any = building.build(card.baseline, dataset.space, card.options, building.of_machine()).to(device)
+        if hasattr(model, "fit"):
+            raise Unavailable("it is fitted in closed form, without steps")
+        initialised(model, dataset, 0, device)
+        batches = Batches(dataset, preset.batch_size, 0, takes_labels(model), device, isinstance(model, Translator))
+        stages, seconds, examples = stages_of(model), np.zeros(repeats), 0.0
+        model.train()
+        for stage in stages:
+            loop = Loop(model, stage, batches, preset, 0, math.inf)
+            loop.take_step(0.5)  # which also makes what is made once
+            steps = math.ceil(LEAST / max(timed(lambda loop=loop: loop.take_step(0.5), device), 1e-3))  # type: ignore[misc]
+            share = stage.fraction / sum(other.fraction for other in stages)
+
+            def some(loop: Loop = loop, steps: int = steps) -> None:
+                for _ in range(steps):
+                    loop.take_step(0.5)
+
+            seconds += share * np.array([timed(some, device) for _ in range(repeats)]) / steps
+            examples += share * batches.size * max(objective.repeats for objective in stage.objectives)
+    where = device_name(device), torch.get_num_threads()
+    return TrainingTimings(examples / seconds, batches.size, len(stages), *where)

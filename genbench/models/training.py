@@ -351,6 +351,13 @@ def train_stages(
     return values
 
 
+def initialised(model: Any, dataset: Dataset, seed: int, device: torch.device) -> None:
+    """Shows some training data to a model that wants to see them before its first step."""
+    if hasattr(model, "initialise"):
+        some = to_tensor(few(dataset.train, INITIAL, seed), dataset.space, device)
+        model.initialise(some, seeded(seed, "initialise", device=device))
+
+
 def takes_labels(model: Any) -> bool:
     """Whether losses take labels: `n_classes` says so, of a model without it (a classifier) the loss's signature."""
     if hasattr(model, "n_classes"):
@@ -416,9 +423,7 @@ def train(
             torch.manual_seed(derive(seed, "init"))
             model: Any = building.build(name, dataset.space, preset.options, building.of_machine()).to(device)
             draft.fill(packed(model, card(), preset.half) + bytes(SLACK))
-            if hasattr(model, "initialise"):
-                some = to_tensor(few(dataset.train, INITIAL, seed), dataset.space, device)
-                model.initialise(some, seeded(seed, "initialise", device=device))
+            initialised(model, dataset, seed, device)
             if hasattr(model, "fit"):
                 x, *labels = examples(dataset, "train", dataset.labels is not None, device)
                 model.fit(x, labels[0] if labels else None)

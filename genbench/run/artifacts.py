@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from genbench.likelihood import LogLikelihood
     from genbench.likelihood.bdmc import Bidirectional
     from genbench.likelihood.decoder import Annealable
-    from genbench.models.timing import Timings
+    from genbench.models.timing import Timings, TrainingTimings
     from genbench.numerics.points import Lasting, Points, Summary
     from genbench.run.plan import Plan
     from genbench.run.reference import Reference
@@ -1169,3 +1169,15 @@ def timings(c: Context) -> Timings:
     from genbench.models.timing import time_sampling
 
     return time_sampling(c.model, c.protocol.block_size, torch.device(c.device))
+
+
+@artifact(MODEL, alone=True)
+def training_timings(c: Context) -> TrainingTimings:
+    """Training examples per second of the loop that a checkpoint comes from."""
+    if c.artifacts.source.adapter != "checkpoint":
+        raise Unavailable("only a checkpoint that `genbench train` wrote says how it is trained")
+    import torch
+
+    from genbench.models.timing import time_training
+
+    return time_training(c.artifacts.source.extra, c.dataset, torch.device(c.device))

@@ -22,8 +22,9 @@ from genbench.metrics import (
     probe,
     reconstruction,
     throughput,
+    training_throughput,
 )
-from genbench.models.timing import Timings
+from genbench.models.timing import Timings, TrainingTimings
 from genbench.space import Space
 from genbench.studies.calibration import FIXED, Case, Truth
 from genbench.studies.calibration.distances import Pair, in_bins
@@ -37,7 +38,7 @@ def cases() -> list[Case]:
     found += [kept(0.7, 50), kept(0.9, 500), reached(0.8, 50), reached(0.95, 500), cycles(100)]
     found += [mixture(1.0), mixture(1.5), modes_of(np.full(25, 1 / 25), 2000), modes_of(np.arange(1, 26) / 325, 500)]
     found += [classes_of(np.full(10, 0.1), 500), classes_of(skewed, 500), classes_of(np.full(100, 0.01), 300)]
-    found += [paths(1000, 0.5), paths(1000, 1.0), reconstructions(100), window(300), timed(6)]
+    found += [paths(1000, 0.5), paths(1000, 1.0), reconstructions(100), window(300), timed(6), trained(6)]
     return found
 
 
@@ -239,3 +240,14 @@ def timed(repeats: int) -> Case:
 
     truth = {"throughput": Truth(1.0), "latency": Truth(1000.0)}
     return Case(("throughput", "latency"), "log-normal times", str(repeats), draw, lambda: truth, 10_000)
+
+
+def trained(repeats: int) -> Case:
+    """Log-normal speeds of training, of median 1."""
+
+    def draw(rng: np.random.Generator) -> dict[str, Measure]:
+        speeds = np.exp(0.3 * rng.standard_normal(repeats))
+        return training_throughput.compute(TrainingTimings(speeds, 1, 1, "cpu", 1))
+
+    truth = {"training_throughput": Truth(1.0)}
+    return Case(("training_throughput",), "log-normal speeds", str(repeats), draw, lambda: truth, 10_000)
