@@ -5,16 +5,44 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from genbench.cli.arguments import Parser
 from genbench.cli.ending import FAILED, name_unreadable
 from genbench.text import one_line
+
+if TYPE_CHECKING:
+    from genbench.run.records import Run
 
 SUMMARY = "how far a run is"
 
 
 def add_arguments(p: Parser) -> None:
     p.add_argument("run", type=Path, metavar="RUN")
+    p.add_argument("--times", action="store_true", help="where the time went, by model and by metric")
+
+
+def show_times(run: Run) -> None:
+    """Two tables of seconds: by model, and by metric."""
+    from tabulate import tabulate
+
+    from genbench.run.records import in_rows
+    from genbench.run.times import KINDS, span, times
+
+    records = list(in_rows([run]))
+    for what, table in zip(("model", "metric"), times(records), strict=True):
+        total = {kind: sum(kinds[kind] for kinds in table.values()) for kind in KINDS}
+        spent = sum(total.values())
+        rows = sorted(table.items(), key=lambda row: -sum(row[1].values()))
+        lines = [
+            [one_line(name), *(f"{seconds:.2f}" for seconds in (*kinds.values(), sum(kinds.values())))]
+            for name, kinds in [*rows, ("all", total)]
+        ]
+        if spent > 0:
+            lines.append(["", *(f"{seconds / spent:.0%}" for seconds in total.values()), ""])
+        print(tabulate(lines, [f"seconds by {what}", *KINDS, "all"], tablefmt="simple", disable_numparse=True,
+                       colalign=("left", *["right"] * 5)) + "\n")  # fmt: skip
+    print(f"{span(records):.0f} s from the first cell to the last, the pauses between calls included", file=sys.stderr)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -23,6 +51,9 @@ def run(args: argparse.Namespace) -> int:
     from genbench.run.records import DONE, in_rows, open_run
 
     run = open_run(args.run)
+    if args.times:
+        show_times(run)
+        return FAILED if name_unreadable([run]) else 0
     records = {record.cell_id: record for record in run.records()}
     unread = {path.stem for path, _ in run.unreadable()}
     rows: dict[str, dict[str, int]] = {}
