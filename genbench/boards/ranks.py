@@ -11,6 +11,7 @@ examples, training seeds, and what the interval of a value says of its own stand
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -66,11 +67,15 @@ def kept(record: Record, artifact: str, runs: list[Run]) -> np.ndarray | None:
     return rows[0] if len(rows) == 1 else np.mean(np.array(rows, np.float64), axis=0)
 
 
-def rank(found: list[Board], runs: list[Run]) -> None:
-    """Gives every column that has a better side the ranks of its models."""
+def rank(found: list[Board], runs: list[Run], some: Callable[[Board], list[Column]] | None = None) -> None:
+    """Gives every column that has a better side the ranks of its models.
+
+    Arguments:
+        some: names those columns of a board that are to have them, where not all are.
+    """
     for b in found:
         copying = {m for c in b.columns for m, r in c.records.items() if r.details.get("flagged")}
-        for c in b.columns:
+        for c in some(b) if some else b.columns:
             ranked = {
                 model: record
                 for model in b.models
