@@ -26,7 +26,7 @@ def index(found: dict[str, Run]) -> str:
         for name in found
         for i, b in enumerate(of[name])
     ]
-    headers = ["board", "data", "models", "metrics", "best by likelihood", "best by samples, or as said"]
+    headers = ["board", "data", "best by likelihood", "best by samples, or as said", "models"]
     model_rows: dict[str, dict[str, str]] = {}
     families: dict[str, str] = {}
     for name, run in found.items():
@@ -38,7 +38,7 @@ def index(found: dict[str, Run]) -> str:
     return "\n\n".join(
         [
             HEADING,
-            pipes(lines, headers, 2),
+            pipes(lines, headers, 4),
             "The best is what the data allow to be, with 95 % confidence: `a, +2` is a model and two others that may "
             "be the best as well, `any` is all of them.",
             "Made by `genbench leaderboard --all`, with every page; `genbench leaderboard --all --check` compares them "
@@ -78,12 +78,12 @@ def matrix(models: list[str], families: dict[str, str], rows: dict[str, dict[str
 
 
 def line(b: Board) -> list[str]:
-    """Of the rows of one data set: its name, how many models and metrics, and which models may be the best."""
+    """Of the rows of one data set: its name, which models may be the best, and how many there are."""
     lead = Lead.of(b)
     models = sum(b.info[m]["family"] != "reference" for m in b.models)
     other = lead.others[0] if lead.others else None
     samples = best(lead.fidelity) or (f"{best(other)} (by {other.metric})" if other and best(other) else "")
-    return [one_line(b.dataset), f"{models:,}", f"{len(b.columns):,}", best(lead.likelihood), samples]
+    return [one_line(b.dataset), best(lead.likelihood), samples, f"{models:,}"]
 
 
 def best(column: Column | None) -> str:

@@ -124,7 +124,7 @@ def markdown(
     links = [[next(ids) for _ in some] for some in headings]
     if several:
         rows = zip(found, heads, links, strict=True)
-        parts.append("\n".join(f"- [{shown(head)}](#{link[0]}): {about(b)}" for b, head, link in rows))
+        parts.append("\n".join(f"- [{shown(head)}](#{link[0]}): {in_short(b)}" for b, head, link in rows))
     for b, head, link in zip(found, heads, links, strict=True):
         of_models = dict(zip(b.models, link[1 + len(HEADINGS) :], strict=True)) if pictures else {}
         parts += of_board(b, head, of_models, pictures, folder, twin)
@@ -165,6 +165,12 @@ def about(b: Board, shown: Callable[[str], str] = shown) -> str:
     models = sum(b.info[m]["family"] != "reference" for m in b.models)
     size = f"{models:,} model{'s' * (models != 1)}, {len(b.columns):,} metric{'s' * (len(b.columns) != 1)}."
     return f"{text[:1].upper()}{text[1:]}. {size}" if text else size
+
+
+def in_short(b: Board) -> str:
+    """What the sentences of a board say of its best models, in a line."""
+    said = [f"{words.lower()} {text}" for words, text in sentences(b, Lead.of(b), shown) if words.startswith("Best")]
+    return " ".join(said) or about(b)
 
 
 def anchors(headings: Iterable[str]) -> list[str]:
@@ -511,9 +517,11 @@ def portrait(b: Board, model: str, pictures: Path, folder: Path) -> list[str]:
     parts = [f"### {shown(model)}", shown(described(b, model))]
     files = {what: where(pictures, b.dataset, f"{slug(model)}{end}.png") for end, what in PICTURED.items()}
     seen = [(what, path) for what, path in files.items() if path.is_file()]
-    if seen:
-        links = [[f"![{path.stem}]({relative(path, folder)})" for _, path in seen]]
-        parts.append(tabulate(links, [what for what, _ in seen], tablefmt="pipe", disable_numparse=True))
+    while seen:
+        n = 2 if sum(len(what) for what, _ in seen[:2]) < WIDTH - 10 else 1  # two beside each other fill the width
+        links = [[f"![{path.stem}]({relative(path, folder)})" for _, path in seen[:n]]]
+        parts.append(tabulate(links, [what for what, _ in seen[:n]], tablefmt="pipe", disable_numparse=True))
+        seen = seen[n:]
     text = where(pictures, b.dataset, f"{slug(model)}.txt")
     if text.is_file():
         parts.append(fenced(text.read_text(encoding="utf-8").rstrip()))

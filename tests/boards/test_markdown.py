@@ -271,6 +271,9 @@ def test_a_page_of_several_data_sets_opens_with_its_name_and_links_to_each(recor
     found = boards([record("a"), record("b"), record("a", dataset=other), record("c", dataset=other)])
     page = markdown(found, tmp_path / "modes" / "pictures", tmp_path, "modes.html")
     assert page.startswith("# modes\n\n- [digits](#digits): Handwritten digits")
+    found[1].columns[0].standing = Standing({"a": (1, 1), "c": (2, 2)}, ("a",))
+    short = "best likelihood by nll (negative log-likelihood in bits/dim): a (1.000 ±0.020), beyond chance."
+    assert f"- [ring8](#ring8): {short}\n" in markdown(found, None, None, "modes.html")
     assert "- [ring8](#ring8): " in page.split("\n\n")[1]
     headings = [line.lstrip("# ") for line in page.splitlines() if line.startswith("#")]
     assert headings == ["modes", "digits", "Notes", "Models", "a", "b", "ring8", "Notes", "Models", "a", "c"]

@@ -251,7 +251,7 @@ def test_the_index_counts_what_applies_what_failed_and_what_is_missing(tmp_path,
     run.write_manifest({"rows": {name: {**row, "cells": again}}})
     assert [line for line in index({"page": run}).splitlines() if line.startswith("| a ")] == [lines["a"]]
     board = [cell.strip() for cell in lines["[page](page.md)"].split("|")[2:-1]]
-    assert board == ["digits", "3", "3", "", ""], "data, models, metrics; no standard errors, no best"
+    assert board == ["digits", "", "", "3"], "no standard errors, no best; three models"
 
 
 def test_plans_that_later_ones_replaced_are_not_missing(run, tmp_path):
