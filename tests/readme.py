@@ -12,7 +12,7 @@ PLOT = "digits-likelihood-fidelity.svg"
 def excerpt() -> str:
     """Sentences, open rows of the lead table and the first plot of the page, its links from the root, no footnotes."""
     page = (ROOT / PAGE).read_text(encoding="utf-8")
-    _, sentences, table = page.split("\n\n", 3)[:3]
+    _, _, sentences, table = page.split("\n\n", 4)[:4]
     plot = re.search(rf"!\[[^\]]*\]\([^)]*{re.escape(PLOT)}\)", page).group()
     text = re.sub(r"\]\(#", f"]({PAGE}#", f"{sentences}\n\n{table}\n")
     text = re.sub(r" \[\d+\]", "", text)

@@ -31,15 +31,15 @@ import numpy as np
 from tabulate import tabulate
 
 from genbench.boards.columns import apart, by_place, columns_of, matches
-from genbench.boards.ranks import TRAINING, Row, kept
-from genbench.boards.seeds import satterthwaite, shown_rows, t95
+from genbench.boards.ranks import TRAINING, Row, independent, kept, of_training
+from genbench.boards.seeds import shown_rows
 from genbench.boards.tables import SIGNS, reason
 from genbench.errors import GenbenchError, unknown
 from genbench.metrics._batches import mean_of_examples
-from genbench.numerics.intervals import Z95, known
-from genbench.numerics.joint import joint
+from genbench.numerics import student
+from genbench.numerics.intervals import Z95
 from genbench.numerics.multiple import LEVEL, detectable, holm, p_value, quantile
-from genbench.run.records import SHARED, Record, Run, open_run
+from genbench.run.records import Record, Run, open_run
 from genbench.space import Space
 from genbench.text import markdown as shown
 from genbench.text import one_line
@@ -282,20 +282,17 @@ def difference(name: str, run_a: Run, a: Record, run_b: Run, b: Record) -> Diffe
         freedom = paired.details.get("batches", len(log_p[0])) - 1
         if paired.stderr is not None and (seeds := [x for x in (a, b) if isinstance(x, Row) and x.between > 0]):
             parts = [(paired.stderr**2, freedom), *((x.between, len(x.details["seeds"]) - 1) for x in seeds)]
-            freedom = satterthwaite(*parts)
-            half = t95(freedom) * math.sqrt(sum(variance for variance, _ in parts))
+            freedom = student.satterthwaite(*parts)
+            half = student.quantile(0.975, freedom) * math.sqrt(sum(variance for variance, _ in parts))
             ci, method = (gap - half, gap + half), f"{method} and training seeds (Satterthwaite 1946)"
     elif a.stderr is not None and b.stderr is not None:
-        rows = isinstance(a, Row) or isinstance(b, Row)
-        taken = [x.stderr or 0.0 if rows else known(x.stderr or 0.0, x.ci95) for x in (a, b)]
-        stderr, method = math.hypot(*taken), "normal, independent"
-        if (covariance := of_training(taken, (run_a, a), (run_b, b))) is not None:
-            stderr, method = math.sqrt(max(float(APART @ covariance @ APART), 0.0)), f"normal, {TRAINING}"
-        if rows:
-            freedoms = [x.freedom if isinstance(x, Row) else math.inf for x in (a, b)]
-            freedom = satterthwaite((a.stderr**2, freedoms[0]), (b.stderr**2, freedoms[1]))
-            method += ", t over training seeds"
-        half = t95(freedom or math.inf) * stderr
+        errors, method = of_training([a, b], [run_a, run_b]), TRAINING
+        if errors is None:
+            errors, method = independent([a, b]), "independent"
+        half = math.sqrt(max(float(APART @ errors.covariance @ APART), 0.0))
+        half *= student.quantile(0.975, seen := float(errors.freedom[0, 1]))
+        freedom = seen if seen < math.inf else None
+        method = f"normal, {method}" if freedom is None else f"t, {method} (Satterthwaite 1946)"
         ci = gap - half, gap + half
     elif (low_high_a := limits(a)) and (low_high_b := limits(b)):
         ci, method = of_intervals(a.value, low_high_a, b.value, low_high_b), "from both intervals, independent"
@@ -303,18 +300,6 @@ def difference(name: str, run_a: Run, a: Record, run_b: Run, b: Record) -> Diffe
     if ci is not None and (DECIDES[kinds] or of_numbers(kinds, direction)):
         p = p_value(gap, towards_zero(gap, ci), freedom or math.inf)
     return Difference(*card, gap, ci, method, judge(gap, ci, direction, kinds), freedom, p)
-
-
-def of_training(taken: list[float], *sides: tuple[Run, Record]) -> np.ndarray | None:
-    """The covariance of two values that move with the same training examples; None where a run says nothing of it.
-
-    Arguments:
-        taken: the standard errors that are to stand for theirs.
-    """
-    found = [row for run, record in sides if (row := kept(record, SHARED, [run])) is not None]
-    if len(found) < 2 or len(found[0]) != len(found[1]):
-        return None
-    return joint(np.array([record.stderr or 0.0 for _, record in sides]), np.array(found), np.array(taken))
 
 
 def towards_zero(gap: float, ci: tuple[float, float]) -> float:

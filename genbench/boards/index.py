@@ -1,24 +1,32 @@
-"""Published boards -> their index: a line for each, and which model was measured on which, with what is missing."""
+"""Published boards -> their index: the best models of each, and which was measured where, with what is missing."""
 
 from __future__ import annotations
 
 from collections import Counter
 
-from genbench.boards.columns import Board, boards
-from genbench.boards.markdown import WIDTH, pipes
+from genbench.boards.columns import Board, Column, boards
+from genbench.boards.markdown import WIDTH, Lead, pipes
+from genbench.boards.ranks import rank
 from genbench.boards.seeds import shown_rows
 from genbench.run.records import Run
 from genbench.text import markdown as shown
-from genbench.text import one_line
+from genbench.text import one_line, short
 
+LONGEST = 26  # characters of a name in a line of the index
 HEADING = "# Leaderboards"  # what a file begins with that may be replaced by an index
 
 
 def index(found: dict[str, Run]) -> str:
     """The page in markdown; a board's name is that of its folder and of its page."""
     of = {name: boards(shown_rows([run])) for name, run in found.items()}
-    lines = [[f"[{shown(name)}]({name}.md)", *map(shown, line(of[name]))] for name in found]
-    headers = ["board", "data", "test examples", "models", "metrics", "values", "last measured"]
+    for name, run in found.items():
+        rank(of[name], [run], lambda b: Lead.of(b).columns)
+    lines = [
+        [f"[{shown(name)}]({name}.md)" if i == 0 else "", *map(shown, line(b))]
+        for name in found
+        for i, b in enumerate(of[name])
+    ]
+    headers = ["board", "data", "best by likelihood", "best by samples, or as said", "models"]
     model_rows: dict[str, dict[str, str]] = {}
     families: dict[str, str] = {}
     for name, run in found.items():
@@ -30,7 +38,9 @@ def index(found: dict[str, Run]) -> str:
     return "\n\n".join(
         [
             HEADING,
-            pipes(lines, headers, 2),
+            pipes(lines, headers, 4),
+            "The best is what the data allow to be, with 95 % confidence: `a, +2` is a model and two others that may "
+            "be the best as well, `any` is all of them.",
             "Made by `genbench leaderboard --all`, with every page; `genbench leaderboard --all --check` compares them "
             "with the records.",
             "## Which model is on which board",
@@ -67,18 +77,23 @@ def matrix(models: list[str], families: dict[str, str], rows: dict[str, dict[str
     return tables
 
 
-def line(of: list[Board]) -> list[str]:
-    """Of a board: its data, test examples, models, metrics and values, and the day of the last of them."""
-    records = [r for b in of for column in b.columns for r in column.records.values()]
-    examples = sorted({r.dataset["n"] for r in records if r.dataset["n"]})
-    return [
-        ", ".join(b.dataset for b in of),
-        ", ".join(f"{n:,}" for n in examples),
-        f"{len({m for b in of for m in b.models}):,}",
-        f"{sum(len(b.columns) for b in of):,}",
-        f"{sum(r.status == 'ok' for r in records):,}",
-        max((r.ended[:10] for r in records), default=""),
-    ]
+def line(b: Board) -> list[str]:
+    """Of the rows of one data set: its name, which models may be the best, and how many there are."""
+    lead = Lead.of(b)
+    models = sum(b.info[m]["family"] != "reference" for m in b.models)
+    other = lead.others[0] if lead.others else None
+    samples = best(lead.fidelity) or (f"{best(other)} (by {other.metric})" if other and best(other) else "")
+    return [one_line(b.dataset), best(lead.likelihood), samples, f"{models:,}"]
+
+
+def best(column: Column | None) -> str:
+    """`a`, or `a, +2` where two more may be the best; `any` where all may, empty without ranks."""
+    if column is None or column.standing is None or not column.standing.best:
+        return ""
+    first, *others = column.standing.best
+    if others and len(column.standing.best) == len(column.standing.ranks):
+        return "any"
+    return f"{short(first, LONGEST)}, +{len(others)}" if others else short(first, LONGEST)
 
 
 def counted(b: Board, model: str, run: Run) -> str:

@@ -1,4 +1,4 @@
-"""A board as a page of markdown: what holds in a sentence, a lead table, plots, a folded section for each question.
+"""A board as a page of markdown: which model for what, a lead table, plots, a folded section for each question.
 
 No line of a table is wider than `WIDTH` visible characters, which is what GitHub shows without scrolling.
 """
@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from tabulate import tabulate
 
-from genbench.boards.columns import Board, Column, Standing
+from genbench.boards.columns import UNITS, Board, Column, Standing
 from genbench.boards.ranks import ALONE
 from genbench.boards.tables import SIGNS, Notes, cell, compact, left_out, legend, parameters
 from genbench.text import PICTURED, fenced, one_line, slug
@@ -23,6 +23,7 @@ from genbench.text import markdown as shown
 WIDTH = 125
 MOST = 7  # columns of a table
 LONG = 400  # characters of a paragraph: more is folded
+NAMED = 4  # models that may be the best: a sentence names so many, and says how many others
 MANY = 20  # models: of more, the lead table shows those that no other beats, and folds the others
 QUESTIONS = {
     "likelihood": "Likelihood: how probable are unseen data under the model?",
@@ -37,10 +38,18 @@ QUESTIONS = {
     "": "Further metrics",
 }
 RANKS = (
-    "Ranks, `2-4`: those that the data allow, with 95 % confidence for all models of a column at once "
+    "Ranks, such as 2-4, are those that the data allow, with 95 % confidence for all models of a column at once "
     "(Mogstad et al., 2024). They order what a column certifies, the exact value or the upper bound. Real data, and "
     "models that copy them, have no rank by samples."
 )
+SHORT = (
+    "A rank of 2-4: the data allow any of these, with 95 % confidence for all models of a column at once. "
+    "± is half of a 95 % interval."
+)
+TRUE = "What bounds decide"
+SPEED = ("1/s", "samples/s")  # the unit of a throughput, and how the first screen writes it
+NONE = "-"  # in the lead table, in place of a value that does not apply or was not measured
+HEADINGS = ("Notes", "Models")  # of every board, behind its folded sections
 GAP = "ais-gap"  # how far a bound lies from what it bounds, on data that the model itself drew
 PLOTS = {  # what ends the name of a plot, and what it shows
     "-likelihood-fidelity": "likelihood against the quality of samples",
@@ -104,26 +113,77 @@ def markdown(
     """
     if folder is None or (pictures and not pictures.is_dir()):
         pictures = None
-    parts = []
-    for b in found:
-        notes = Notes()
-        lead = Lead.of(b)
-        parts.append(f"# {shown(b.dataset)}" + (f": {shown(b.about)}" if b.about else ""))
-        said = [f"**{head}** {text}" if head else text for head, text in sentences(b, lead, shown)]
-        parts += [" ".join(said)] if said else []
-        parts.append(lead_table(b, lead, notes, linked=pictures is not None))
-        true = of_true_likelihoods(b, lead.likelihood, shown)
-        if true:
-            parts.append(f"**True likelihoods:** {true}" if len(true) <= LONG else folded("True likelihoods", true))
-        parts += plots(b, pictures, folder)
-        parts += [f"[{twin}]({twin}), opened in a browser, has this table to sort and to filter."] if twin else []
-        parts += sections(b, notes)
-        parts += map(shown, left_out(b, notes))
-        parts += [text] if (text := of_ranks(b, shown)) else []
-        parts += legend(b, shown)
-        parts += ["\n".join(f"- [{i}] {shown(text)}" for i, text in enumerate(notes.texts, 1))] if notes.texts else []
-        parts += gallery(b, pictures, folder)
+    name = Path(twin).stem if twin else ""
+    several = bool(name) and len(found) > 1
+    heads = [b.dataset if several or name in ("", b.dataset) else f"{name}: {b.dataset}" for b in found]
+    headings = [[head, *HEADINGS, *(b.models if pictures else [])] for b, head in zip(found, heads, strict=True)]
+    ids = iter(anchors([*([name] if several else []), *(text for some in headings for text in some)]))
+    parts = [f"# {shown(name)}"] if several else []
+    if several:
+        next(ids)
+    links = [[next(ids) for _ in some] for some in headings]
+    if several:
+        rows = zip(found, heads, links, strict=True)
+        parts.append("\n".join(f"- [{shown(head)}](#{link[0]}): {in_short(b)}" for b, head, link in rows))
+    for b, head, link in zip(found, heads, links, strict=True):
+        of_models = dict(zip(b.models, link[1 + len(HEADINGS) :], strict=True)) if pictures else {}
+        parts += of_board(b, head, of_models, pictures, folder, twin)
     return "\n\n".join(parts) + "\n"
+
+
+def of_board(
+    b: Board, head: str, links: Mapping[str, str], pictures: Path | None, folder: Path | None, twin: str | None
+) -> list[str]:
+    """The parts of one board.
+
+    Arguments:
+        links: what each model's section is called in links, empty without such sections.
+    """
+    notes, lead = Notes(), Lead.of(b)
+    parts = [f"# {shown(head)}", about(b)]
+    said = [f"- **{words}** {text}" if words else f"- {text}" for words, text in sentences(b, lead, shown)]
+    parts += ["\n".join(said)] if said else []
+    parts.append(lead_table(b, lead, notes, links))
+    parts += [SHORT] if lead.ranked else []
+    true = of_true_likelihoods(b, lead.likelihood, shown)
+    if true:
+        parts.append(f"**{TRUE}:** {true}" if len(true) <= LONG else folded(TRUE, true))
+    parts += plots(b, pictures, folder)
+    parts += [f"[{twin}]({twin}), opened in a browser, has this table to sort and to filter."] if twin else []
+    parts += sections(b, notes)
+    parts.append(f"## {HEADINGS[0]}")
+    parts += map(shown, left_out(b, notes))
+    parts += [text] if (text := of_ranks(b, shown)) else []
+    parts += legend(b, shown)
+    parts += ["\n".join(f"- [{i}] {shown(text)}" for i, text in enumerate(notes.texts, 1))] if notes.texts else []
+    return parts + gallery(b, pictures, folder)
+
+
+def about(b: Board, shown: Callable[[str], str] = shown) -> str:
+    """What the data are, and how much there is of models and metrics, in a line."""
+    text = shown(b.about)
+    models = sum(b.info[m]["family"] != "reference" for m in b.models)
+    size = f"{models:,} model{'s' * (models != 1)}, {len(b.columns):,} metric{'s' * (len(b.columns) != 1)}."
+    return f"{text[:1].upper()}{text[1:]}. {size}" if text else size
+
+
+def in_short(b: Board) -> str:
+    """What the sentences of a board say of its best models, in a line."""
+    said = [f"{words.lower()} {text}" for words, text in sentences(b, Lead.of(b), shown) if words.startswith("Best")]
+    return " ".join(said) or about(b)
+
+
+def anchors(headings: Iterable[str]) -> list[str]:
+    """What GitHub calls the headings of a page in links: the second of two that are called alike has -1 behind it."""
+    found: list[str] = []
+    for text in headings:
+        plain = re.sub(r"[^\w\- ]", "", one_line(text).lower()).replace(" ", "-")
+        n, name = 0, plain
+        while name in found:
+            n += 1
+            name = f"{plain}-{n}"
+        found.append(name)
+    return found
 
 
 def folded(summary: str, *parts: str) -> str:
@@ -153,7 +213,7 @@ def of_ranks(b: Board, shown: Callable[[str], str] = one_line) -> str:
 
 
 def sentences(b: Board, lead: Lead, shown: Callable[[str], str] = one_line) -> list[tuple[str, str]]:
-    """Which models may be the best, by likelihood and by samples; which of these is fast; which is flagged.
+    """Which model for what: the best by likelihood and by samples, good at both, good and fast; and what is flagged.
 
     Each with the words that it opens with, perhaps none.
 
@@ -161,20 +221,24 @@ def sentences(b: Board, lead: Lead, shown: Callable[[str], str] = one_line) -> l
         shown: how the page writes what is not our own.
     """
     said = []
-    of_samples = "By translations" if lead.fidelity and lead.fidelity.group == "translation" else "By samples"
-    asked = [("By likelihood", lead.likelihood), (of_samples, lead.fidelity)]
-    asked += [(f"By {shown(c.metric)}", c) for c in lead.others[:1]]
+    of_samples = "translations" if lead.fidelity and lead.fidelity.group == "translation" else "samples"
+    asked = [("Best likelihood", lead.likelihood), (f"Best {of_samples}", lead.fidelity)]
+    asked += [("Best", c) for c in lead.others[:1]]
     for words, column in asked:
-        standing = column.standing if column else None
-        if column and standing and standing.best:
-            said.append((words, may_be_best(column, standing, shown)))
+        if column and column.standing and column.standing.best:
+            said.append((words, f"by {explained(column, shown)}: {may_be_best(b, column, column.standing, shown)}"))
+    ranked = [c.standing for c in lead.ranked if c.standing]
+    both = [m for m in in_order(b, ranked) if all(m in standing.ranks for standing in ranked)]
+    if len(ranked) == 2 and both:
+        places = " and ".join(standing.text(both[0]) for standing in ranked)
+        said.append(("Good at both:", f"{shown(both[0])} (ranks {places})."))
     if lead.fidelity and lead.speed and (standing := lead.fidelity.standing):
         speed = lead.speed
         better = 1 if speed.direction == "higher" else -1
         timed = {m: better * r.value for m in standing.best if (r := speed.records.get(m)) and r.value is not None}
-        if len(standing.best) > 1 and timed:
+        if timed:
             fastest = max(timed, key=timed.__getitem__)
-            value = f"{compact(speed.records[fastest], sign=False)} {speed.unit}"
+            value = f"{rough(compact(speed.records[fastest], sign=False))} {dict([SPEED]).get(speed.unit, speed.unit)}"
             said.append(("Good and fast:", f"{shown(fastest)} ({shown(value)})."))
     flags: dict[str, list[str]] = {}
     for c in b.columns:
@@ -185,17 +249,36 @@ def sentences(b: Board, lead: Lead, shown: Callable[[str], str] = one_line) -> l
     return said
 
 
-def may_be_best(column: Column, standing: Standing, shown: Callable[[str], str]) -> str:
-    """`a stands alone (FD 5.0 ±2.1).`, or which models cannot be told from the best."""
-    values = {m: shown(compact(column.records[m], sign=False)) for m in standing.best}
-    name = shown(column.metric)
-    if len(standing.best) == 1:
-        (only,) = standing.best
-        return f"{shown(only)} stands alone ({name} {values[only]})."
-    if len(standing.best) == len(standing.ranks):
-        return f"no model can be told from the best ({name})."
-    with_values = ", ".join(f"{shown(m)} ({values[m]})" for m in standing.best)
-    return f"{len(standing.best)} models cannot be told from the best ({name}): {with_values}."
+def explained(column: Column, shown: Callable[[str], str]) -> str:
+    """`nll (negative log-likelihood in bits/dim)`."""
+    title = column.card.get("title", "")
+    words = " in ".join(filter(None, [title, column.unit if UNITS.get(column.unit, True) else ""]))
+    return shown(f"{column.metric} ({words})" if words else column.metric)
+
+
+def rough(text: str) -> str:
+    """A value as its interval has rounded it, without the interval."""
+    return text if text.startswith("(") else text.partition(" ±")[0]
+
+
+def may_be_best(b: Board, column: Column, standing: Standing, shown: Callable[[str], str]) -> str:
+    """`a (5.0 ±2.1), beyond chance.`, or which models may each be the best; and what real data have."""
+    values = {m: f"{shown(m)} ({shown(compact(column.records[m], sign=False))})" for m in standing.best}
+    some, more = [*values.values()][:NAMED], len(values) - NAMED
+    if len(values) == 1:
+        said = f"{some[0]}, beyond chance"
+    elif len(values) == len(standing.ranks):
+        said = "no model can be told from the best"
+    elif more > 0:
+        said = f"{', '.join(some)} or {more} more, each of which may be the best"
+    else:
+        said = f"{', '.join(some[:-1])} or {some[-1]}, each of which may be the best"
+    real = [
+        f"{shown(m)} {'have' if m.endswith('data') else 'has'} {shown(compact(r, sign=False))}"
+        for m, r in column.records.items()
+        if b.info[m]["family"] == "reference" and r.status == "ok"
+    ]
+    return f"{'; '.join([said, *real])}."
 
 
 def of_true_likelihoods(b: Board, column: Column | None, shown: Callable[[str], str] = one_line) -> str:
@@ -211,16 +294,13 @@ def of_true_likelihoods(b: Board, column: Column | None, shown: Callable[[str], 
     exact = [m for m in ranks if column.records[m].kind == "exact"]
     if not bounds:
         return ""
-    rule = f"a bound ({SIGNS[limit]}) says that a model is at least so good, and two bounds decide nothing"
+    side = "lower" if limit == "upper_bound" else "higher"
+    rule = f"behind a bound ({SIGNS[limit]}) the true value may be any {side} one, so two bounds decide nothing"
     if exact:
         wins = {m: sum(ranks[m][1] < ranks[e][0] for e in exact) for m in bounds}
         alike = {n: [m for m in bounds if wins[m] == n] for n in sorted(set(wins.values()), reverse=True)}
-        each = [f"{', '.join(map(shown, models))} {n or 'none'}" for n, models in alike.items()]
-        side = "above" if limit == "upper_bound" else "below"
-        rule += (
-            f". It is better for certain than a model whose exact value lies {side} the bound beyond chance, "
-            f"as so many of {len(exact)} do: {'; '.join(each)}"
-        )
+        each = [f"{listed(models, shown)} than {n or 'none'}" for n, models in alike.items()]
+        rule += f". For certain better than so many of the {len(exact)} with an exact value: {'; '.join(each)}"
     gaps = [c for c in b.columns if c.metric == GAP]
     found = [f"{shown(m)} {shown(compact(r, sign=False))} {shown(c.unit)}" for c in gaps for m, r in c.records.items()
              if r.status == "ok"]  # fmt: skip
@@ -233,16 +313,16 @@ def listed(models: Iterable[str], shown: Callable[[str], str] = shown) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def lead_table(b: Board, lead: Lead, notes: Notes, linked: bool) -> str:
+def lead_table(b: Board, lead: Lead, notes: Notes, links: Mapping[str, str]) -> str:
     """Two sets of ranks, the model, and one value for each of four questions.
 
     Of `MANY` models those that another one beats, in every column that ranks both, are in a second table, folded.
     """
     ranking = [(c, c.standing) for c in lead.ranked if c.standing]
-    values = [Drawn.of(b, c, None, notes) for c in lead.columns]
+    values = [led(b, c, lead, notes) for c in lead.columns]
     rows = {}
     for model in in_order(b, [standing for _, standing in ranking]):
-        name = f"[{shown(model)}](#{anchor(model)})" if linked else shown(model)
+        name = f"[{shown(model)}](#{links[model]})" if links else shown(model)
         cells = [shown(drawn.cells[model]) for drawn in values]
         rows[model] = [*(standing.text(model) for _, standing in ranking), name, *cells]
     headers = [*(f"by {c.metric}" for c, _ in ranking), "model", *(drawn.header for drawn in values)]
@@ -252,8 +332,17 @@ def lead_table(b: Board, lead: Lead, notes: Notes, linked: bool) -> str:
     if not above or not below:
         return table
     others = [row for model, row in rows.items() if model in below]
-    summary = f"{len(others)} more: a model above is better beyond chance wherever both are ranked, or they are nowhere"
+    summary = f"{len(others)} more, each beaten beyond chance by a model above in every ranking that it has"
     return f"{table}\n\n{folded(summary, pipes(others, headers, len(ranking) + 1))}"
+
+
+def led(b: Board, column: Column, lead: Lead, notes: Notes) -> Drawn:
+    """A column of the lead table: why a value is missing is left to the sections, and so is how well speed is known."""
+    drawn = Drawn.of(b, column, None, notes, brief=True)
+    if column is not lead.speed or column.unit != SPEED[0]:
+        return drawn
+    header = drawn.header.replace(f"{column.metric} ({SPEED[0]})", SPEED[1])
+    return Drawn(column, header, {m: rough(text) for m, text in drawn.cells.items()})
 
 
 def beaten(b: Board, standings: list[Standing]) -> set[str]:
@@ -295,11 +384,6 @@ def pipes(rows: list[list[str]], headers: list[str], left: int) -> str:
     return tabulate(rows, [*map(shown, headers)], tablefmt="pipe", colalign=align, disable_numparse=True)
 
 
-def anchor(model: str) -> str:
-    """What GitHub calls the heading of a model's section."""
-    return re.sub(r"[^\w\- ]", "", one_line(model).lower()).replace(" ", "-")
-
-
 def plots(b: Board, pictures: Path | None, folder: Path | None) -> list[str]:
     """Links to the plots of the board that there are."""
     if pictures is None or folder is None:
@@ -323,11 +407,16 @@ def sections(b: Board, notes: Notes) -> list[str]:
             some = [c for c in columns if c.extractor == extractor]
             inner += [f"In the features of `{shown(extractor)}`:"] if extractor else []
             inner += tables(b, some, notes)
-            about = dict.fromkeys(f"- {c.metric}: {c.about}" for c in some if c.about)
-            inner += ["\n".join(map(shown, about))] if about else []
+            said = dict.fromkeys(f"- {c.metric}: {what}" for c in some if (what := described_metric(c)))
+            inner += ["\n".join(map(shown, said))] if said else []
         if inner:
             parts.append(folded(question, *inner))
     return parts
+
+
+def described_metric(c: Column) -> str:
+    """`Fréchet distance (Heusel et al., 2017). It misses: the tails.`, from the metric's card."""
+    return ". It misses: ".join(filter(None, [c.about, c.card.get("misses", "")]))
 
 
 def tables(b: Board, columns: list[Column], notes: Notes) -> list[str]:
@@ -365,8 +454,9 @@ class Drawn:
     cells: Mapping[str, str]
 
     @classmethod
-    def of(cls, b: Board, column: Column, standing: Standing | None, notes: Notes) -> Drawn:
-        cells = {m: cell(b.record(m, column), notes, sign=column.signed) for m in b.models}
+    def of(cls, b: Board, column: Column, standing: Standing | None, notes: Notes, brief: bool = False) -> Drawn:
+        there = {m for m, r in column.records.items() if r.status != "skipped"} if brief else {*b.models}
+        cells = {m: cell(b.record(m, column), notes, sign=column.signed) if m in there else NONE for m in b.models}
         header, cells = raised(column, cells)
         if standing:
             cells = {m: f"{text} ({rank})" if (rank := standing.text(m)) else text for m, text in cells.items()}
@@ -427,9 +517,11 @@ def portrait(b: Board, model: str, pictures: Path, folder: Path) -> list[str]:
     parts = [f"### {shown(model)}", shown(described(b, model))]
     files = {what: where(pictures, b.dataset, f"{slug(model)}{end}.png") for end, what in PICTURED.items()}
     seen = [(what, path) for what, path in files.items() if path.is_file()]
-    if seen:
-        links = [[f"![{path.stem}]({relative(path, folder)})" for _, path in seen]]
-        parts.append(tabulate(links, [what for what, _ in seen], tablefmt="pipe", disable_numparse=True))
+    while seen:
+        n = 2 if sum(len(what) for what, _ in seen[:2]) < WIDTH - 10 else 1  # two beside each other fill the width
+        links = [[f"![{path.stem}]({relative(path, folder)})" for _, path in seen[:n]]]
+        parts.append(tabulate(links, [what for what, _ in seen[:n]], tablefmt="pipe", disable_numparse=True))
+        seen = seen[n:]
     text = where(pictures, b.dataset, f"{slug(model)}.txt")
     if text.is_file():
         parts.append(fenced(text.read_text(encoding="utf-8").rstrip()))

@@ -1,14 +1,14 @@
 """Two columns of a board against each other: which models nobody beats in both?
 
-Families differ by shape and by colour, so that grey print and every eye can tell them apart. Every point has its name
-but where names would cover each other: those that nobody beats come first.
+Families differ by shape and by colour, so that grey print and every eye can tell them apart. Every point has its name,
+if need be at the end of a line, but where names would cover each other: those that nobody beats come first.
 """
 
 from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from genbench.text import short, slug
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.backends.backend_agg import RendererAgg
     from matplotlib.transforms import Bbox
 
@@ -37,9 +38,12 @@ STYLES = {
 OTHERS = ("h", "#444444")
 FAR = 3.0  # interquartile ranges beyond the quartiles: a value from there on would squeeze all others together
 LOG = {"1/s", "ms"}  # units of speed, which spans powers of ten
+THOUSAND = 1000.0  # an axis of logarithms that spans more has numbers at powers of ten alone
+WIDE = 10.0  # times the smallest value: a larger one, and values that are all above 0 stand on a scale of logarithms
 MANY = 20  # models: from there on the plot is larger
-COVERED = 0.05  # of a name: more, and neither it nor what lies below can be read
-OFFSETS = [(6, 0), (-6, 0), (0, 7), (0, -7), (6, 6), (6, -6), (-6, 6), (-6, -6), (6, 14), (6, -14), (-6, 14), (-6, -14)]
+COVERED = 0.02  # of a name: more, and neither it nor what lies below can be read
+RINGS = (7.0, 13.0, 20.0, 28.0, 38.0)  # points from a model to its name; from the second on a line joins them
+DIRECTIONS = (0, 180, 45, -45, 135, -135, 90, -90, 20, -20, 160, -160, 70, -70, 110, -110)  # degrees
 
 
 def pareto(b: Board, x: Column, y: Column) -> bytes | None:
@@ -53,13 +57,13 @@ def pareto(b: Board, x: Column, y: Column) -> bytes | None:
     if len(models) < 2:
         return None
     with rc_context({"svg.hashsalt": "genbench", "svg.fonttype": "none", "font.family": "sans-serif"}):
-        size = (6.4, 4.2) if len(models) <= MANY else (8.0, 5.6)
+        size = (8.0, 4.4) if len(models) <= MANY else (9.6, 6.2)
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.add_subplot()
         shown = {m: (values[0][m], values[1][m]) for m in models}
         for column, side, k in ((x, "x", 0), (y, "y", 1)):
             shown = framed(axes, column, side, {m: point[k] for m, point in shown.items()}, shown)
-        families = dict.fromkeys(b.info[m]["family"] for m in models)
+        families = dict.fromkeys(b.info[m]["family"] for m in shown)
         for family in families:
             marker, colour = STYLES.get(family, OTHERS)
             some = [m for m in shown if b.info[m]["family"] == family]
@@ -74,11 +78,13 @@ def pareto(b: Board, x: Column, y: Column) -> bytes | None:
         axes.set_axisbelow(True)
         axes.grid(color="#e4e4e4", linewidth=0.6)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(fontsize=7, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+        axes.margins(0.08)
+        where: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": 6}
+        axes.legend(fontsize=8, frameon=False, columnspacing=1.0, handletextpad=0.2, **where)
         renderer = FigureCanvasAgg(figure).get_renderer()
         figure.draw_without_rendering()
         figure.set_layout_engine("none")  # names move nothing
-        label(axes, best | shown, set(best), renderer)
+        label(axes, best | shown, set(best), intervals(axes, x, y, shown), renderer)
         out = io.BytesIO()
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": "genbench"})
     return out.getvalue()
@@ -89,17 +95,40 @@ def framed(
 ) -> dict[str, tuple[float, float]]:
     """Names an axis and says which way is better; what lies far outside is named there and not shown."""
     better = {"lower": "lower is better", "higher": "higher is better"}.get(column.direction, "")
-    log = column.unit in LOG and min(values.values()) > 0
+    log = logarithmic(column)
     axes.set(**{f"{side}scale": "log" if log else "linear"})
     far = {} if log else outliers(values)
     title = column.title.replace("↓", "").replace("↑", "").strip()
-    words = f"{title}, {better}" if better else title
+    words = ", ".join(filter(None, [column.card.get("title", ""), title, better]))
     if far:
         words += "\n(outside: " + ", ".join(f"{short(m, 24)} {v:.4g}" for m, v in far.items()) + ")"
     axes.set(**{f"{side}label": words})
-    getattr(axes, f"{side}axis").label.update({"fontsize": 8, "parse_math": False})
-    axes.tick_params(labelsize=7)
+    getattr(axes, f"{side}axis").label.update({"fontsize": 9, "parse_math": False})
+    axes.tick_params(labelsize=8)
+    if log:
+        plain_numbers(getattr(axes, f"{side}axis"), max(values.values()) / min(values.values()))
     return {m: point for m, point in shown.items() if m not in far}
+
+
+def plain_numbers(axis: Axis, span: float) -> None:
+    """Writes 20 and 1,000 at an axis of logarithms, not powers of ten."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if span < THOUSAND else (1,)))
+    axis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.0f}" if v >= 1 else f"{v:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def logarithmic(column: Column) -> bool:
+    """Whether an axis of logarithms shows it: speed, and what is certainly above 0 and spans more than `WIDE`."""
+    records = [r for r in column.records.values() if r.value is not None]
+    values = [r.value for r in records if r.value is not None]
+    if not values or min(values) <= 0:
+        return False
+    if column.unit in LOG:
+        return True
+    ends = [end for r in records for end in (r.ci95 or ()) if end is not None]
+    return max(values) > WIDE * min(values) and min(ends, default=1.0) > 0
 
 
 def outliers(values: dict[str, float]) -> dict[str, float]:
@@ -124,38 +153,67 @@ def front(x: Column, y: Column, points: dict[str, tuple[float, float]]) -> dict[
     return {m: p for (m, p), lost in zip(points.items(), beaten, strict=True) if not lost}
 
 
-def label(axes: Axes, shown: dict[str, tuple[float, float]], always: set[str], renderer: RendererAgg) -> None:
-    """Names at the points, each where it covers the least of what is there already.
+def intervals(axes: Axes, x: Column, y: Column, shown: dict[str, tuple[float, float]]) -> list[Bbox]:
+    """Where the intervals lie in the picture, each a box without width."""
+    from matplotlib.transforms import Bbox
 
-    One that covers too much everywhere is left out, unless it is among `always`.
+    found = []
+    for model, (a, b) in shown.items():
+        for column, at in ((x, lambda v, b=b: (v, b)), (y, lambda v, a=a: (a, v))):
+            record = column.records[model]
+            if record.ci95 is not None and None not in record.ci95:
+                ends = axes.transData.transform([at(end) for end in record.ci95])
+                found.append(Bbox(np.nan_to_num(ends, nan=0.0, posinf=1e6, neginf=-1e6)))
+    return found
+
+
+def label(
+    axes: Axes, shown: dict[str, tuple[float, float]], always: set[str], lines: list[Bbox], renderer: RendererAgg
+) -> None:
+    """Names at the points, each where it covers the least of what is there already, as near to its point as it can be.
+
+    One that would cover another name everywhere is left out, unless it is among `always`.
     """
+    from matplotlib.transforms import Bbox
+
     pixels = axes.transData.transform(list(shown.values()))
     taken: list[Bbox] = []
-    frame = axes.get_window_extent()
-    for model, point in shown.items():
-        best, least = None, np.inf
-        for dx, dy in OFFSETS:
-            text = axes.annotate(
-                short(model, 28), point, (dx, dy), textcoords="offset points", fontsize=6.5, parse_math=False,
-                ha="left" if dx > 0 else "right" if dx < 0 else "center",
-                va="bottom" if dy > 0 else "top" if dy < 0 else "center",
-            )  # fmt: skip
-            box = text.get_window_extent(renderer)
-            covered = sum(overlap(box, other) for other in taken)
-            covered += 60.0 * sum(bool(box.padded(4).contains(*p)) for p in pixels)
-            covered += box.width * box.height - overlap(box, frame)
-            if covered < least:
-                if best is not None:
-                    best.remove()
-                best, least = text, covered
-            else:
-                text.remove()
-        assert best is not None
-        box = best.get_window_extent(renderer)
-        if model in always or least <= COVERED * box.width * box.height:
-            taken.append(box)
-        else:
-            best.remove()
+    frame, dots = axes.get_window_extent(renderer), renderer.points_to_pixels(1.0)
+    for (model, point), (px, py) in zip(shown.items(), pixels, strict=True):
+        style: dict[str, Any] = {"fontsize": 7.5, "parse_math": False, "textcoords": "offset points", "zorder": 4}
+        sized = axes.annotate(short(model, 28), point, (0, 0), **style)
+        size = sized.get_window_extent(renderer)
+        sized.remove()
+        best, least, hidden = None, np.inf, np.inf
+        for ring in RINGS:
+            for degrees in DIRECTIONS:
+                dx, dy = (ring * float(f(np.radians(degrees))) for f in (np.cos, np.sin))
+                ha = "left" if dx > ring / 3 else "right" if dx < -ring / 3 else "center"
+                va = "bottom" if dy > ring / 3 else "top" if dy < -ring / 3 else "center"
+                left = px + dx * dots - size.width * {"left": 0.0, "center": 0.5, "right": 1.0}[ha]
+                low = py + dy * dots - size.height * {"bottom": 0.0, "center": 0.5, "top": 1.0}[va]
+                box = Bbox.from_bounds(left, low, size.width, size.height)
+                covered = sum(overlap(box, other) for other in taken) + size.width * size.height - overlap(box, frame)
+                points = sum(bool(box.padded(3 * dots).contains(*p)) for p in pixels)
+                cost = 20 * covered + 400 * points + 2 * sum(crossed(box, line) for line in lines) + 6 * ring * dots
+                if cost < least:
+                    best, least, hidden = (dx, dy, ha, va, box, ring), cost, covered
+        if best is None or (hidden > COVERED * size.width * size.height and model not in always):
+            continue
+        dx, dy, ha, va, box, ring = best
+        thin = {"arrowstyle": "-", "color": "#777777", "linewidth": 0.5, "shrinkA": 0, "shrinkB": 3}
+        axes.annotate(
+            short(model, 28), point, (dx, dy), ha=ha, va=va, arrowprops=thin if ring > RINGS[0] else None,
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.3}, **style,
+        )  # fmt: skip
+        taken.append(box.padded(dots))  # a browser's letters may be a little wider
+
+
+def crossed(box: Bbox, line: Bbox) -> float:
+    """How many pixels of a line, along one of the axes, lie in a box."""
+    width = min(box.x1, line.x1) - max(box.x0, line.x0)
+    height = min(box.y1, line.y1) - max(box.y0, line.y0)
+    return max(width, height) if width >= 0 and height >= 0 else 0.0
 
 
 def overlap(a: Bbox, b: Bbox) -> float:

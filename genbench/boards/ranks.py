@@ -4,22 +4,24 @@ Likelihoods are compared example by example: their errors have the covariance of
 pieces of one text, over batches of them), which a run keeps, and a published board in `replicates.npz`. Of samples
 that are compared with training examples a run keeps how values move with these, which all models share: see
 `metrics/_shared.py`. Other numbers count as independent, by their standard errors. A standing says on which of the
-three it rests.
+three it rests. How well the variance of a difference is known, its degrees of freedom, comes of its parts: test
+examples, training seeds, and what the interval of a value says of its own standard error.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
 from genbench.boards.columns import Board, Column, Standing
-from genbench.numerics import student
 from genbench.numerics.batches import batch_means
-from genbench.numerics.intervals import Z95, known
+from genbench.numerics.intervals import spread
 from genbench.numerics.joint import joint
-from genbench.numerics.ranks import rank_sets
+from genbench.numerics.ranks import freedoms, rank_sets
 from genbench.run.records import SHARED, Record, Run, example_values
 from genbench.space import Space
 
@@ -65,11 +67,15 @@ def kept(record: Record, artifact: str, runs: list[Run]) -> np.ndarray | None:
     return rows[0] if len(rows) == 1 else np.mean(np.array(rows, np.float64), axis=0)
 
 
-def rank(found: list[Board], runs: list[Run]) -> None:
-    """Gives every column that has a better side the ranks of its models."""
+def rank(found: list[Board], runs: list[Run], some: Callable[[Board], list[Column]] | None = None) -> None:
+    """Gives every column that has a better side the ranks of its models.
+
+    Arguments:
+        some: names those columns of a board that are to have them, where not all are.
+    """
     for b in found:
         copying = {m for c in b.columns for m, r in c.records.items() if r.details.get("flagged")}
-        for c in b.columns:
+        for c in some(b) if some else b.columns:
             ranked = {
                 model: record
                 for model in b.models
@@ -91,52 +97,64 @@ def standing(column: Column, ranked: dict[str, Record], runs: list[Run]) -> Stan
         return None
     worst = math.inf if column.direction == "lower" else -math.inf
     values = np.array([worst if r.value is None else r.value for r in ranked.values()])
-    covariance, said = paired(list(ranked.values()), values, runs), EXAMPLES
-    if covariance is None:
-        covariance, said = together(list(ranked.values()), runs), TRAINING
-    if covariance is None:
-        covariance, said = np.diag([variance(r) for r in ranked.values()]), ALONE
-    sets = rank_sets(values, covariance, direction=column.direction)
+    found, said = paired(list(ranked.values()), values, runs), EXAMPLES
+    if found is None:
+        found, said = of_training(list(ranked.values()), runs), TRAINING
+    if found is None:
+        found, said = independent(list(ranked.values())), ALONE
+    sets = rank_sets(values, found.covariance, direction=column.direction, freedom=found.freedom)
     ends = {m: (int(low), int(high)) for m, low, high in zip(ranked, sets.low, sets.high, strict=True)}
     best = [m for m, (low, _) in ends.items() if low == 1]
     best.sort(key=lambda m: values[list(ranked).index(m)], reverse=column.direction == "higher")
     return Standing(ends, tuple(best), said)
 
 
-def variance(record: Record) -> float:
-    """Of a value, as wide as its interval, since ranks take variances for known."""
+class Errors(NamedTuple):
+    """Those of several values: their covariance `[p, p]`, and the degrees of freedom of every difference `[p, p]`."""
+
+    covariance: np.ndarray
+    freedom: np.ndarray
+
+
+def spread_of(record: Record) -> tuple[float, float]:
+    """The standard error of a value and its degrees of freedom; 0 of a value that is not there, or not finite."""
     if record.value is None or record.stderr is None:
-        return 0.0
-    return known(record.stderr, record.ci95) ** 2
+        return 0.0, math.inf
+    return (record.stderr, record.freedom) if isinstance(record, Row) else spread(record.stderr, record.ci95)
 
 
-def wider(freedom: float) -> float:
-    """How many times the variance of a normal value has as wide an interval as one with so many degrees of freedom."""
-    return (student.quantile(0.975, freedom) / Z95) ** 2 if math.isfinite(freedom) else 1.0
+def independent(records: list[Record]) -> Errors:
+    """The errors of values that share nothing."""
+    stderr, freedom = np.array([spread_of(r) for r in records]).T
+    covariance = np.diag(stderr**2)
+    return Errors(
+        covariance, freedoms(covariance, (np.zeros_like(covariance), math.inf), (stderr[:, None] ** 2, freedom))
+    )
 
 
-def together(records: list[Record], runs: list[Run]) -> np.ndarray | None:
-    """The covariance of values that move with the same training examples `[p, p]`; None where one says nothing of it.
+def of_training(records: list[Record], runs: list[Run]) -> Errors | None:
+    """The errors of values that move with the same training examples; None where one says nothing of it.
 
     A standard error of 0 is of a value that moves with nothing.
     """
-    stderr = np.array([0.0 if r.value is None else r.stderr or 0.0 for r in records])
-    moving = stderr > 0
+    moving = np.array([r.value is not None and (r.stderr or 0.0) > 0 for r in records])
     found = [kept(r, SHARED, runs) for r, ok in zip(records, moving, strict=True) if ok]
     rows = [row for row in found if row is not None]
     if len(rows) < moving.sum() or len({len(row) for row in rows}) != 1 or len(rows[0]) < 2:
         return None
     deviations = np.zeros((len(records), len(rows[0])))
     deviations[moving] = rows
-    return joint(stderr, deviations, np.sqrt([variance(r) for r in records]))
+    stderr, freedom = np.array([spread_of(r) for r in records]).T
+    covariance, shared = joint(stderr, deviations)
+    own = np.maximum(stderr[:, None] ** 2 - shared, 0)  # the better two values agree, the less one's spread decides
+    return Errors(covariance, freedoms(covariance, (shared, len(rows[0]) - 1), (own, freedom)))
 
 
-def paired(records: list[Record], values: np.ndarray, runs: list[Run]) -> np.ndarray | None:
-    """The covariance of mean log-likelihoods over the same examples `[p, p]`, in the unit of the values.
+def paired(records: list[Record], values: np.ndarray, runs: list[Run]) -> Errors | None:
+    """The errors of mean log-likelihoods over the same examples, in the unit of the values.
 
-    Of pieces of one sequence, which depend on each other, it is that of the means of batches; the fewer batches or
-    examples, the wider, as Student's t is. A row of several checkpoints has the variance between them as well, which it
-    shares with no other.
+    Of pieces of one sequence, which depend on each other, they are those of the means of batches. A row of several
+    checkpoints has the variance between them as well, which it shares with no other.
     None where the log-likelihoods of a model are not at hand, or are not those that its value is the mean of.
     """
     finite = np.isfinite(values)
@@ -149,13 +167,11 @@ def paired(records: list[Record], values: np.ndarray, runs: list[Run]) -> np.nda
         return None
     if all("batches" in record.details for record in records):
         bits = batch_means(bits)
-    n = bits.shape[1]
-    few = wider(n - 1)  # ranks take covariances for known
-    covariance = np.zeros((len(values), len(values)))
-    between = [
-        r.between * wider(len(r.details["seeds"]) - 1) if isinstance(r, Row) else 0.0
-        for r, ok in zip(records, finite, strict=True)
-        if ok
-    ]
-    covariance[np.ix_(finite, finite)] = few * np.atleast_2d(np.cov(bits)) / n + np.diag(between)
-    return covariance
+    n, p = bits.shape[1], len(values)
+    examples, between, trainings = np.zeros((p, p)), np.zeros(p), np.full(p, math.inf)
+    examples[np.ix_(finite, finite)] = np.atleast_2d(np.cov(bits)) / n
+    for i, r in enumerate(records):
+        if isinstance(r, Row) and finite[i]:
+            between[i], trainings[i] = r.between, len(r.details["seeds"]) - 1
+    covariance = examples + np.diag(between)
+    return Errors(covariance, freedoms(covariance, (examples, n - 1), (between[:, None], trainings)))

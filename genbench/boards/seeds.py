@@ -27,6 +27,7 @@ import numpy as np
 from genbench.boards.columns import cards, column_key
 from genbench.boards.ranks import PER_EXAMPLE, Row
 from genbench.files import content_key
+from genbench.numerics import student
 from genbench.numerics.intervals import Z95
 from genbench.run.records import SHARED, Record, Run, example_values, in_rows, model_key
 from genbench.space import Space
@@ -120,8 +121,8 @@ def of_seeds(
     within, freedom, how = of_examples(records, runs)
     between = float(values.var(ddof=1)) / len(values)
     value, variance = float(values.mean()), within + between
-    row.freedom = satterthwaite((within, freedom), (between, len(values) - 1))
-    half = t95(row.freedom) * math.sqrt(variance)
+    row.freedom = student.satterthwaite((within, freedom), (between, len(values) - 1))
+    half = student.quantile(0.975, row.freedom) * math.sqrt(variance)
     low, high = (bound if bound is not None else end for bound, end in zip(limits, (-math.inf, math.inf), strict=True))
     ci = (min(value, max(low, value - half)), max(value, min(high, value + half)))
     method = f"t over {len(values)} training seeds and {how} (Satterthwaite 1946)"
@@ -155,16 +156,3 @@ def standard_error(record: Record) -> float | None:
     if half is None and record.stderr is None:
         return None
     return max(record.stderr or 0.0, (half or 0.0) / Z95)
-
-
-def satterthwaite(*parts: tuple[float, float]) -> float:
-    """The degrees of freedom of a sum of independent variances, each with its own; of nothing, infinite."""
-    below = sum(variance**2 / freedom for variance, freedom in parts)
-    return sum(variance for variance, _ in parts) ** 2 / below if below > 0 else math.inf
-
-
-def t95(freedom: float) -> float:
-    """The two-sided 95 % quantile of t."""
-    from scipy.stats import t
-
-    return float(t.ppf(0.975, freedom)) if math.isfinite(freedom) else Z95

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from genbench.cli.arguments import Parser, add_batch_size, number
 from genbench.cli.ending import INCOMPARABLE, TRIPPED, USAGE
-from genbench.errors import GenbenchError
+from genbench.errors import GenbenchError, unknown
 from genbench.reading import Seed
 
 SUMMARY = "measure cells of a board again, and compare them with what it says"
@@ -36,6 +36,8 @@ def add_arguments(p: Parser) -> None:
     p.add_argument("--all", action="store_true", help="every board in a folder (leaderboards)")
     p.add_argument("--cells", type=share, default=0.05, metavar="5%|N|all", help="how many, drawn by the seed (5%%)")
     p.add_argument("--seed", type=number(Seed), default=0, help="of the draw (0)")
+    p.add_argument("--metrics", metavar="NAMES", help="only cells of these metrics: names with commas")
+    p.add_argument("--model", action="append", metavar="NAME", help="only cells of the row of this name")
     p.add_argument("--device", default="auto")
     add_batch_size(p)
     p.add_argument("--data-root", type=Path, help="folder of data sets (GENBENCH_DATA)")
@@ -76,6 +78,7 @@ def of_board(args: argparse.Namespace, board: Path) -> int:
         NO_SOURCE,
         Verdict,
         checkpoints,
+        chosen,
         comparable,
         drawn,
         table,
@@ -83,6 +86,15 @@ def of_board(args: argparse.Namespace, board: Path) -> int:
     )
 
     every, clocks = comparable(open_run(board))
+    metrics, models = args.metrics.split(",") if args.metrics else [], args.model or []
+    if not args.all:  # of several boards not each has them
+        for name in metrics:
+            if not chosen([*every, *clocks], [name], []):
+                raise unknown("metric", name, {r.metric["name"] for r in (*every, *clocks)})
+        for name in models:
+            if not chosen([*every, *clocks], [], [name]):
+                raise unknown("model", name, {r.model["name"] for r in (*every, *clocks)})
+    every, clocks = (chosen(some, metrics, models) for some in (every, clocks))
     records = drawn(every, args.cells, args.seed)
     known = checkpoints(args.models)
     device = pick_device(args.device)

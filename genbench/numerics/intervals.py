@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from genbench.numerics import student
+
 Z95 = 1.959963984540054  # P(|z| <= Z95) = 0.95 for z ~ N(0, 1)
 
 
@@ -18,10 +20,13 @@ def wilson(p: float, n: float, z: float = Z95) -> tuple[float, float]:
     return p * (p / (p + reach)), p + q * (reach / (q + reach))
 
 
-def known(stderr: float, ci95: tuple[float, float] | None) -> float:
-    """The standard error of a normal value whose 95 % interval is as wide, never below the value's own.
+def spread(stderr: float, ci95: tuple[float, float] | None) -> tuple[float, float]:
+    """The standard error of a value, and with how many degrees of freedom its interval takes it for known.
 
-    A standard error that was seen in few groups or trainings is not known itself, and the interval, by Student's t,
-    says so. What takes variances for known (rank sets, differences of two values) takes this one.
+    They are those of the t interval that is as wide: few for what was seen in few groups or trainings, infinite for a
+    normal interval or none. An interval that no t with a degree of freedom or more explains, of a share of 0 with a
+    standard error of 0, is that of a normal value.
     """
-    return stderr if ci95 is None else max(stderr, (ci95[1] - ci95[0]) / (2 * Z95))
+    half = (ci95[1] - ci95[0]) / 2 if ci95 is not None else 0.0
+    found = student.freedom(0.975, half / stderr) if stderr > 0 else 0.0
+    return (stderr, found) if found >= 1 else (half / Z95, math.inf)

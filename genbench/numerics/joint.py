@@ -19,23 +19,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from genbench.numerics import student
-from genbench.numerics.intervals import Z95
-
 PARTS = 50
 
 
-def joint(stderr: np.ndarray, deviations: np.ndarray, wide: np.ndarray) -> np.ndarray:
-    """The covariance `[p, p]` of values with their standard errors `[p]` and deviations `[p, G]`.
+def joint(stderr: np.ndarray, deviations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The covariance `[p, p]` of values with their standard errors `[p]` and deviations `[p, G]`; and what they share.
 
-    What is known from G replicates alone is taken wider, as Student's t is.
-
-    Arguments:
-        wide: the standard errors that are to stand in place of them `[p]`, where they are not known well themselves:
-            `intervals.known`. What two values share is in the same proportion.
+    What they share `[p, p]` is seen with G - 1 degrees of freedom.
     """
-    times = np.divide(wide, stderr, out=np.ones_like(stderr), where=stderr > 0)
-    deviations = times[:, None] * np.asarray(deviations, np.float64)
+    deviations = np.asarray(deviations, np.float64)
     shared = deviations @ deviations.T
-    few = (student.quantile(0.975, deviations.shape[1] - 1) / Z95) ** 2
-    return few * shared + np.diag(np.maximum(wide**2 - np.diag(shared), 0.0))
+    return shared + np.diag(np.maximum(stderr**2 - np.diag(shared), 0.0)), shared

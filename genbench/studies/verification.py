@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from genbench import catalog
+from genbench.boards.columns import matches
 from genbench.boards.markdown import pipes
 from genbench.datasets import Dataset
 from genbench.environment import environment
@@ -77,6 +78,16 @@ def comparable(run: Run) -> tuple[list[Record], list[Record]]:
     clocks = {name for name in {r.metric["name"] for r in records} if {*job_of(name).needs} & {*CLOCKS}}
     ordered = sorted(records, key=lambda r: (r.dataset["name"], r.model["name"], r.metric["name"], r.cell_id))
     return [r for r in ordered if r.metric["name"] not in clocks], [r for r in ordered if r.metric["name"] in clocks]
+
+
+def chosen(records: list[Record], metrics: list[str], models: list[str]) -> list[Record]:
+    """The records of some metrics (`fd` is that of every extractor) and of some rows; of all where none is named."""
+    return [
+        r
+        for r in records
+        if (not metrics or any(matches(r.metric["name"], name) for name in metrics))
+        and (not models or r.model["name"] in models)
+    ]
 
 
 def drawn(records: list[Record], share: float | int, seed: int) -> list[Record]:

@@ -153,10 +153,13 @@ def test_samples_have_the_covariance_of_the_training_examples_that_they_share(ru
         arrays = {"shared": content_key([model, "shared"])}
         run.put(record(model, "fd", value, stderr=1.01 * size, arrays=arrays))
     (d,) = compare(f"{run.folder}:a", f"{run.folder}:b").differences
-    own, few = 2 * (1.01**2 - 1) * size**2, (stats.t.ppf(0.975, 49) / SIDE) ** 2
-    wanted = own + (4 * few * size**2 if sign < 0 else 0.0)
-    assert d.ci95[1] - d.difference == pytest.approx(SIDE * math.sqrt(wanted), rel=1e-6)
-    assert (d.method, d.verdict) == ("normal, with the training examples that they share", verdict)
+    own, moved = (1.01**2 - 1) * size**2, (4 * size**2 if sign < 0 else 0.0)
+    freedom = (2 * own + moved) ** 2 / (moved**2 / 49) if moved else math.inf
+    half = stats.t.ppf(0.975, freedom) * math.sqrt(2 * own + moved)
+    assert d.ci95[1] - d.difference == pytest.approx(half, rel=1e-6)
+    how = "normal, with the training examples that they share"
+    assert d.method == (how.replace("normal", "t") + " (Satterthwaite 1946)" if moved else how)
+    assert d.verdict == verdict
     (run.arrays / f"{content_key(['b', 'shared'])}.npz").unlink()
     assert compare(f"{run.folder}:a", f"{run.folder}:b").differences[0].method == "normal, independent"
 
@@ -578,9 +581,14 @@ def test_an_estimate_and_a_bound_decide_nothing_and_trip_no_gate(run, record, pa
 
 def test_estimates_are_no_better_known_than_their_intervals(run, record):
     """Standard errors of few groups have intervals by Student's t, and one of 0 can have Wilson's."""
-    (found,) = estimates(run, record, (0.0, 0.0), (0.03, 0.01), ci95=(-0.02, 0.06))
+    (found,) = estimates(run, record, (0.0, 0.0), (0.03, 0.0), ci95=(-0.02, 0.06))
     half = 0.04 * math.sqrt(2)
     assert found.ci95 == pytest.approx((0.03 - half, 0.03 + half), rel=1e-12)
+    few = float(stats.t.ppf(0.975, 4))
+    (found,) = estimates(run, record, (0.0, 1.0), (9.0, 1.0), ci95=(-few, few))
+    half = stats.t.ppf(0.975, 8) * math.sqrt(2)
+    assert found.ci95 == pytest.approx((9.0 - half, 9.0 + half), rel=1e-5), "Welch: twice as many degrees of freedom"
+    assert found.method == "t, independent (Satterthwaite 1946)"
 
 
 def test_a_lower_bound_above_an_upper_bound_is_worse_by_at_least_their_difference(run, record):

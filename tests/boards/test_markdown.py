@@ -5,10 +5,13 @@ import re
 import numpy as np
 import pytest
 from markdown_it import MarkdownIt
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from genbench.boards.columns import Standing, boards
-from genbench.boards.markdown import MANY, MOST, WIDTH, Lead, gallery, in_order, markdown, of_true_likelihoods
-from genbench.boards.pareto import draw_all, outliers, pareto
+from genbench.boards.markdown import MANY, MOST, WIDTH, Lead, anchors, gallery, in_order, markdown, of_true_likelihoods
+from genbench.boards.pareto import draw_all, label, logarithmic, outliers, overlap, pareto
 from genbench.boards.ranks import ALONE, EXAMPLES, rank
 from genbench.metrics import GROUPS
 from genbench.text import slug
@@ -17,20 +20,26 @@ GFM = MarkdownIt("commonmark").enable(["table"])
 SAMPLED = {"kind": "estimate", "card": {"unit": "share"}}
 
 PAGE = """\
-# digits: handwritten digits of 8x8 pixels with 17 levels, embedded in scikit-learn
+# digits
 
-**By likelihood** b stands alone (nll 1.000 ±0.020). **By samples** no model can be told from the best (fd). \
-⚑ a: copies.
+Handwritten digits of 8x8 pixels with 17 levels, embedded in scikit-learn. 3 models, 2 metrics.
+
+- **Best likelihood** by nll (negative log-likelihood in bits/dim): b (1.000 ±0.020), beyond chance.
+- **Best samples** by fd (Fréchet distance): no model can be told from the best.
+- **Good at both:** b (ranks 1 and 1-2).
+- ⚑ a: copies.
 
 | by nll | by fd | model | nll (bits/dim) ↓ [1] | fd ↓ |
 |:---|:---|:---|---:|---:|
 | 1 | 1-2 | b | = 1.000 ±0.020 | 13.0 ±3.0 |
-| 2 | 1-2 | a | ≤ 2.000 ±0.020 ⚑ [2] | 12.0 ±3.0 [4] |
-| | | c | n/a [3] | n/a [5] |
+| 2 | 1-2 | a | ≤ 2.000 ±0.020 ⚑ [2] | 12.0 ±3.0 [3] |
+| | | c | - | - |
 
-**True likelihoods:** a bound (≤) says that a model is at least so good, and two bounds decide nothing. \
-It is better for certain than a model whose exact value lies above the bound beyond chance, as so many of 1 do: \
-a none.
+A rank of 2-4: the data allow any of these, with 95 % confidence for all models of a column at once. \
+± is half of a 95 % interval.
+
+**What bounds decide:** behind a bound (≤) the true value may be any lower one, so two bounds decide nothing. \
+For certain better than so many of the 1 with an exact value: a than none.
 
 <details><summary>Likelihood: how probable are unseen data under the model?</summary>
 
@@ -39,9 +48,9 @@ a none.
 | b | = 1.000 ±0.020 (1) |
 | a | ≤ 2.000 ±0.020 ⚑ [2] (2) |
 
-No value: c [3].
+No value: c [4].
 
-- nll: negative log-likelihood (Theis, van den Oord, Bethge 2016)
+- nll: negative log-likelihood (Theis, van den Oord, Bethge 2016). It misses: {nll}
 
 </details>
 
@@ -52,15 +61,17 @@ In the features of `pixels`:
 | model | fd ↓ |
 |:---|---:|
 | b | 13.0 ±3.0 (1-2) |
-| a | 12.0 ±3.0 [4] (1-2) |
+| a | 12.0 ±3.0 [3] (1-2) |
 
 No value: c [5].
 
-- fd: Fréchet distance (Heusel et al., 2017)
+- fd: Fréchet distance (Heusel et al., 2017). It misses: {fd}
 
 </details>
 
-Ranks, `2-4`: those that the data allow, with 95 % confidence for all models of a column at once \
+## Notes
+
+Ranks, such as 2-4, are those that the data allow, with 95 % confidence for all models of a column at once \
 (Mogstad et al., 2024). They order what a column certifies, the exact value or the upper bound. Real data, and \
 models that copy them, have no rank by samples. They compare nll example by example; the others as if independent.
 
@@ -72,8 +83,8 @@ Measured on cpu, 2 threads.
 
 - [1] loose
 - [2] copies
-- [3] needs log_prob
-- [4] few
+- [3] few
+- [4] needs log_prob
 - [5] not measured in these runs
 
 ## Models
@@ -101,7 +112,8 @@ def test_a_page_reads_like_this(record, missing):
     nll, fd = found[0].columns
     nll.standing = Standing({"b": (1, 1), "a": (2, 2)}, ("b",), EXAMPLES)
     fd.standing = Standing({"a": (1, 2), "b": (1, 2)}, ("a", "b"), ALONE)
-    assert squeezed(markdown(found)) == squeezed(PAGE)
+    misses = {c.metric: c.card["misses"] for c in found[0].columns}
+    assert squeezed(markdown(found)) == squeezed(PAGE.format(**misses))
 
 
 @pytest.fixture
@@ -194,7 +206,8 @@ def test_a_board_of_translations_leads_with_the_distance_and_what_is_kept(record
     lead = Lead.of(found[0])
     assert (lead.fidelity.name, lead.diversity.name) == ("translation-fd", "class-kept")
     lead.fidelity.standing = Standing({"a": (1, 1), "b": (2, 2)}, ("a",))
-    assert "**By translations** a stands alone (translation-fd 1.000 ±0.010)." in markdown(found)
+    said = re.search(r"^- \*\*Best translations\*\* by translation-fd .*$", markdown(found), re.M).group()
+    assert said.endswith(": a (1.000 ±0.010), beyond chance.")
 
 
 def test_who_stands_alone_who_ties_and_who_is_fast_is_said_in_a_sentence(record):
@@ -208,14 +221,67 @@ def test_who_stands_alone_who_ties_and_who_is_fast_is_said_in_a_sentence(record)
     nll, fd, _ = found[0].columns
     some = Standing({"a": (1, 2), "b": (1, 2), "c": (3, 3)}, ("a", "b"))
     nll.standing = fd.standing = some
-    said = markdown(found).split("\n\n")[1]
+    said = markdown(found).split("\n\n")[2]
     assert said == (
-        "**By likelihood** 2 models cannot be told from the best (nll): a (1.000 ±0.020), b (1.010 ±0.020). "
-        "**By samples** 2 models cannot be told from the best (fd): a (4.0 ±1.0), b (5.0 ±1.0). "
-        "**Good and fast:** b (900.0 ±1.0 1/s)."
+        "- **Best likelihood** by nll (negative log-likelihood in bits/dim): "
+        "a (1.000 ±0.020) or b (1.010 ±0.020), each of which may be the best.\n"
+        "- **Best samples** by fd (Fréchet distance): a (4.0 ±1.0) or b (5.0 ±1.0), each of which may be the best.\n"
+        "- **Good at both:** a (ranks 1-2 and 1-2).\n"
+        "- **Good and fast:** b (900.0 samples/s)."
     )
     nll.standing = Standing(dict.fromkeys("abc", (1, 3)), ("a", "b", "c"))
-    assert "no model can be told from the best (nll)" in markdown(found)
+    assert "in bits/dim): no model can be told from the best." in markdown(found)
+
+
+def test_of_many_that_may_be_the_best_a_sentence_names_a_few_beside_what_real_data_have(record):
+    names = [f"m{i}" for i in range(9)]
+    records = [record(m, "fd[x]", i, 1.0, **SAMPLED) for i, m in enumerate(names)]
+    records += [record("real test data", "fd[x]", 0.5, 0.25, family="reference", **SAMPLED)]
+    found = boards(records)
+    found[0].columns[0].standing = Standing({m: (1 + 7 * (m > "m6"), 9) for m in names}, tuple(names[:7]))
+    assert (
+        "m0 (0.0 ±1.0), m1 (1.0 ±1.0), m2 (2.0 ±1.0), m3 (3.0 ±1.0) or 3 more, each of which may be the best; "
+        "real test data have 0.50 ±0.25."
+    ) in markdown(found)
+
+
+def test_the_first_screen_says_nothing_of_why_a_value_is_missing_and_all_of_failures(record, missing):
+    speed = {"unit": "1/s", "direction": "higher"}
+    records = [
+        record("a"),
+        missing("b"),
+        missing("c", status="error"),
+        record("b", "throughput", 1234.0, 56.0, card=speed),
+    ]
+    page = markdown(boards(records))
+    lead, rest = page.split("<details>", 1)
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lead.splitlines() if line.startswith("|")]
+    assert rows[0] == ["model", "nll (bits/dim) ↓", "samples/s ↑"]
+    assert {row[0]: row[1:] for row in rows[2:]} == {
+        "a": ["= 1.000 ±0.020", "-"], "b": ["-", "= 1,234"], "c": ["error [1]", "-"],
+    }  # fmt: skip
+    assert "= 1,234 ±56" in rest
+    assert "needs log_prob" in rest
+
+
+def test_a_page_of_several_data_sets_opens_with_its_name_and_links_to_each(record, tmp_path):
+    """Models of one name have sections of their own, whose links GitHub tells apart by numbers."""
+    (tmp_path / "modes" / "pictures").mkdir(parents=True)
+    other = {"name": "ring8", "split": "test", "sha256": "e", "n": 5, "space": None}
+    found = boards([record("a"), record("b"), record("a", dataset=other), record("c", dataset=other)])
+    page = markdown(found, tmp_path / "modes" / "pictures", tmp_path, "modes.html")
+    assert page.startswith("# modes\n\n- [digits](#digits): Handwritten digits")
+    found[1].columns[0].standing = Standing({"a": (1, 1), "c": (2, 2)}, ("a",))
+    short = "best likelihood by nll (negative log-likelihood in bits/dim): a (1.000 ±0.020), beyond chance."
+    assert f"- [ring8](#ring8): {short}\n" in markdown(found, None, None, "modes.html")
+    assert "- [ring8](#ring8): " in page.split("\n\n")[1]
+    headings = [line.lstrip("# ") for line in page.splitlines() if line.startswith("#")]
+    assert headings == ["modes", "digits", "Notes", "Models", "a", "b", "ring8", "Notes", "Models", "a", "c"]
+    assert re.findall(r"\[[abc]\]\(#([^)]*)\)", page) == ["a", "b", "a-1", "c"]
+    (one, _) = found
+    assert markdown([one], None, None, "modes.html").startswith("# modes: digits\n")
+    assert markdown([one], None, None, "digits.html").startswith("# digits\n")
+    assert anchors(["a", "a", "a-1", "a"]) == ["a", "a-1", "a-1-1", "a-2"]
 
 
 # --- Pictures
@@ -267,7 +333,7 @@ def test_samples_are_shown_beside_their_neighbours_and_texts_as_they_are(record,
 def test_a_plot_names_every_model_and_what_lies_far_outside(record):
     (board,) = boards(
         [record(m, value=1 + i / 10) for i, m in enumerate("abcde")]
-        + [record(m, "fd[x]", v, 0.5, **SAMPLED) for m, v in zip("abcde", (5.0, 6.0, 7.0, 8.0, 500.0), strict=True)]
+        + [record(m, "fd[x]", v, 6.0, **SAMPLED) for m, v in zip("abcde", (5.0, 6.0, 7.0, 8.0, 500.0), strict=True)]
     )
     drawn = pareto(board, *board.columns)
     assert drawn == pareto(board, *board.columns)  # byte for byte
@@ -275,20 +341,43 @@ def test_a_plot_names_every_model_and_what_lies_far_outside(record):
     assert {"a", "b", "c", "d"} <= {*texts}
     assert "e" not in texts
     assert any("outside: e 500" in text for text in texts)
-    assert any("nll (bits/dim), lower is better" in text for text in texts)
+    assert "negative log-likelihood, nll (bits/dim), lower is better" in texts
 
 
-def test_a_crowded_plot_names_those_that_nobody_beats_and_no_other_where_names_would_cover_each_other(record):
-    names = [f"model-{i:02d}" for i in range(40)]
-    bits = [2.2, 1.9, *(2 + i % 2 + i / 1e5 for i in range(38))]  # most in two places; one is the best in both
-    (board,) = boards(
-        [record(m, value=v) for m, v in zip(names, bits, strict=True)]
-        + [record(m, "fd[x]", v, 0.5, **SAMPLED) for m, v in zip(names, (2.2, 1.9, *reversed(bits[2:])), strict=True)]
-    )
-    texts = re.findall(r"<text[^>]*>([^<]*)</text>", pareto(board, *board.columns).decode())
-    assert "model-01" in texts
-    assert len({*names} & {*texts}) < 20
-    assert texts.count("model-01") == 1
+def test_values_that_span_powers_of_ten_stand_on_logarithms_unless_an_interval_reaches_0(record):
+    def column(values, half):
+        return boards([record(m, "fd[x]", v, half, **SAMPLED) for m, v in values.items()])[0].columns[0]
+
+    wide = {"a": 5.0, "b": 60.0, "c": 300.0}
+    assert logarithmic(column(wide, 1.0))
+    assert not logarithmic(column(wide, 5.0)), "0 is among what the data allow"
+    assert not logarithmic(column({**wide, "a": 40.0}, 1.0)), "one power of ten is not spanned"
+    assert not logarithmic(column({**wide, "a": 0.0}, 1.0))
+    both = [record(m, name, v, 1.0, **SAMPLED) for name in ("fd[x]", "kd[x]") for m, v in wide.items()]
+    texts = re.findall(r"<text[^>]*>([^<]*)</text>", pareto(*boards(both), *boards(both)[0].columns).decode())
+    assert {"a", "b", "c", "10", "100"} <= {*texts}
+
+
+def test_names_never_cover_each_other_and_those_that_nobody_beats_always_stand():
+    """150 models in two places, as boxes of the picture: some names are left out, none lies on another."""
+    figure = Figure(figsize=(6, 4))
+    axes, renderer = figure.add_subplot(), FigureCanvasAgg(figure).get_renderer()
+    points = {f"model-{i:03d}": (2 + i % 2 + i / 1e5, 3 - i % 2 + i / 1e5) for i in range(150)}
+    axes.plot(*zip(*points.values(), strict=True), "o")
+    axes.margins(0.5)
+    figure.draw_without_rendering()
+    label(axes, {"model-120": points["model-120"], **points}, {"model-120"}, [], renderer)
+    names = [text.get_text() for text in axes.texts]
+    assert "model-120" in names
+    assert 20 < len(names) < 150
+    assert len({*names}) == len(names)
+    plain = []  # without the lines to the points
+    for text in axes.texts:
+        text.update_positions(renderer)
+        plain.append(Text.get_window_extent(text, renderer))
+    for i, a in enumerate(plain):
+        for b in plain[:i]:
+            assert overlap(a, b) <= 0.03 * a.width * a.height
 
 
 def test_what_lies_three_interquartile_ranges_off_is_far():
@@ -319,8 +408,8 @@ def test_a_bound_is_better_for_certain_than_exact_values_whose_ranks_lie_behind_
     found = boards([record(m, value=v, kind=kind, stderr=0.01) for m, (v, kind) in values.items()])
     rank(found, [])
     assert "two bounds decide nothing" in true(found)
-    assert true(found).endswith("as so many of 4 do: other 3; bound 2.")
-    assert f"**True likelihoods:** {true(found)}" in markdown(found)
+    assert true(found).endswith("better than so many of the 4 with an exact value: other than 3; bound than 2.")
+    assert f"**What bounds decide:** {true(found)}" in markdown(found)
 
 
 def test_where_no_value_is_a_bound_or_none_is_exact_it_says_what_that_leaves(record, missing):
@@ -373,7 +462,7 @@ def test_of_many_models_those_that_another_beats_are_folded_and_none_is_lost(rec
     few = boards([r for r in records if r.model["name"] in names[:5]])
     for c, r in zip(few[0].columns, ranks, strict=True):
         c.standing = Standing({m: r[m] for m in names[:5] if m in r})
-    assert "better beyond chance wherever" not in markdown(few)
+    assert "each beaten beyond chance" not in markdown(few)
 
 
 def test_a_board_of_representations_leads_with_its_first_columns_and_is_ordered_by_the_first(record):
@@ -390,7 +479,7 @@ def test_a_board_of_representations_leads_with_its_first_columns_and_is_ordered_
     assert [c.name for c in lead.columns] == ["probe-100", "probe"]
     assert board.models == ["a", "b", "c"]
     page = markdown([board])
-    assert "**By probe-100**" in page
+    assert "**Best** by probe-100 (" in page
     assert re.findall(r"\| ([abc]) +\|", page)[:3] == ["a", "b", "c"]
 
 

@@ -131,10 +131,10 @@ def test_where_one_says_nothing_of_what_it_shares_all_are_independent(moving):
 
 
 def test_a_standard_error_of_few_groups_separates_no_more_than_its_interval_does(moving):
-    """The same values and standard errors: apart by normal intervals, not by those of Student's t with 4 degrees."""
-    e = np.random.default_rng(0).standard_normal((2, 50)) / math.sqrt(50)
-    run, records = moving({"a": (1.0, e[0]), "b": (4.2, e[1])})
-    for times, last in ((1.96, 1), (2.78, 2)):
+    """The same values and standard errors: apart by normal intervals, not by t with twice 4 degrees of freedom."""
+    e = np.linalg.qr(np.random.default_rng(0).standard_normal((50, 2)))[0].T  # sharing nothing, standard errors 1.01
+    run, records = moving({"a": (1.0, e[0]), "b": (1.0 + 2.15 * 1.01 * math.sqrt(2), e[1])})
+    for times, last in ((1.96, 1), (2.7765, 2)):
         wide = [replace(r, ci95=(r.value - times * r.stderr, r.value + times * r.stderr)) for r in records]
         assert stood(wide, [run])["fd[x]"].ranks["a"] == (1, last)
 

@@ -15,9 +15,10 @@ from genbench.boards.columns import boards
 from genbench.boards.compare import compare
 from genbench.boards.publishing import publish
 from genbench.boards.ranks import rank
-from genbench.boards.seeds import of_examples, of_seeds, pooled, satterthwaite, shown_rows
+from genbench.boards.seeds import of_examples, of_seeds, pooled, shown_rows
 from genbench.files import content_key
 from genbench.models.adapters import parse_all
+from genbench.numerics import student
 from genbench.run.records import Run, in_rows, open_run
 from genbench.space import Space
 
@@ -105,15 +106,6 @@ def test_examples_that_agree_leave_the_t_interval_of_the_seeds(run, record):
     assert only(run).ci95 == pytest.approx(wanted, rel=1e-6)
 
 
-def test_the_degrees_of_freedom_are_those_of_welch():
-    """Two samples: the sum of the variances of their means, as scipy has it."""
-    rng = np.random.default_rng(2)
-    a, b = rng.standard_normal(7), 3 * rng.standard_normal(12)
-    wanted = stats.ttest_ind(a, b, equal_var=False).df
-    assert satterthwaite((a.var(ddof=1) / 7, 6), (b.var(ddof=1) / 12, 11)) == pytest.approx(wanted)
-    assert satterthwaite((0.0, 3), (0.0, math.inf)) == math.inf
-
-
 def test_samples_have_the_variance_that_training_examples_give_to_their_mean(run, record):
     """Two checkpoints that move apart cancel; two that move together do not; the spread of seeds is added."""
     e = np.random.default_rng(0).standard_normal(50)
@@ -150,7 +142,7 @@ def test_the_interval_holds_the_mean_over_seeds_and_examples(record):
     for _ in range(1000):
         x = rng.standard_normal(60) + 0.2 * rng.standard_normal((4, 1)) + 0.5 * rng.standard_normal((4, 60))
         examples, seeds = x.mean(0).var(ddof=1) / 60, x.mean(1).var(ddof=1) / 4
-        half = stats.t.ppf(0.975, satterthwaite((examples, 59), (seeds, 3))) * math.sqrt(examples + seeds)
+        half = stats.t.ppf(0.975, student.satterthwaite((examples, 59), (seeds, 3))) * math.sqrt(examples + seeds)
         held += abs(x.mean()) <= half
     assert held / 1000 > 0.95 - 3 * math.sqrt(0.95 * 0.05 / 1000)
 
@@ -292,10 +284,7 @@ def test_few_seeds_have_the_t_interval_of_welch_wherever_they_are_compared(recor
     two.model["name"] = "other"
     found = boards([one, two])
     rank(found, runs)
-    low, high = sorted((one.value, two.value))
-    wide = sum(r.stderr**2 * (stats.t.ppf(0.975, few - 1) / 1.959964) ** 2 for r in (one, two))
-    apart = (high - low) / math.sqrt(wide) > 1.96
-    assert (found[0].columns[0].standing.ranks == {"gan": (1, 1), "other": (2, 2)}) is apart
+    assert (found[0].columns[0].standing.ranks == {"gan": (1, 1), "other": (2, 2)}) is bool(test.pvalue < 0.05)
 
 
 # --- From the command line

@@ -215,9 +215,10 @@ def test_without_boards_there_is_a_page(record):
 
 def test_the_sentences_are_those_of_the_markdown(record):
     found = board_of(record, 4, 3)
-    said = re.search(r'<p class="lead">(.*?)</p>', html(found), re.DOTALL)[1]
-    plain = re.sub(r"<[^>]*>", "", said)
-    assert " ".join(plain.split()) in markdown(found).replace("**", "")
+    said = re.findall(r"<li>(.*?)</li>", re.search(r'<ul class="lead">(.*?)</ul>', html(found), re.DOTALL)[1])
+    lines = [line for line in markdown(found).replace("**", "").splitlines() if line.startswith("- ")]
+    assert [f"- {re.sub(r'<[^>]*>', '', line)}" for line in said] == lines[: len(said)]
+    assert len(said) == 3
 
 
 # --- In a browser

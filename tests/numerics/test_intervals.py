@@ -5,9 +5,9 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest, norm
+from scipy.stats import binomtest, norm, t
 
-from genbench.numerics.intervals import Z95, known, wilson
+from genbench.numerics.intervals import Z95, spread, wilson
 
 EPS = float(np.finfo(float).eps)
 T4 = 2.7764451051977987  # 97.5 % of Student's t with 4 degrees of freedom
@@ -52,11 +52,19 @@ def test_it_is_scipys(s, n):
     assert wilson(s / n, n) == pytest.approx((peer.low, peer.high), rel=1e-13)
 
 
-def test_a_standard_error_from_few_groups_is_known_as_well_as_its_interval_is():
-    assert known(0.3, (1 - T4 * 0.3, 1 + T4 * 0.3)) == pytest.approx(0.3 * T4 / Z95)
-    assert known(0.3, (1 - Z95 * 0.3, 1 + Z95 * 0.3)) == pytest.approx(0.3)
+@pytest.mark.parametrize("freedom", [1.01, 4.0, 9.5, 1e4])
+def test_a_standard_error_from_few_groups_has_the_freedom_of_its_interval(freedom):
+    half = float(t.ppf(0.975, freedom)) * 0.3
+    assert spread(0.3, (1 - half, 1 + half)) == (0.3, pytest.approx(freedom, rel=1e-4))
 
 
-def test_no_interval_makes_a_standard_error_smaller():
-    assert known(0.3, None) == 0.3
-    assert known(0.3, (0.99, 1.0)) == 0.3
+def test_a_normal_interval_or_a_shorter_one_takes_its_standard_error_for_known():
+    assert spread(0.3, (1 - Z95 * 0.3, 1 + Z95 * 0.3)) == (0.3, math.inf)
+    assert spread(0.3, None) == (0.3, math.inf)
+    assert spread(0.3, (0.99, 1.0)) == (0.3, math.inf)
+
+
+def test_an_interval_without_a_standard_error_is_a_normal_one():
+    assert spread(0.0, (0.0, 2 * Z95)) == (pytest.approx(1.0), math.inf)
+    assert spread(0.0, None) == (0.0, math.inf)
+    assert spread(1e-9, (0.0, 2 * Z95)) == (pytest.approx(1.0), math.inf), "wider than any t with a degree of freedom"

@@ -5,9 +5,10 @@ import itertools
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import norm, t
 
-from genbench.numerics.ranks import rank_sets
+from genbench.numerics.ranks import freedoms, rank_sets
+from genbench.numerics.student import satterthwaite
 
 
 def ends(sets):
@@ -24,6 +25,29 @@ def test_two_values_are_told_apart_by_a_z_test(direction, correlation):
     assert ends(near) == [(1, 2), (1, 2)]
     assert ends(apart) == ([(1, 1), (2, 2)] if direction == "lower" else [(2, 2), (1, 1)])
     assert apart.best.tolist() == [direction == "lower", direction == "higher"]
+
+
+@pytest.mark.parametrize("freedom", [3.0, 12.0])
+def test_two_values_whose_variance_is_estimated_are_told_apart_by_a_t_test(freedom):
+    """Here the smaller of two variances is known, so all degrees of freedom are those of the other."""
+    covariance, nothing = np.diag([4.0, 0.0]), (np.zeros((2, 2)), np.inf)
+    found = freedoms(covariance, nothing, (np.diag(covariance)[:, None], np.array([freedom, np.inf])))
+    assert found[0, 1] == pytest.approx(freedom)
+    critical = 2.0 * t.ppf(0.975, freedom)
+    near, apart = (rank_sets([0.0, s * critical], covariance, freedom=found) for s in (0.97, 1.03))
+    assert ends(near) == [(1, 2), (1, 2)]
+    assert ends(apart) == [(1, 1), (2, 2)]
+
+
+def test_degrees_of_freedom_are_satterthwaites_of_every_difference():
+    rng = np.random.default_rng(0)
+    root = rng.standard_normal((4, 4))
+    shared, own, each = root @ root.T, rng.random(4), np.array([4.0, 9.0, 2.0, np.inf])
+    found = freedoms(shared + np.diag(own), (shared, 49), (own[:, None], each))
+    for j, k in pairs(4):
+        difference = shared[j, j] + shared[k, k] - 2 * shared[j, k]
+        wanted = satterthwaite((difference, 49), (own[j], each[j]), (own[k], each[k]))
+        assert found[j, k] == pytest.approx(wanted)
 
 
 def by_loops(cost, covariance, level, draws, seed):

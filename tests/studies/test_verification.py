@@ -96,6 +96,19 @@ def test_a_checkpoint_that_is_not_here_is_named_and_not_believed(cli, board):
     assert out.count("same bits") == 4, "real data need none"
 
 
+def test_some_metrics_and_some_rows_are_verified_alone(cli, board, pixels_checkpoint):
+    code, out, err = cli("verify", board, pixels_checkpoint, "--cells", "all", "--metrics", "fd,nll", "--model", "mine")
+    assert code == 0, err
+    assert "2 of 2 cells: 2 same bits" in err
+    assert "Not compared" not in out
+    code, out, err = cli("verify", board, pixels_checkpoint, "--cells", "all", "--metrics", "throughput")
+    assert "Not compared, since it measures the machine: throughput (2 cells)." in out
+    for option, name, close in (("--metrics", "fid", "fd[pixels]"), ("--model", "min", "mine")):
+        code, _, err = cli("verify", board, option, name)
+        assert code == 2
+        assert f"Did you mean '{close}'?" in err or f"Known: {close}" in err or close in err
+
+
 def test_where_nothing_can_be_measured_nothing_is_verified(cli, board, tmp_path):
     run = Run(tmp_path / "only")
     run.write(run.pack, pack(r for r in open_run(board).records() if r.model["adapter"] == "checkpoint"))

@@ -19,8 +19,10 @@ from typing import Any
 from genbench.boards.columns import Board, Column
 from genbench.boards.markdown import (
     QUESTIONS,
+    TRUE,
     Drawn,
     Lead,
+    about,
     described,
     in_order,
     of_ranks,
@@ -29,7 +31,7 @@ from genbench.boards.markdown import (
     sentences,
     where,
 )
-from genbench.boards.pareto import LOG, OTHERS, STYLES
+from genbench.boards.pareto import OTHERS, STYLES, logarithmic
 from genbench.boards.tables import Notes, left_out, legend, parameters
 from genbench.run.records import Record, Run, commands_of
 from genbench.text import PICTURED, one_line, slug
@@ -57,7 +59,9 @@ def html(found: list[Board], runs: Iterable[Run] = ()) -> str:
     commands = {key: one_line(line) for run in runs for key, line in commands_of(run.manifest()).items()}
     boards = [of_board(b, runs, commands, f"b{i}") for i, b in enumerate(found)]
     title = ", ".join(b["title"] for b in boards) or "no board"
-    return env.get_template("page.html").render(boards=boards, title=title, script=script, style=style, digest=digest)
+    return env.get_template("page.html").render(
+        boards=boards, title=title, script=script, style=style, digest=digest, bounds=TRUE
+    )
 
 
 def of_board(b: Board, runs: list[Run], commands: dict[str, str], name: str) -> dict[str, Any]:
@@ -89,7 +93,7 @@ def of_board(b: Board, runs: list[Run], commands: dict[str, str], name: str) -> 
     return {
         "name": name,
         "title": one_line(b.dataset),
-        "about": one_line(b.about),
+        "about": about(b, one_line),
         "sentences": sentences(b, lead),
         "true": of_true_likelihoods(b, lead.likelihood),
         "by": [one_line(c.metric) for c, _ in ranking],
@@ -275,7 +279,7 @@ def records_of(b: Board, models: list[str], columns: list[Column], lead: Lead) -
                 "direction": c.direction,
                 "group": group_of(c),
                 "lead": any(c is one for one in lead.columns),
-                "log": c.unit in LOG,
+                "log": logarithmic(c),
             }
             for c in also
         ],

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from genbench.boards.ranks import wider
 from genbench.metrics import Measure, density_coverage, fd
-from genbench.numerics.intervals import known
+from genbench.numerics.intervals import spread
 from genbench.numerics.joint import joint
 from genbench.numerics.points import Points
-from genbench.numerics.ranks import rank_sets
+from genbench.numerics.ranks import freedoms, rank_sets
 from genbench.studies.calibration import Case, Truth
 
 
@@ -27,6 +26,8 @@ def cases() -> list[Case]:
         ranks("6 models 0.7 sd apart", 0.7 * np.arange(6), 0.0),
         of_seeds("6 models of 5 training seeds that tie", np.ones(6)),
         of_seeds("6 models of 5 seeds that tie, of which 3 vary 10 times as much", np.repeat([1.0, 10.0], 3)),
+        of_seeds("6 models of 5 seeds that tie, of which 1 varies 10 times less", np.r_[np.full(5, 10.0), 1.0]),
+        of_seeds("6 models of 5 seeds that tie, each twice as noisy as the one before", 2.0 ** np.arange(6)),
         of_seeds("3 models of 5 seeds tie with 3 whose variance is known", np.ones(6), known=3),
         of_bounds(3, 200),
         *(of_samples("fd", sides, alone, 1000) for sides in (1, 2) for alone in (False, True)),
@@ -52,20 +53,21 @@ def ranks(what: str, truth: np.ndarray, correlation: float) -> Case:
     return Case(("ranks",), what, str(p), lambda rng: {"ranks": draw(rng)}, lambda: {"ranks": Truth(0.0)}, 2000)
 
 
-def of_seeds(what: str, spread: np.ndarray, known: int = 0, seeds: int = 5) -> Case:
-    """Rows of a few checkpoints, whose variance is estimated, widened as the boards do: their values tie.
+def of_seeds(what: str, scatter: np.ndarray, known: int = 0, seeds: int = 5) -> Case:
+    """Rows of a few checkpoints, whose variance is estimated, with its degrees of freedom: their values tie.
 
     Arguments:
-        spread: standard deviation of a checkpoint's value, by model.
+        scatter: standard deviation of a checkpoint's value, by model.
         known: of so many models the variance of the mean is given.
     """
-    p = len(spread)
+    p = len(scatter)
 
     def draw(rng: np.random.Generator) -> Measure:
-        x = spread[:, None] * rng.standard_normal((p, seeds))
-        variances = wider(seeds - 1) * x.var(1, ddof=1) / seeds
-        variances[:known] = spread[:known] ** 2 / seeds
-        return tie(x.mean(1), np.diag(variances))
+        x = scatter[:, None] * rng.standard_normal((p, seeds))
+        variances, freedom = x.var(1, ddof=1) / seeds, np.full(p, seeds - 1.0)
+        variances[:known], freedom[:known] = scatter[:known] ** 2 / seeds, np.inf
+        nothing = np.zeros((p, p)), np.inf
+        return tie(x.mean(1), np.diag(variances), freedoms(np.diag(variances), nothing, (variances[:, None], freedom)))
 
     return Case(
         ("ranks",), what, f"{p}, {seeds}", lambda rng: {"ranks": draw(rng)}, lambda: {"ranks": Truth(0.0)}, 2000
@@ -84,15 +86,15 @@ def of_bounds(exact: int, n: int, p: int = 6, gap: float = 0.5) -> Case:
         log_w = rng.normal(-gap, np.sqrt(2 * gap), (p, n))
         log_w[:exact] = -gap
         values = log_p + log_w
-        return tie(-values.mean(1), wider(n - 1) * np.cov(values) / n)
+        return tie(-values.mean(1), np.cov(values) / n, np.full((p, p), n - 1.0))
 
     what = f"{exact} exact likelihoods tie with {p - exact} bounds, paired"
     return Case(("ranks",), what, f"{p}, {n}", lambda rng: {"ranks": draw(rng)}, lambda: {"ranks": Truth(0.0)}, 2000)
 
 
-def tie(values: np.ndarray, covariance: np.ndarray) -> Measure:
+def tie(values: np.ndarray, covariance: np.ndarray, freedom: np.ndarray) -> Measure:
     """1 where a set tells one of these apart from another, which none is, else 0."""
-    found = rank_sets(values, covariance)
+    found = rank_sets(values, covariance, freedom=freedom)
     missed = float((found.low > 1).any())
     return Measure(missed, "estimate", None, (missed, missed), "rank sets of Mogstad et al., 2024")
 
@@ -113,10 +115,13 @@ def of_samples(output: str, sides: int, alone: bool, replicates: int, n: int = 1
             x = rng.standard_normal((n, d))
             x[:, 0] += -1 if sides == 2 and i % 2 else 1
             measures.append(metric.compute(Points(x), y)[output])
-        stderr = np.array([one.stderr or 0.0 for one in measures])
-        wide = np.array([known(one.stderr or 0.0, one.ci95) for one in measures])
-        shared = joint(stderr, np.array([one.shared for one in measures]), wide)
-        return tie(np.array([one.value for one in measures]), np.diag(wide**2) if alone else shared)
+        stderr, freedom = np.array([spread(one.stderr or 0.0, one.ci95) for one in measures]).T
+        covariance, shared = joint(stderr, np.array([one.shared for one in measures]))
+        if alone:
+            covariance, shared = np.diag(stderr**2), np.zeros_like(shared)
+        own = np.maximum(stderr[:, None] ** 2 - shared, 0), freedom
+        found = freedoms(covariance, (shared, len(measures[0].shared) - 1), own)
+        return tie(np.array([one.value for one in measures]), covariance, found)
 
     how = "as if independent" if alone else "with what they share"
     what = f"{output} of 6 models on {'one side' if sides == 1 else 'both sides'}, {how}"
