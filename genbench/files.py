@@ -61,13 +61,15 @@ def destination(path: Path) -> Path:
     """Where the bytes of `path` will lie: at the end of its symbolic links.
 
     Raises:
-        OSError: something is there that is no regular file (replacing a device or a pipe would destroy it), or a
-            file that may not be written.
+        OSError: something is there that is no regular file (replacing a device or a pipe would destroy it), a file
+            that may not be written, or no file can have such a name.
     """
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
         return Path(os.path.realpath(path))
+    except ValueError as error:  # a zero byte, or half a character
+        raise OSError(errno.EINVAL, "no file can have such a name", str(path)) from error
     if stat.S_ISDIR(mode):
         raise OSError(errno.EISDIR, "it is a folder", str(path))
     if not stat.S_ISREG(mode):

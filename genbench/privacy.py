@@ -12,12 +12,17 @@ import shlex
 import tempfile
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-# /a/b, ~/a and file:///a/b, not the /b of a/b, of a number over another or of a web address.
-PATHS = re.compile(r"(?:file://|(?<![\w.~/)\]-])(?!//))(?:~|(?=/))(?:/[^\s/'\"`:;,()\[\]{}<>|=?&*]+)+/?")
+from genbench.text import capped
+
+# /a/b, ~/a and file:///a/b, with `\ ` for a space, not the /b of a/b, of a number over another or of a web address.
+PATHS = re.compile(r"(?:file://|(?<![\w.~/)\]-])(?!//))(?:~|(?=/))(?:/(?:\\+ |[^\s/'\"`:;,()\[\]{}<>|=?&*])+)+/?")
+WINDOWS = re.compile(r"(?<![\w\\])(?:[A-Za-z]:\\|\\\\(?=\w))[^\s'\"`;:,<>|?*()]+")  # C:\a\b, \\host\a
 QUOTED = re.compile(r"(['\"])((?:file://)?/[^'\"\n]*/[^'\"\n]*)\1")  # one that may hold spaces
 SHORT = 3  # letters of a host's name that tells nothing, and may mean other things
 COMMON = {"localhost", "node", "model", "data"}  # others that do
+LONGER = 8  # times as much as may stand in the end is looked at: what is cut off is cut after paths are
 
 
 def public(text: str) -> str:
@@ -33,10 +38,31 @@ def public(text: str) -> str:
     text = text.replace(f"{HERE}/", "")
     text = QUOTED.sub(lambda found: found[1] + last(found[2]) + found[1], text)
     text = PATHS.sub(lambda found: last(found[0]), text)
+    text = WINDOWS.sub(lambda found: found[0].rstrip("\\").rpartition("\\")[2], text)
     name = platform.node()
+    if name and f"@{name}" in text:  # somebody on this machine, whatever its name
+        text = re.sub(rf"(?<![\w.-])[\w.-]+@{re.escape(name)}(\.[\w-]+)*(?![\w-])", "this machine", text)
     if len(name) > SHORT and name.lower() not in COMMON and name in text:
         text = re.sub(rf"(?<![\w.-]){re.escape(name)}(\.[\w-]+)*(?![\w-])", "this machine", text)
     return text
+
+
+def published(text: str, longest: int) -> str:
+    """The same in at most so many characters, of a text of any length."""
+    return capped(public(capped(text, LONGER * longest)), longest)
+
+
+def public_value(value: Any) -> Any:
+    """A plain value with every text in it, names of members too, as `public` has it; one that is a path as a whole may
+    hold spaces.
+    """
+    if isinstance(value, str):
+        return public(public_argument(value))
+    if isinstance(value, dict):
+        return {public(key) if isinstance(key, str) else key: public_value(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(public_value, value))
+    return value
 
 
 HERE = "/./here"  # in place of the current folder, until all others are cut

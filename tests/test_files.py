@@ -56,6 +56,13 @@ def test_what_is_no_file_is_refused_and_stays(tmp_path, kind):
     assert set(os.listdir(tmp_path)) <= {"x"}
 
 
+@pytest.mark.parametrize("name", ["a\0b", "\ud800"])
+def test_a_name_that_no_file_can_have_is_an_error_of_the_system(name, tmp_path):
+    with pytest.raises(OSError, match="no file can have such a name"):
+        write_atomically(tmp_path / name, b"new")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_new_file_has_the_permissions_of_any_new_file_and_an_old_one_keeps_its_own(tmp_path):
     before = os.umask(0o027)
     try:

@@ -3,12 +3,13 @@
 import json
 import os
 import platform
+import re
 import textwrap
 
 import pytest
 
 from genbench.models.checkpoint import read_card
-from genbench.privacy import public, public_command
+from genbench.privacy import public, public_command, public_value, published
 
 
 @pytest.mark.parametrize(
@@ -21,6 +22,8 @@ from genbench.privacy import public, public_command
         ("PATH=/usr/bin:/home/ada/bin", "PATH=bin:bin"),
         ("see https://example.org/a/b?c=/d", "see https://example.org/a/b?c=/d"),
         ("bits/dim, n/a, 5/6/7, p(x)/q(z), a / b", "bits/dim, n/a, 5/6/7, p(x)/q(z), a / b"),
+        (r"cannot open /home/ada/my\ work/vae.pt", "cannot open vae.pt"),
+        (r"C:\Users\ada\vae.pt, 'd:\x' and \\server\ada\y.pt; \alpha", r"vae.pt, 'x' and y.pt; \alpha"),
         ("Ω /données/modèles/été.pt", "Ω été.pt"),
     ],
 )
@@ -37,8 +40,24 @@ def test_home_here_and_the_host(monkeypatch, tmp_path):
     assert public(f"{here}/runs/x.json") == "runs/x.json"
     assert public(f"{home}/notes/vae.pt, {home}") == "vae.pt, ~"
     assert public("on enigma7.lab.example:8080, enigma70") == "on this machine:8080, enigma70"
+    monkeypatch.setattr(platform, "node", lambda: "vm")
+    assert public("by ada@vm, on vm; a@vmx") == "by this machine, on vm; a@vmx"
     line = ["genbench", "evaluate", f"mine={home}/a b/v.safetensors?x={home}/c", f"samples:{home}/s", "-o", f"{here}/r"]
     assert public_command(line) == "genbench evaluate 'mine=v.safetensors?x=c' samples:s -o r"
+
+
+def test_a_text_of_any_length_is_cut_after_its_paths_are():
+    """However a path falls on the place of the cut, nothing of its folders is left; 50 MB take no longer than 1 MB."""
+    for before in range(40):
+        said = published(f"{'x' * (1000 - before)} /home/ada/secret/vae.pt {'y' * 2000}", 2000)
+        assert len(said) < 2050
+        assert not re.search("home|ada|secret|/", said)
+    assert len(published("/home/ada/x " * 4_000_000, 2000)) < 2050
+
+
+def test_every_text_of_a_plain_value_is_cleaned():
+    value = {"/home/ada/a b": ["/home/ada/my work/c", {"x": ("~/d", 1.5, None, True)}], "y": "a=/home/ada/e f?g=/h/i"}
+    assert public_value(value) == {"a b": ["c", {"x": ("d", 1.5, None, True)}], "y": "a=e f?g=i"}
 
 
 def test_no_file_of_a_run_a_board_or_a_checkpoint_tells_where_it_was_made(cli, tmp_path, monkeypatch):

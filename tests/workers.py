@@ -35,19 +35,29 @@ MODELS = """
         def __init__(self, shift=0.0, seconds=0.0):
             super().__init__()
             self.shift, self.seconds = float(shift), float(seconds)
+        def log_prob(self, x):
+            return -(x - self.shift).square().sum(1)
         def sample(self, n, generator):
-            with open(os.environ["CALLS"], "a") as file:
+            with open(os.environ.get("CALLS", os.devnull), "a") as file:
                 file.write(f"{self.shift}\\n")
+            if self.seconds < 0:
+                os.abort()
             time.sleep(self.seconds)
             return self.shift + torch.randn(n, 2, generator=generator)
 """
 
 
-def planned(folder: Path, specs: list[str], metrics: tuple[str, ...] = ("copies", "fd"), blocks: int = 1) -> Plan:
-    """Models m0, m1, ... with the arguments of each spec, to be measured on points of a plane, by blocks of samples."""
+def write_models(folder: Path) -> Path:
+    """`models.py` with a model that is slow, or dies as it is drawn from, and writes each call into the file CALLS."""
     path = folder / "models.py"
     if not path.exists():
         path.write_text(textwrap.dedent(MODELS))
+    return path
+
+
+def planned(folder: Path, specs: list[str], metrics: tuple[str, ...] = ("copies", "fd"), blocks: int = 1) -> Plan:
+    """Models m0, m1, ... with the arguments of each spec, to be measured on points of a plane, by blocks of samples."""
+    path = write_models(folder)
     x = np.random.default_rng(0).standard_normal((60, 2)).astype(np.float32)
     data = datasets.Dataset("plane", datasets.Space((2,)), x[:20], x[20:40], x[40:], "none", "made here")
     sources = [parse(f"m{i}={path}:Model?{spec}", data) for i, spec in enumerate(specs)]

@@ -101,8 +101,8 @@ def add_arguments(p: Parser) -> None:
     p.add_argument(
         "--executor",
         choices=["here", *ENGINES],
-        default="here",
-        help="where models are measured: a task of Ray or a job of Slurm each; all machines see RUN (docs/scale.md)",
+        help="where models are measured (here): a task of Ray or a job of Slurm each; all machines see RUN "
+        "(docs/scale.md)",
     )
     p.add_argument("--executor-set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the executor")
     p.add_argument("--fail-fast", action="store_true")
@@ -252,8 +252,8 @@ def launch_of(args: argparse.Namespace) -> Launch | None:
     Raises:
         GenbenchError: an executor that is not installed, or that cannot be with what else is asked for.
     """
-    if args.executor == "here":
-        if args.executor_set:
+    if args.executor in (None, "here"):
+        if args.executor_set and args.executor is None:  # a task has those of its launcher, and is told to stay here
             raise GenbenchError("--executor-set needs an executor", f"Name one: --executor {' or '.join(ENGINES)}.")
         return None
     if args.start_method == "none":

@@ -39,7 +39,8 @@ def opened(path: Path) -> Any:
             "pip install -c constraints.txt 'genbench[parquet]'",
         ) from error
     try:
-        file = pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20)
+        # As pages of the file: a buffer of pyarrow's own is as large as a page says it is, whatever the file holds.
+        file = pq.ParquetFile(path, memory_map=True, pre_buffer=False)
     except (pa.ArrowException, OSError) as error:
         raise GenbenchError(f"{path} cannot be read as parquet: {error}", "Write it again.") from error
     groups = (file.metadata.row_group(i).total_byte_size for i in range(file.metadata.num_row_groups))

@@ -37,6 +37,7 @@ from genbench.models.fixed import FixedSamples, TrueData
 from genbench.models.guard import guarded
 from genbench.models.witness import unwatched, watching
 from genbench.numerics.choice import chosen, row_keys
+from genbench.privacy import LONGER
 from genbench.run.protocol import Protocol
 from genbench.run.records import Run
 from genbench.space import Space
@@ -130,7 +131,7 @@ def noting() -> Iterator[list[str]]:
         warnings.simplefilter("always")
         yield texts
     found = [said(w.message) for w in caught if issubclass(w.category, UserWarning | RuntimeWarning)]
-    texts += dict.fromkeys(capped(text, LONGEST) for text in found)
+    texts += dict.fromkeys(capped(text, LONGER * LONGEST) for text in found)
 
 
 def known_code(paths: Iterable[str]) -> set[str]:

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from genbench.errors import Died, GenbenchError
+from genbench.privacy import LONGER
 from genbench.run.evaluate import Apart, Bench, lost
 from genbench.run.isolation import Isolation
 from genbench.run.plan import Cell, Plan
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from genbench.models.adapters import Source
     from genbench.run.share import Share
 
+LOST = "task"  # the phase of a death that is no fault of the model: the part is begun again
 ATTEMPTS = 3  # tasks of one part, where machines die
 GRACE = 120.0  # seconds beyond the limit of a model before the engine stops its task: the task itself stops it earlier
 LONGEST = 2000  # characters of what a command says as it ends
@@ -68,7 +70,7 @@ class Part:
             stderr=subprocess.PIPE,
             preexec_fn=die_with_the_parent,
         )
-        return found.returncode, capped(found.stderr.decode(errors="replace"), LONGEST)
+        return found.returncode, capped(found.stderr.decode(errors="replace"), LONGER * LONGEST)
 
 
 def die_with_the_parent() -> None:
@@ -81,7 +83,8 @@ class Engine(Protocol):
     """What runs parts somewhere."""
 
     def run(self, parts: Sequence[Part], seconds: float | None) -> Iterator[tuple[int, tuple[int, str] | Died]]:
-        """Every part as it ends: its number, and its exit code with what it said, or how it died with its machine.
+        """Every part as it ends: its number, and its exit code with what it said, or how it died. Phase `LOST` says
+        that it died with its machine.
 
         Arguments:
             seconds: after which a part is stopped, with status `timeout`; None for never.
@@ -149,7 +152,7 @@ class Elsewhere(Apart):
                             yield cell.source, record
                         else:
                             missing.append(cell)
-                    if isinstance(how, Died) and how.status == "crashed" and attempt + 1 < self.launch.attempts:
+                    if isinstance(how, Died) and how.phase == LOST and attempt + 1 < self.launch.attempts:
                         print(f"{missing[0].source.name}: {how}; begun again" if missing else how, file=sys.stderr)
                         left += [missing] * bool(missing)
                         continue
@@ -172,10 +175,13 @@ class Elsewhere(Apart):
     def part(self, path: Path, cells: list[Cell]) -> Part:
         said = [{"id": cell.id, "model": cell.source.name} for cell in cells]
         self.bench.run.write(path, json.dumps(said).encode())
-        arguments = [*self.launch.arguments, "--executor", "here", "--cells", str(path)]
+        given = self.launch.arguments
+        end = given.index("--") if "--" in given else len(given)  # behind it everything is the name of a model
+        arguments = [*given[:end], "--executor", "here", "--cells", str(path), *given[end:]]
         return Part(arguments, os.getcwd(), self.launch.environ, path.with_suffix(".started"))
 
 
 def refused(code: int, said: str) -> Died:
-    """What is to be said of cells without a record, of a command that ended by itself."""
-    return Died("crashed", f"its command ended with exit code {code}: {said.strip()}", "start")
+    """What is to be said of cells without a record, of a command that ended by itself: its error, if it gave one."""
+    why = said[max(0, said.rfind("genbench: ")) :].strip()
+    return Died("crashed", f"its command ended with exit code {code}: {why}", "start")

@@ -35,7 +35,7 @@ from genbench.metrics import Measure, check_outputs
 from genbench.models.adapters import Source, public_path
 from genbench.models.fixed import FixedSamples
 from genbench.models.guard import guarded
-from genbench.privacy import public
+from genbench.privacy import LONGER, public_value, published
 from genbench.run.artifacts import ARTIFACTS, LONGEST, SAMPLES, Artifacts, noting, opened
 from genbench.run.limits import amount
 from genbench.run.plan import Cell, Job, Plan
@@ -479,7 +479,7 @@ def measure(artifacts: Artifacts, job: Job, cells: list[Cell], bench: Bench) -> 
                 error["message"] = f"more memory than the limit of {amount(bench.memory)}: {error['message']}"
     env = {**bench.env, "arrays": "made elsewhere"} if artifacts.elsewhere else bench.env
     if artifacts.read:
-        read = sorted({public(capped(path, LONGEST)) for path in artifacts.read})[:MANY]
+        read = sorted({published(path, LONGEST) for path in artifacts.read})[:MANY]
         env = {**env, READ: read}
         texts.append(
             f"foreign code read {', '.join(read[:3])} as it ran, of which the identity of this number "
@@ -496,7 +496,7 @@ def measure(artifacts: Artifacts, job: Job, cells: list[Cell], bench: Bench) -> 
         env=env,
         started=started.isoformat(timespec="milliseconds"),
         error=error,
-        warnings=list(dict.fromkeys(map(public, texts)))[:MANY],
+        warnings=list(dict.fromkeys(published(text, LONGEST) for text in texts))[:MANY],
     )
     with suppress(Exception):  # it has been reported
         extractor = artifacts.extractor(job.extractor) if job.extractor else None
@@ -574,9 +574,8 @@ def fill(
         run.put_arrays(key, {"values": np.array(measure.shared)})
         record = replace(record, arrays={**record.arrays, SHARED: key})
     values = {f: getattr(measure, f) for f in ("value", "kind", "stderr", "ci95", "ci_method", "n_nonfinite")}
-    noted = [public(capped(text, LONGEST)) for text in measure.warnings]
-    details = {name: public(value) if isinstance(value, str) else value for name, value in measure.details.items()}
-    return replace(record, **values, details=details, warnings=[*frame.warnings, *noted])
+    noted = [published(text, LONGEST) for text in measure.warnings]
+    return replace(record, **values, details=public_value(measure.details), warnings=[*frame.warnings, *noted])
 
 
 def describe_error(error: Exception, phase: str) -> dict[str, str]:
@@ -587,12 +586,12 @@ def describe_error(error: Exception, phase: str) -> dict[str, str]:
     elif not isinstance(error, Unavailable):
         text = "".join(traceback.format_exception(error))
     # A record is published: of a file, its folder and name say enough.
-    short = re.sub(r'File "[^"]*?([^/"]+/[^/"]+)"', r'File "\1"', capped(text, TRACEBACK))
+    short = re.sub(r'File "[^"]*?([^/"]+/[^/"]+)"', r'File "\1"', capped(text, LONGER * TRACEBACK))
     return {
         "type": type(error).__name__,
-        "message": public(capped(message, LONGEST)),
+        "message": published(message, LONGEST),
         "phase": phase,
-        "traceback": public(short),
+        "traceback": published(short, TRACEBACK),
     }
 
 

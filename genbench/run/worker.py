@@ -31,6 +31,7 @@ import numpy as np
 from genbench import catalog, datasets
 from genbench.environment import memory_status
 from genbench.errors import Died, GenbenchError
+from genbench.privacy import LONGER
 from genbench.run.evaluate import (
     Bench,
     draw_rows,
@@ -185,7 +186,7 @@ def enter(
     except GenbenchError as error:
         say("fail", error.problem[:LONGEST], error.remedy[:LONGEST])
     except BaseException as error:
-        say("raised", capped(f"{type(error).__name__}: {said(error)}", LONGEST))
+        say("raised", capped(f"{type(error).__name__}: {said(error)}", LONGER * LONGEST))
     finally:
         with contextlib.suppress(Exception):
             sys.stderr.flush()

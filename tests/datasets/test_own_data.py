@@ -516,6 +516,21 @@ def test_parquet_is_read_a_few_pictures_at_a_time(tmp_path):
     assert most < 24 << 20
 
 
+def test_a_page_of_parquet_that_lies_about_its_length_takes_no_memory(tmp_path):
+    """One that says 2 GB, of a file of a few kilobytes: no more than the file is ever read."""
+    pa = pytest.importorskip("pyarrow")
+    data = bytearray(parquet(tmp_path / "a.parquet", X).read_bytes())
+    assert data[:7] == b"PAR1\x15\x04\x15"  # a page of the dictionary, then two lengths in groups of seven bits
+    first = next(i for i in range(7, 20) if data[i] < 128)
+    assert data[first + 1] == 0x15
+    assert data[first + 2] >= 128
+    data[first + 3 : first + 7] = b"\xff\xff\xff\xff"
+    (tmp_path / "a.parquet").write_bytes(data)
+    before = pa.default_memory_pool().max_memory()
+    refused(lambda: load_path(tmp_path / "a.parquet"), "Page was smaller")
+    assert pa.default_memory_pool().max_memory() < max(before, 100 << 20)
+
+
 # ---- one code for all pictures
 
 

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+import damage
 from fuzz import mutators
 from genbench import catalog, cli, datasets, features, locks, query
 from genbench.boards.reproduction import figures_of
@@ -42,6 +43,7 @@ from genbench.run.plan import read_cells
 from genbench.run.protocol import Suite
 from genbench.run.records import Run, read_pack
 from genbench.space import Space
+from genbench.studies.claims import decide, page
 from genbench.studies.profiling import results
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -272,6 +274,33 @@ def cells(folder: Path) -> tuple[Make, Read]:
     return lambda rng: mutators.json_text(content, rng), lambda case: read_cells(put(folder / "cells.json", case))
 
 
+KEPT = ("collapse_without_overfitting", "narrow_codes_memorise", "pretraining_by_layers")  # by trials alone
+
+
+@reader()
+def trials(folder: Path) -> tuple[Make, Read]:
+    """docs/claims.jsonl, the kept trials that decide claims."""
+    lines = [json.loads(line) for line in (ROOT / "docs" / "claims.jsonl").read_text().splitlines()]
+    of = {name: [one for one in lines if one["claim"] == name] for name in KEPT}
+
+    def make(rng: random.Random) -> tuple[str, bytes]:
+        name = rng.choice(KEPT)
+        said = [json.dumps(one).encode() for one in of[name]]
+        for i in rng.sample(range(len(said)), rng.choice([1, 1, 2])):
+            content = of[name][i]
+            if rng.random() < 0.5:  # what is no number of a trial is refused early
+                said[i] = json.dumps({**content, "found": damage.changed(content["found"], rng)}).encode()
+            else:
+                said[i] = mutators.json_text(content, rng)
+        return name, b"\n".join(said)
+
+    def read(case: tuple[str, bytes]) -> None:
+        found = decide(folder, put(folder / "claims.jsonl", case[1]), [case[0]])
+        page(found)
+
+    return make, read
+
+
 @reader(2)
 def profile(folder: Path) -> tuple[Make, Read]:
     """What `genbench profile --json` writes."""
@@ -368,6 +397,12 @@ FLAGS = [
     ["statistics", "{here}/x.npy", "--extractor", "pixels", "--features", "--split", "test", "-o", "{out}.npz"],
     ["verify", "{board}", "--cells", "0", "--seed", "2"],
     ["profile", "--list", "--threads", "1"], ["new", "baseline", "fuzzed"],
+    ["train", "independent-pixels", "--dataset", "{here}/x.npy", "--seed", "3", "--device", "cpu", "-o", "{out}.s"],
+    ["train", "independent-pixels", "--seeds", "2", "--dataset", "{here}/x.npy", "--set", "smoothing=0.5"],
+    ["train", "vae", "--dataset", "{here}/none.npy", "--steps", "5", "--minutes", "0.1", "--set", "latent=2"],
+    ["check", "{here}/own.py"], ["check", "independent-pixels"],
+    ["claims", "narrow_codes_memorise", "--boards", "{here}", "--records", "{here}/claims.jsonl"],
+    ["claims", "losses_at_a_distance", "--boards", "{here}", "--check", "-o", "{out}.md"],
     ["audit", "--faults", "x", "--strengths", "0,0.5", "--samples", "5", "--dataset", "{here}/x.npy"],
 ]  # fmt: skip
 
@@ -383,7 +418,7 @@ def flags(folder: Path) -> tuple[Make, Read]:
         line = list(rng.choice(FLAGS))
         for _ in range(rng.choice([1, 1, 2, 3])):
             i = rng.randrange(1, len(line))
-            if line[i] in ("--dry-run", "--list") or (line[0] == "audit" and i < 7):
+            if line[i] in ("--dry-run", "--list", "--seeds") or (line[0] == "audit" and i < 7):
                 continue
             kind = rng.random()
             if kind < 0.75:
@@ -392,6 +427,8 @@ def flags(folder: Path) -> tuple[Make, Read]:
                 line[i:i] = [rng.choice(line[1:])]
             elif line[0] != "verify":
                 del line[i]
+            if "--seeds" in line[:-1] and line[line.index("--seeds") + 1].isdecimal():
+                line[line.index("--seeds") + 1] = rng.choice(["1", "2"])  # no more trainings than that
             if len(line) < 2 or (line[0] == "evaluate" and ("--dry-run" not in line or len(line) < 7)):
                 return ["evaluate", "--dry-run", "--no-such-flag"]
         told = {"here": str(folder), "out": str(folder / "out"), "board": str(folder / "board")}
@@ -774,6 +811,8 @@ def folder_of_images(folder: Path) -> tuple[Make, Read]:
             path = os.fsencode(root) + b"/" + name
             with suppress(OSError, ValueError):  # names that no file can have
                 os.makedirs(os.path.dirname(path), exist_ok=True)
+                if os.path.lexists(path):  # a pipe of that name would wait for a reader
+                    continue
                 if content == "link":
                     os.symlink("/etc/passwd", path)
                 elif content == "loop":

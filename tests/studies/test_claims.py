@@ -478,10 +478,18 @@ def test_trials_are_kept_one_by_one_and_those_of_another_version_are_done_again(
     assert [one.found for one in _trials.read(path)] == [one.found for one in again]  # seeds decide
 
 
-def test_a_file_of_trials_that_is_none_is_refused(tmp_path):
-    (tmp_path / "claims.jsonl").write_text("{}\n")
-    with pytest.raises(GenbenchError, match="no trial"):
+@pytest.mark.parametrize("line", ["{}", "[", '{"claim": 1}', LINES[0].replace('"seed": 0', '"seed": "x"')])
+def test_a_file_of_trials_that_is_none_is_refused(line, tmp_path):
+    (tmp_path / "claims.jsonl").write_text(f"{LINES[1]}\n{line}\n")
+    with pytest.raises(GenbenchError, match="line 2"):
         _trials.read(tmp_path / "claims.jsonl")
+
+
+def test_kept_trials_that_do_not_say_what_a_claim_is_decided_by_are_refused(tmp_path):
+    name = json.loads(LINES[0])["claim"]
+    (tmp_path / "claims.jsonl").write_text("".join(f"{line.replace('gap', 'gup')}\n" for line in LINES))
+    with pytest.raises(GenbenchError, match=f"trials of {name} .*KeyError"):
+        claims.decide(tmp_path, tmp_path / "claims.jsonl", [name])
 
 
 # --- All of them

@@ -29,7 +29,7 @@ from genbench import catalog
 from genbench.datasets import Dataset
 from genbench.errors import GenbenchError
 from genbench.files import content_key
-from genbench.privacy import public
+from genbench.privacy import public, public_value
 from genbench.query import arguments, sweep
 
 WORD = r"[^\W\d]\w*"  # of Python: letters, digits and _, no digit first
@@ -132,7 +132,7 @@ class Source:
             "sha256": self.sha256,
             "parameters": self.parameters,
             "args": {
-                key: public_path(value) if key in self.files else public(value) if isinstance(value, str) else value
+                key: public_path(value) if key in self.files else public_value(value)
                 for key, value in self.args.items()
             },
         }

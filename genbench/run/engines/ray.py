@@ -14,7 +14,7 @@ from typing import Any
 import ray
 
 from genbench.errors import Died, GenbenchError
-from genbench.run.elsewhere import Part
+from genbench.run.elsewhere import LOST, Part
 
 LOOK = 1.0  # seconds between two looks at what runs
 
@@ -64,7 +64,7 @@ class Ray:
                                 f"stopped after {seconds:g} s"
                                 if late
                                 else f"its task died: {type(error).__name__}: {why}",
-                                "task",
+                                "limit" if late else LOST,
                             ),
                         )
                 if seconds is None:

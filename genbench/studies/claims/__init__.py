@@ -163,7 +163,11 @@ def of_trials(name: str, module: ModuleType, own: list[Trial]) -> list[Finding]:
     if len(own) < module.SEEDS:
         why = f"{len(own)} of {module.SEEDS} seeds are measured: genbench claims {name} --measure"
         return [Finding("trials", "", "", "open", why)]
-    return module.judged([trial.found for trial in own])
+    from genbench.studies.claims._trials import understood
+
+    with understood(name):
+        found: list[Finding] = module.judged([trial.found for trial in own])
+    return found
 
 
 def of_pairs(pairs: list[Pair], root: Path, boards: dict[str, Run], claim: ModuleType) -> list[Finding]:
@@ -256,8 +260,11 @@ def picture(claim: Claim) -> bytes:
 
     from matplotlib.figure import Figure
 
+    from genbench.studies.claims._trials import understood
+
     figure = Figure(figsize=(6.4, 3.2), dpi=100, layout="constrained")
-    claim.module.plot(figure.add_subplot(), [trial.found for trial in claim.trials])
+    with understood(claim.name):
+        claim.module.plot(figure.add_subplot(), [trial.found for trial in claim.trials])
     out = io.BytesIO()
     figure.savefig(out, format="png", metadata={"Software": None})
     return out.getvalue()

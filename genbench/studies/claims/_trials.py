@@ -8,25 +8,29 @@ kept trials without another training.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
 from scipy import stats
 
+from genbench import reading
 from genbench.errors import GenbenchError
 from genbench.files import write_atomically
 from genbench.numerics.intervals import wilson
+from genbench.reading import Count, Name, Seed, Within, text_of
 from genbench.studies.claims import Finding, side
 
 RECORDS = Path("docs") / "claims.jsonl"
+REMEDY = "Restore it: git checkout docs/claims.jsonl."
 Found = dict[str, Any]
 
 
@@ -39,10 +43,10 @@ class Trial:
         found: its numbers, as `trial` of the claim gave them.
     """
 
-    claim: str
-    version: int
-    seed: int
-    seconds: float
+    claim: Name
+    version: Count
+    seed: Seed
+    seconds: Annotated[float, Within(0)]
     found: Found
 
 
@@ -54,11 +58,25 @@ def read(path: Path) -> list[Trial]:
     """
     if not path.is_file():
         return []
+    found = []
+    for number, line in enumerate(text_of(path, "trials", REMEDY).splitlines(), 1):
+        where = f"{path}, line {number}"
+        found.append(reading.read(Trial, reading.parse_json(line, where, REMEDY), where, REMEDY))
+    return found
+
+
+@contextlib.contextmanager
+def understood(name: str) -> Iterator[None]:
+    """Within it the trials of a claim are judged, which a stranger may have written.
+
+    Raises:
+        GenbenchError: they lack a number, or have text in place of one.
+    """
     try:
-        return [Trial(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
-    except (TypeError, ValueError) as error:
-        why = f"{path} holds a line that is no trial: {error}"
-        raise GenbenchError(why, "Restore it: git checkout docs/claims.jsonl.") from error
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        why = f"{type(error).__name__}: {error}"
+        raise GenbenchError(f"the kept trials of {name} do not say what it is decided by: {why}", REMEDY) from error
 
 
 def kept(name: str, module: ModuleType, trials: Iterable[Trial]) -> list[Trial]:
