@@ -20,6 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from genbench.blocks import ROWS, Arrays, Keep, Progress, afresh, in_blocks, rows_of, silent
 from genbench.errors import GenbenchError
+from genbench.models import steady
 from genbench.numerics.choice import row_keys
 from genbench.space import Space
 
@@ -110,6 +111,23 @@ class Extractor:
         features, logits = self.extract(block)
         rows = self.checked("features", features, len(block))
         return rows, None if logits is None else self.checked("logits", logits, len(block))
+
+    def check_each(self, images: np.ndarray) -> None:
+        """Whether features of an image are those of no others: half of these are seen again, without the other half.
+
+        Raises:
+            GenbenchError: they change with the images beside it, or when it is seen again.
+        """
+        half = -(-len(images) // 2)
+        among = self.seen(images)[0][:half]
+        again = self.seen(images[:half][::-1])[0][::-1]
+        change = steady.moved(among, again, float(np.abs(among).max()))
+        if change is not None and change[1] > steady.FAR:
+            raise GenbenchError(
+                f"extractor '{self.name}': features of an image change by up to {change[0]:.2g} with the images beside "
+                "it, or when it is seen again",
+                "Treat every image by itself: no statistics of the batch, no layers in training mode, nothing random.",
+            )
 
     def checked(self, what: str, rows: np.ndarray, n: int) -> np.ndarray:
         """Finite rows `[n, d]`, d >= 1."""

@@ -10,6 +10,7 @@ References:
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,10 @@ from scipy.special import logsumexp
 from genbench.blocks import Arrays, Keep, Progress, afresh, in_blocks, rows_of, silent
 from genbench.errors import Unavailable
 from genbench.likelihood.at_most_one import refuse_above_one, refuse_mass_above_one
-from genbench.likelihood.exact import checked
+from genbench.likelihood.exact import checked, unsteady
 from genbench.likelihood.result import LogLikelihood
 from genbench.metrics import Measure, share
+from genbench.models import steady
 from genbench.models.capabilities import n_classes
 from genbench.models.sampling import real, seeded, to_tensor
 
@@ -38,25 +40,29 @@ def class_log_likelihoods(
 
     Raises:
         Unavailable: the model has no classes or no log_prob.
-        ModelError: a log-probability has the wrong shape, or is that of integers and above 0.
+        ModelError: a log-probability has the wrong shape, or is that of integers and above 0, or changes when it is
+            asked for again, or with the examples beside it.
     """
     classes = n_classes(model)
     if classes < 1 or not callable(getattr(model, "log_prob", None)):
         raise Unavailable("Bayes' rule needs a class-conditional model with log_prob(x, labels)")
 
-    def given(batch: torch.Tensor) -> np.ndarray:
-        """Of a batch under every class: `[B, C]`."""
+    def given(examples: np.ndarray) -> np.ndarray:
+        """Of some examples `[B, *shape]` under every class: `[B, C]`."""
+        batch = to_tensor(examples, model.space, device)
         labels = [torch.full((len(batch),), y, device=device) for y in range(classes)]
         return np.stack([checked(model.log_prob(batch, labels=y), len(batch)) for y in labels], 1)
 
     def make(number: int, rows: slice) -> Arrays:
-        values = given(to_tensor(x[rows], model.space, device))
+        values = given(x[rows])
         refuse_above_one(values, model.space, "log_prob given a class")
         return {"values": values}
 
     found = in_blocks(len(x), rows_of(model.space.shape), make, keep, progress)["values"]
     for y in range(classes):
         refuse_mass_above_one(found[:, y], x, model.space, f"log_prob given class {y}")
+    for text in unsteady(steady.change(given, x, found, model.space.dim), "exact", "log_prob given a class"):
+        warnings.warn(text, stacklevel=2)
     return found
 
 

@@ -18,7 +18,9 @@ from torch import Tensor
 from genbench.blocks import Arrays, Keep, Progress, afresh, in_blocks, rows_of, silent
 from genbench.errors import Unavailable
 from genbench.likelihood.at_most_one import refuse_above_one
+from genbench.likelihood.exact import unsteady
 from genbench.likelihood.result import LogLikelihood
+from genbench.models import steady
 from genbench.models.capabilities import n_classes
 from genbench.models.sampling import real, to_tensor
 
@@ -37,26 +39,31 @@ def completion(
 
     Raises:
         Unavailable: no image, no `log_conditionals`, or the model does not read the upper half first.
-        ModelError: conditionals are no real numbers, or are those of integers and above 0.
+        ModelError: conditionals are no real numbers, or are those of integers and above 0, or change when they are
+            asked for again, or with the images beside them.
     """
     if not model.space.is_image or not callable(getattr(model, "log_conditionals", None)):
         raise Unavailable("completion is scored by the log_conditionals of a model of images")
     half = model.space.shape[1] // 2
 
-    def make(number: int, rows: slice) -> Arrays:
-        batch = to_tensor(x[rows], model.space, device)
-        log_p = conditionals_of(model, batch)
-        if number == 0 and not reads_first(model, batch, half * model.space.shape[2] * model.space.shape[0]):
-            raise Unavailable("the model does not read the upper half of an image before the lower")
+    def ask(examples: np.ndarray) -> np.ndarray:
+        log_p = conditionals_of(model, to_tensor(examples, model.space, device))
         upper = log_p[..., :half, :].flatten(2).sum(2)
-        values = torch.logsumexp(log_p.flatten(2).sum(2), 0) - torch.logsumexp(upper, 0)
-        refuse_above_one(values.cpu().numpy(), model.space, "log_conditionals")
-        return {"values": values.cpu().numpy()}
+        return (torch.logsumexp(log_p.flatten(2).sum(2), 0) - torch.logsumexp(upper, 0)).cpu().numpy()
+
+    def make(number: int, rows: slice) -> Arrays:
+        above = half * model.space.shape[2] * model.space.shape[0]  # values of an upper half
+        if number == 0 and not reads_first(model, to_tensor(x[rows], model.space, device), above):
+            raise Unavailable("the model does not read the upper half of an image before the lower")
+        values = ask(x[rows])
+        refuse_above_one(values, model.space, "log_conditionals")
+        return {"values": values}
 
     if half == 0:
         raise Unavailable("an image of one row has no upper half")
     found = in_blocks(len(x), rows_of(model.space.shape), make, keep, progress)
-    return LogLikelihood.of(found, "exact", "log_conditionals")
+    warnings = unsteady(steady.change(ask, x, found["values"], model.space.dim), "exact", "log_conditionals")
+    return LogLikelihood.of(found, "exact", "log_conditionals", warnings=warnings)
 
 
 def conditionals_of(model: Any, x: Tensor) -> Tensor:

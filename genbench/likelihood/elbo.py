@@ -7,8 +7,9 @@ import torch
 
 from genbench.blocks import Arrays, Keep, Progress, afresh, in_blocks, silent
 from genbench.likelihood.at_most_one import above_one
-from genbench.likelihood.exact import checked
+from genbench.likelihood.exact import checked, unsteady
 from genbench.likelihood.result import LogLikelihood
+from genbench.models import steady
 from genbench.models.capabilities import HasElbo
 from genbench.models.sampling import seeded, to_tensor
 
@@ -32,10 +33,14 @@ def elbo(
         ModelError: a bound has the wrong shape.
     """
 
+    def ask(examples: np.ndarray, number: int = 0) -> np.ndarray:
+        block = to_tensor(examples, model.space, device)
+        return checked(model.elbo(block, seeded(seed, "elbo", number, device=device)), len(block))
+
     def make(number: int, rows: slice) -> Arrays:
-        block = to_tensor(x[rows], model.space, device)
-        return {"values": checked(model.elbo(block, seeded(seed, "elbo", number, device=device)), len(block))}
+        return {"values": ask(x[rows], number)}
 
     rows = in_blocks(len(x), block_size, make, keep, progress)
     warnings, details = above_one(rows["values"], model.space, x), getattr(model, "elbo_details", {})
+    warnings += unsteady(steady.change_of_draws(ask, x, model.space.dim), "lower_bound", "elbo")
     return LogLikelihood.of(rows, "lower_bound", "variational bound", details=dict(details), warnings=warnings)

@@ -11,7 +11,9 @@ import torch
 from genbench.blocks import Arrays, Keep, Progress, afresh, in_blocks, rows_of, silent
 from genbench.errors import ModelError
 from genbench.likelihood.at_most_one import refuse_above_one, refuse_mass_above_one
+from genbench.likelihood.exact import unsteady
 from genbench.likelihood.result import LogLikelihood
+from genbench.models import steady
 from genbench.models.sampling import real, to_tensor
 from genbench.numerics.logmeanexp import LogMeanExp
 from genbench.space import Space
@@ -38,7 +40,8 @@ def enumerated(
     """log p of every example of `x` `[N, *shape]`, exact.
 
     Raises:
-        ModelError: the codes have more mass than 1, or p(x|c) is that of integers and above 1; or the wrong shape.
+        ModelError: the codes have more mass than 1, or p(x|c) is that of integers and above 1; or the wrong shape; or
+            p(x|c) changes when it is asked for again, or with the examples beside x.
     """
     space = model.latent_space
     states = np.array(list(itertools.product(range(space.levels), repeat=space.dim)))
@@ -48,9 +51,9 @@ def enumerated(
     if mass > ROUNDING * space.dim:
         raise ModelError(f"log_prior: the {len(codes)} codes have a mass of exp({mass:.4g}) together, above 1")
 
-    def score(batch: torch.Tensor) -> np.ndarray:
-        """log sum over the codes for each example of a batch: `[B]`."""
-        mean = None
+    def score(examples: np.ndarray) -> np.ndarray:
+        """log sum over the codes for each of some examples `[B, *shape]`: `[B]`."""
+        batch, mean = to_tensor(examples, model.space, device), None
         for part in torch.arange(len(codes), device=device).split(CHUNK):
             pairs = codes[part].repeat_interleave(len(batch), 0)  # [c B, ...]
             repeated = batch.repeat(len(part), *[1] * (batch.dim() - 1))  # [c B, ...]
@@ -63,8 +66,9 @@ def enumerated(
         return mean.log_mean + np.log(len(codes))  # a sum, not a mean
 
     def make(number: int, rows: slice) -> Arrays:
-        return {"values": score(to_tensor(x[rows], model.space, device))}
+        return {"values": score(x[rows])}
 
     rows = in_blocks(len(x), rows_of(model.space.shape), make, keep, progress)
     refuse_mass_above_one(rows["values"], x, model.space, "log_likelihood of a code")
-    return LogLikelihood.of(rows, "exact", "sum over all codes")
+    warnings = unsteady(steady.change(score, x, rows["values"], model.space.dim), "exact", "log_likelihood of a code")
+    return LogLikelihood.of(rows, "exact", "sum over all codes", warnings=warnings)

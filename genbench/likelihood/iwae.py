@@ -25,8 +25,10 @@ import torch
 
 from genbench.blocks import Arrays, Keep, Progress, afresh, in_blocks, silent
 from genbench.likelihood.at_most_one import above_one
+from genbench.likelihood.exact import unsteady
 from genbench.likelihood.jackknife import jackknife, jackknife_groups
 from genbench.likelihood.result import LogLikelihood
+from genbench.models import steady
 from genbench.models.capabilities import HasLogWeights, HasPosterior
 from genbench.models.sampling import real, seeded, to_tensor
 from genbench.numerics.logmeanexp import LogMeanExp
@@ -135,6 +137,7 @@ def iwae(
         return importance_weighted(model, block, k, partial(chunk_seed, seed, number, device)).arrays()
 
     rows = in_blocks(len(x), block_size, make, keep, progress)
+    change = steady.change_of_draws(partial(few_weights, model, k, seed, device), x, model.space.dim)
     low = float((rows["ess"] < LOW_ESS).mean())
     loose = f"effective sample size below {LOW_ESS} for {low:.0%} of the examples: the bound is loose"
     return LogLikelihood.of(
@@ -142,8 +145,21 @@ def iwae(
         kind="lower_bound",
         method=f"log-mean-exp of {k} weights",
         curve_k=np.array([size for size in CURVE if size <= k]),
-        warnings=((loose,) if low > LOW_SHARE else ()) + above_one(rows["values"], model.space, x),
+        warnings=((loose,) if low > LOW_SHARE else ())
+        + above_one(rows["values"], model.space, x)
+        + unsteady(change, "lower_bound", "log_weights"),
     )
+
+
+def few_weights(
+    model: HasLogWeights, k: int, seed: int, device: torch.device | str, examples: np.ndarray
+) -> np.ndarray:
+    """Of examples `[B, *shape]` the weights of one chunk `[B, k]`, in nats."""
+    x = to_tensor(examples, model.space, device)
+    given = (model.posterior(x),) if isinstance(model, HasPosterior) else ()
+    size = min(k, CHUNK)
+    w = real(model.log_weights(x, size, chunk_seed(seed, 0, device, 0), *given), (size, len(x)), "log_weights")
+    return w.double().cpu().numpy().T
 
 
 def chunk_seed(seed: int, block: int, device: torch.device | str, chunk: int) -> torch.Generator:

@@ -29,9 +29,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from genbench.blocks import Arrays, Keep, Progress, afresh, in_blocks, rows_of, silent
+from genbench.blocks import Keep, Progress, afresh, in_blocks, rows_of, silent
 from genbench.errors import ModelError
+from genbench.likelihood.exact import unsteady
 from genbench.likelihood.result import LogLikelihood
+from genbench.models import steady
 from genbench.models.capabilities import Unnormalised
 from genbench.models.sampling import dense, real, seeded, to_tensor
 from genbench.numerics.intervals import Z95
@@ -109,15 +111,18 @@ def estimated(
     """Estimates of log p of every example of `x` `[N, *shape]`: log p*(x) less one estimate of log Z."""
     found = log_partition(model, TEMPERATURES, CHAINS, seed, device)
 
-    def make(number: int, rows: slice) -> Arrays:
-        batch = to_tensor(x[rows], model.space, device)
+    def ask(examples: np.ndarray) -> np.ndarray:
+        batch = to_tensor(examples, model.space, device)
         log_p = real(model.log_unnormalised(batch), (len(batch),), "log_unnormalised")
-        return {"values": log_p.double().cpu().numpy() - found.value}
+        return log_p.double().cpu().numpy() - found.value
 
+    rows = in_blocks(len(x), rows_of(model.space.shape), lambda _, rows: {"values": ask(x[rows])}, keep, progress)
+    change = steady.change(ask, x, rows["values"], model.space.dim)
     return LogLikelihood.of(
-        in_blocks(len(x), rows_of(model.space.shape), make, keep, progress),
+        rows,
         kind="estimate",
         method=f"log Z by annealed importance sampling, {TEMPERATURES} temperatures, {CHAINS} chains",
         shared_stderr=np.array(found.stderr),
         details={"log_partition": asdict(found)},
+        warnings=unsteady(change, "estimate", "log_unnormalised"),
     )

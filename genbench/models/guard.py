@@ -56,6 +56,13 @@ def state() -> dict[str, Any]:
     return found
 
 
+def drawn_globally() -> list[str]:
+    """Where the global generators stand: of Python, NumPy, and torch if it is imported."""
+    states = [repr(random.getstate()), repr(np.random.get_state(legacy=False)["state"])]
+    torch = sys.modules.get("torch")
+    return [*states, torch.get_rng_state().numpy().tobytes().hex()] if torch else states
+
+
 def restore(before: dict[str, Any]) -> None:
     if before["folder"] is not None and folder() != before["folder"]:
         with suppress(OSError):

@@ -1,20 +1,26 @@
 """Samples by blocks: block i is always `model.sample(block_size, generator seeded by (seed, i))`.
 
-So a sample depends neither on how many samples were asked for, nor on how the work was shared.
+So a sample depends neither on how many samples were asked for, nor on how the work was shared. A model that ignores the
+generator draws the same block again and again: few samples, counted as many.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
+import warnings
 
 import numpy as np
 import torch
 
 from genbench.blocks import Arrays, Keep, Progress, afresh, in_blocks, rows_of, silent
 from genbench.errors import ModelError
+from genbench.models import steady
 from genbench.models.capabilities import Encoder, HasGaussianPosterior, Reconstructor, Sampler, Translator
+from genbench.numerics.choice import may_repeat, row_keys
 from genbench.space import Space
+
+CERTAIN = 30.0  # nats: what chance does once in 10^13 models
 
 
 def derive(*keys: object) -> int:
@@ -77,7 +83,7 @@ def draw(
         keep: how finished blocks are remembered, see `genbench.blocks`.
 
     Raises:
-        ModelError: a block has the wrong shape, dtype or range, or is not finite.
+        ModelError: a block has the wrong shape, dtype or range, or is not finite; or blocks repeat each other.
     """
     whole = -(-n // block_size) * block_size
     asked = None if labels is None else torch.from_numpy(np.resize(labels, whole)).to(device)
@@ -90,7 +96,41 @@ def draw(
             raise ModelError(f"sample: asked for {block_size} samples, got {len(block)}")
         return {"samples": block[: rows.stop - rows.start]}
 
-    return in_blocks(n, block_size, make, keep, progress)["samples"]
+    x = in_blocks(n, block_size, make, keep, progress)["samples"]
+    refuse_repeated(x, block_size, labels)
+    return x
+
+
+def refuse_repeated(x: np.ndarray, block_size: int, labels: np.ndarray | None = None) -> None:
+    """Looks for rows of `x` `[n, *shape]` that stand in the same places of two blocks, which have seeds of their own.
+
+    Of independent draws from p the product over the places of (1 + [they are equal] / p(row)) / 2 is 1 on average, so
+    that it exceeds e^30 with a chance of e^-30 at most (Markov). A model with few different samples is no exception: p
+    is their share among all, given their labels `[n]`, and what is frequent may well be equal.
+
+    Raises:
+        ModelError: a block repeats the one before it, or the first.
+    """
+    if len(x) <= block_size or not may_repeat(x):
+        return
+    asked = np.zeros(len(x), int) if labels is None else np.unique(np.resize(labels, len(x)), return_inverse=True)[1]
+    rows = [key + y.to_bytes(8) for key, y in zip(row_keys(x), asked.tolist(), strict=True)]
+    _, row, counts = np.unique(np.array(rows, dtype="V24"), return_inverse=True, return_counts=True)
+    p = (counts[row] / np.bincount(asked)[asked])[block_size:]
+    places = np.arange(block_size, len(x))
+    for other, what in ((places - block_size, "the block before it"), (places % block_size, "the first block")):
+        equal = row[places] == row[other]
+        of_blocks = np.add.reduceat(
+            np.where(equal, np.log1p(1 / p), 0.0) - math.log(2), np.arange(0, len(places), block_size)
+        )
+        if max(of_blocks.max(), of_blocks.sum()) > CERTAIN:
+            worst = int(of_blocks.argmax())
+            same = int(equal[worst * block_size :][:block_size].sum())
+            raise ModelError(
+                f"sample: block {worst + 1} has {same} of {block_size} samples in common with {what}, place by place, "
+                "though its generator has another seed: the samples do not come from the generator, and are fewer than "
+                "they seem"
+            )
 
 
 @torch.no_grad()
@@ -108,14 +148,10 @@ def reconstruct(
     """
     pictures = Space(model.space.shape)
 
-    def make(number: int, rows: slice) -> Arrays:
-        batch = to_tensor(x[rows], model.space, device)
-        block = to_array(model.reconstruct(batch), pictures, "reconstruct")
-        if len(block) != len(batch):
-            raise ModelError(f"reconstruct: given {len(batch)} examples, got {len(block)}")
-        return {"x": block}
+    def ask(examples: np.ndarray) -> np.ndarray:
+        return to_array(model.reconstruct(to_tensor(examples, model.space, device)), pictures, "reconstruct")
 
-    return in_blocks(len(x), rows_of(model.space.shape), make, keep, progress)["x"]
+    return of_each(ask, x, model.space, "reconstruct", keep, progress)
 
 
 @torch.no_grad()
@@ -136,14 +172,10 @@ def translate(
         ModelError: the wrong shape, dtype or range, or values that are not finite.
     """
 
-    def make(number: int, rows: slice) -> Arrays:
-        batch = to_tensor(x[rows], model.space, device)
-        block = to_array(model.translate(batch, back), model.space, "translate")
-        if len(block) != len(batch):
-            raise ModelError(f"translate: given {len(batch)} examples, got {len(block)}")
-        return {"x": block}
+    def ask(examples: np.ndarray) -> np.ndarray:
+        return to_array(model.translate(to_tensor(examples, model.space, device), back), model.space, "translate")
 
-    return in_blocks(len(x), rows_of(model.space.shape), make, keep, progress)["x"]
+    return of_each(ask, x, model.space, "translate", keep, progress)
 
 
 @torch.no_grad()
@@ -160,14 +192,40 @@ def encode(
         ModelError: no tensor `[n, d]` of real numbers, or one that is not finite.
     """
 
-    def make(number: int, rows: slice) -> Arrays:
-        batch = to_tensor(x[rows], model.space, device)
-        found = dense(model.encode(batch), "encode")
-        if found.dim() != 2 or len(found) != len(batch) or not found.shape[1]:
-            raise ModelError(f"encode: expected [{len(batch)}, d], got {list(found.shape)}")
-        return {"codes": to_array(found, Space((found.shape[1],)), "encode")}
+    def ask(examples: np.ndarray) -> np.ndarray:
+        found = dense(model.encode(to_tensor(examples, model.space, device)), "encode")
+        if found.dim() != 2 or len(found) != len(examples) or not found.shape[1]:
+            raise ModelError(f"encode: expected [{len(examples)}, d], got {list(found.shape)}")
+        return to_array(found, Space((found.shape[1],)), "encode")
 
-    return in_blocks(len(x), rows_of(model.space.shape), make, keep, progress)["codes"]
+    return of_each(ask, x, model.space, "encode", keep, progress, "codes")
+
+
+def of_each(
+    ask: steady.Ask, x: np.ndarray, space: Space, method: str, keep: Keep, progress: Progress, name: str = "x"
+) -> np.ndarray:
+    """What a model says of every example of x `[n, *shape]`, of which each has an answer of its own: `[n, ...]`.
+
+    Warns where answers change by themselves, or with the examples beside theirs.
+
+    Arguments:
+        name: of the answers in the blocks that are kept.
+
+    Raises:
+        ModelError: not as many answers as examples.
+    """
+
+    def make(number: int, rows: slice) -> Arrays:
+        block = ask(x[rows])
+        if len(block) != len(x[rows]):
+            raise ModelError(f"{method}: given {len(x[rows])} examples, got {len(block)}")
+        return {name: block}
+
+    found = in_blocks(len(x), rows_of(space.shape), make, keep, progress)[name]
+    change = steady.change(ask, x, found, float(np.abs(found.astype(np.float64)).max()))
+    if change is not None and (change.again or change.relative > steady.FAR) and change.share > steady.SOME:
+        warnings.warn(change.said(method), stacklevel=2)
+    return found
 
 
 @torch.no_grad()

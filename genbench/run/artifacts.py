@@ -150,6 +150,19 @@ def opened(name: str, plan: Plan, device: str, shared: dict) -> Extractor:
     return shared[key]
 
 
+def lent(value: Any) -> Any:
+    """What foreign code is given in place of an artifact that others get after it: copies of its arrays."""
+    if isinstance(value, np.ndarray):
+        return value.copy() if value.flags.writeable else value
+    if isinstance(value, dict):
+        return {name: lent(one) for name, one in value.items()}
+    if isinstance(value, tuple):
+        return tuple(map(lent, value))
+    if hasattr(value, "to_arrays"):  # log-likelihoods
+        return type(value).from_arrays(lent(value.to_arrays()))
+    return value
+
+
 class Artifacts:
     """The artifacts of one model: each is made when a metric first needs it, or read from the run.
 
@@ -431,6 +444,8 @@ class Context:
         """Features `[n, d]` of the artifact `raw`, whose contents they are known by: no rounding tells them apart."""
         from genbench.numerics.points import Points  # brings torch, which a run with nothing to do can do without
 
+        rows = rows.view()
+        rows.flags.writeable = False  # all metrics of a model share them
         return Points(rows, self.device, keys=lambda: row_keys(self.get(raw)), lasting=self.lasting)
 
     @property

@@ -34,9 +34,9 @@ from genbench.importing import running
 from genbench.metrics import Measure, check_outputs
 from genbench.models.adapters import Source, public_path
 from genbench.models.fixed import FixedSamples
-from genbench.models.guard import guarded
+from genbench.models.guard import drawn_globally, guarded
 from genbench.privacy import LONGER, public_value, published
-from genbench.run.artifacts import ARTIFACTS, LONGEST, SAMPLES, Artifacts, noting, opened
+from genbench.run.artifacts import ARTIFACTS, LONGEST, SAMPLES, Artifacts, lent, noting, opened
 from genbench.run.limits import amount
 from genbench.run.plan import Cell, Job, Plan
 from genbench.run.records import DEADLY, DONE, READ, SHARED, Record, Run
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
 TRACEBACK = 20_000  # characters of a traceback in a record
 MANY = 50  # warnings in a record
+FEW = 8  # images that an extractor is shown before the long work
 UNKNOWN = "code, parameters and buffers are, files that it reads and closures are not"
 
 
@@ -414,7 +415,8 @@ def preflight(source: Source, todo: Plan, device: str) -> None:
 
 
 def try_extractor(name: str, todo: Plan, bench: Bench) -> None:
-    """Shows an extractor one image before the long work: weights or a reference that do not fit are errors of usage.
+    """Shows an extractor some images before the long work: weights or a reference that do not fit are errors of usage,
+    and so is a function that does not treat every image by itself.
 
     What a function in code raises by itself is left to be recorded by the cells that need it.
     """
@@ -422,6 +424,8 @@ def try_extractor(name: str, todo: Plan, bench: Bench) -> None:
     try:
         with guarded():
             features, _ = extractor.seen(todo.dataset.train[:1])
+            if ":" in name or catalog.find("extractors", name).origin != "genbench":
+                extractor.check_each(todo.dataset.train[:FEW])
         if name in todo.references:
             todo.references[name].check(extractor, todo.extractors[name], features.shape[1])
     except GenbenchError:
@@ -465,7 +469,7 @@ def measure(artifacts: Artifacts, job: Job, cells: list[Cell], bench: Bench) -> 
                 running(f"metric '{job.metric}'"),
                 artifacts.watched(),
             ):
-                given = catalog.load("metrics", job.metric).compute(**needs, **job.params)
+                given = computed(job, needs)
             check_outputs(job.entry.constants["OUTPUTS"], given)
             found = given
         except Unavailable as reason:
@@ -502,6 +506,29 @@ def measure(artifacts: Artifacts, job: Job, cells: list[Cell], bench: Bench) -> 
         extractor = artifacts.extractor(job.extractor) if job.extractor else None
     reference = artifacts.plan.reference(job)
     return [fill(frame, cell, found.get(cell.output), extractor, reference, bench.run) for cell in cells]
+
+
+def computed(job: Job, needs: dict[str, Any]) -> Any:
+    """What a metric gives. One that is not ours gets copies of what others get after it.
+
+    Warns where it gives something else when the global generators stand elsewhere: no seed decides them.
+    """
+    compute = catalog.load("metrics", job.metric).compute
+    if job.entry.origin == "genbench":
+        return compute(**needs, **job.params)
+
+    def once() -> Any:
+        return compute(**{name: lent(value) for name, value in needs.items()}, **job.params)
+
+    before = drawn_globally()
+    found = once()
+    if drawn_globally() != before and repr(once()) != repr(found):
+        warnings.warn(
+            "the metric draws random numbers that no seed decides, and the value cannot be repeated: use "
+            "np.random.default_rng(0)",
+            stacklevel=2,
+        )
+    return found
 
 
 def framed(todo: Plan, source: Source, job: Job, bench: Bench) -> Record:
