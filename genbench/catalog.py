@@ -19,7 +19,7 @@ import sys
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import EntryPoint, distributions, entry_points
 from pathlib import Path
 from types import ModuleType
@@ -294,13 +294,13 @@ def tell(message: str) -> None:
         warnings.warn(message, PluginWarning, stacklevel=3)
 
 
-def sources(kind: str) -> Iterator[tuple[Path, str]]:
+@cache
+def sources(kind: str) -> tuple[tuple[Path, str], ...]:
     """Every built-in member's source file and module, in the order of their names; baselines lie in family folders."""
     package = PACKAGES[kind]
     folder, pattern = (BASELINES, "*/*.py") if kind == "baselines" else (HERE.joinpath(*package.split(".")[1:]), "*.py")
-    for path in sorted(folder.glob(pattern), key=lambda path: path.name):
-        if not path.name.startswith("_"):
-            yield path, ".".join([package, *path.relative_to(folder).with_suffix("").parts])
+    paths = sorted((path for path in folder.glob(pattern) if path.name[0] != "_"), key=lambda path: path.name)
+    return tuple((path, ".".join([package, *path.relative_to(folder).with_suffix("").parts])) for path in paths)
 
 
 def names(kind: str) -> list[str]:

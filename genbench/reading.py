@@ -135,7 +135,7 @@ def at(where: str, key: Any) -> str:
 
 def legible(text: str) -> str:
     """Text that any UTF-8 file can hold: what is no Unicode (bytes of a file's name) is written as an escape."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 # --- Types

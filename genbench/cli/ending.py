@@ -53,7 +53,7 @@ def name_unreadable(runs: Iterable[Any], cells: Container[str] | None = None) ->
     Arguments:
         cells: only the records of these.
     """
-    found = {path: why for run in runs for path, why in run.unreadable() if cells is None or path.stem in cells}
+    found = {path: why for run in runs for path, why in run.unreadable(cells)}
     for why in found.values():
         print(f"error: {why}", file=sys.stderr)
     return bool(found)

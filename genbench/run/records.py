@@ -20,7 +20,7 @@ import io
 import json
 import shutil
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -230,6 +230,7 @@ class Run:
         self.claims = folder / "claims"
         self.pack = folder / "records.jsonl"
         self.replicates = folder / "replicates.npz"
+        self._known: dict[Path, tuple[tuple[int, ...], Record]] = {}  # what was read, and of which state of its file
         self._lines: tuple[dict[str, Record], list[str]] | None = None  # what the pack holds, once it was read
 
     def write(self, path: Path, data: bytes) -> None:
@@ -351,9 +352,13 @@ class Run:
         Raises:
             GenbenchError: it cannot be read, or is that of another cell.
         """
+        state = state_of(path)
+        if path in self._known and self._known[path][0] == state:
+            return self._known[path][1]
         record = Record.from_json(text_of(path, "record", REMEDY), str(path))
         if record.cell_id != path.stem:
             raise GenbenchError(f"{path} holds the record of another cell, {record.cell_id}", REMEDY)
+        self._known[path] = state, record
         return record
 
     def records(self) -> list[Record]:
@@ -367,10 +372,16 @@ class Run:
             self._lines = read_pack(self.pack) if self.pack.is_file() else ({}, [])
         return self._lines
 
-    def unreadable(self) -> list[tuple[Path, str]]:
-        """The files of records, and the manifest, that are there and cannot be read, each with the reason in a line."""
+    def unreadable(self, cells: Container[str] | None = None) -> list[tuple[Path, str]]:
+        """The files of records, and the manifest, that are there and cannot be read, each with the reason in a line.
+
+        Arguments:
+            cells: only the records of these, and what holds for all.
+        """
         found = []
         for path in self.files():
+            if cells is not None and path.stem not in cells:
+                continue
             try:
                 self.read(path)
             except GenbenchError as error:
@@ -584,3 +595,12 @@ def open_run(path: Path) -> Run:
 def read_runs(paths: Iterable[Path]) -> list[Record]:
     """The records of the runs in these folders, by the rows they stand in."""
     return in_rows(open_run(path) for path in paths)
+
+
+def state_of(path: Path) -> tuple[int, ...]:
+    """Tells one content of a file that is only ever replaced whole from the next; empty where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return found.st_ino, found.st_size, found.st_mtime_ns

@@ -3,13 +3,18 @@
 import gzip
 import hashlib
 import struct
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+from PIL import Image
+from sklearn.datasets import load_digits, load_sample_images
 
 from genbench import datasets
-from genbench.datasets import _idx, _text, mnist, mnist_binary, patches, tinyshakespeare
+from genbench.datasets import SPLITS, _idx, _text, mnist, mnist_binary, patches, tinyshakespeare
 from genbench.datasets._download import Remote, fetch
+from genbench.datasets._scikit_learn import inside
 from genbench.errors import GenbenchError
 from genbench.space import Space
 
@@ -337,7 +342,7 @@ def test_patches_are_a_sample_of_both_photographs_in_a_random_order():
     assert {split: len(data.split(split)) for split in datasets.SPLITS} == patches.SIZES
     assert data.sha256.startswith("7b3890c94010b55b"), "decoded otherwise than by Pillow's libjpeg-turbo"
     for split in datasets.SPLITS:
-        every = patches.patches(list(patches.load_sample_images().images), split)
+        every = patches.patches(load_sample_images().images, split)
         index = {patch.tobytes(): i for i, patch in enumerate(every)}
         places = np.array([index[patch.tobytes()] for patch in data.split(split)])
         of_second = (places >= len(every) // 2).mean()  # photographs are cut one after the other
@@ -380,3 +385,20 @@ def test_real_tinyshakespeare(data_root):
     assert data.space.levels == 65
     assert "".join(data.vocabulary[i] for i in data.train[0]).startswith("First Citizen:\nBefore we proceed")
     assert [len(data.split(s)) for s in datasets.SPLITS] == [7842, 435, 435]
+
+
+def test_what_comes_inside_scikit_learn_is_what_it_loads_itself():
+    x, y = load_digits(return_X_y=True)
+    digits = datasets.load("digits")
+    ours = [(*image.ravel().tolist(), label) for split in SPLITS for image, label in
+            zip(digits.split(split), digits.labels_of(split), strict=True)]  # fmt: skip
+    assert sorted(ours) == sorted((*image.astype(int).tolist(), label) for image, label in zip(x, y, strict=True))
+    for name, photograph in zip(("china", "flower"), load_sample_images().images, strict=True):
+        assert np.array_equal(np.asarray(Image.open(inside(f"images/{name}.jpg"))), photograph)
+    with pytest.raises(GenbenchError, match="scikit-learn has no datasets/data/nothing"):
+        inside("data/nothing")
+
+
+def test_the_digits_are_loaded_without_importing_scikit_learn():
+    code = "import sys; from genbench import datasets; datasets.load('digits'); assert 'sklearn' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

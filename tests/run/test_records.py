@@ -279,3 +279,19 @@ def test_arrays_without_values_say_nothing_of_examples(tmp_path, values):
     run = Run(tmp_path / "run")
     run.put_arrays("0" * 16, {"values": values})
     assert run.example_values("0" * 16) is None
+
+
+def test_a_record_is_read_once_and_again_when_its_file_is_another(tmp_path, monkeypatch):
+    run, read = Run(tmp_path / "run"), []
+    from_json = Record.from_json
+    monkeypatch.setattr(Record, "from_json", lambda text, where: read.append(where) or from_json(text, where))
+    run.put(record(value=1.5))
+    assert [run.get("a" * 16).value for _ in range(3)] == [1.5] * 3
+    assert (len(read), run.unreadable()) == (1, [])
+    run.put(record(value=2.5))  # of the same size
+    assert run.get("a" * 16).value == 2.5
+    path = run.cells / f"{'a' * 16}.json"
+    path.write_text("{")
+    assert run.get("a" * 16) is None
+    assert [found for found, _ in run.unreadable()] == [path]
+    assert run.unreadable(cells={"b" * 16}) == []
