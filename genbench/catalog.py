@@ -339,6 +339,8 @@ def load(kind: str, name: str) -> ModuleType:
     entry = find(kind, name)
     try:
         module = imported(entry)
+    except MemoryError:  # which is nobody's mistake
+        raise
     except Exception as error:
         raise GenbenchError(
             f"{kind[:-1]} '{name}' of {entry.origin} cannot be imported: {type(error).__name__}: {error}", REMEDY

@@ -93,14 +93,23 @@ def public_command(arguments: list[str]) -> str:
 
 
 def public_argument(argument: str) -> str:
-    """One argument, whose paths may hold spaces and brackets: they end at `=`, `?`, `&`, `:` or `,` alone."""
+    """One argument, whose paths may hold spaces and brackets: they end at `=`, `?`, `&`, `:` or `,` alone, and begin
+    behind one of these or behind a bracket, as in `kd[/home/ada/extractor.py:embed]`.
+    """
+    parts = re.split(r"([=?&:,])", argument)
 
-    def cut(part: str) -> str:
-        if not part.startswith("/") or part.startswith("//"):  # of a web address
+    def cut(part: str, before: list[str]) -> str:
+        name, bracket, inside = part.partition("[")
+        if bracket and "/" not in name:
+            return name + bracket + cut(inside, [])
+        if not part.startswith("/"):
             return part
+        if re.match("//[^/]", part) and before[-1:] == [":"] and before[-2:-1] != ["file"]:
+            return part  # of a web address
+        path = "/" + part.lstrip("/")
         with suppress(OSError):
-            if part.startswith(f"{os.getcwd()}/"):
-                return os.path.relpath(part)
-        return last(part)
+            if path.startswith(f"{os.getcwd()}/"):
+                return os.path.relpath(path)
+        return last(path)
 
-    return "".join(map(cut, re.split(r"([=?&:,])", argument)))
+    return "".join(cut(part, parts[:i]) for i, part in enumerate(parts))

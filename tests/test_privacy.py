@@ -46,6 +46,22 @@ def test_home_here_and_the_host(monkeypatch, tmp_path):
     assert public_command(line) == "genbench evaluate 'mine=v.safetensors?x=c' samples:s -o r"
 
 
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ("nll,kd[/home/ada/my work/ext.py:embed],fd[/srv/x.onnx]", "nll,kd[ext.py:embed],fd[x.onnx]"),
+        ("samples:file:///home/ada/a b/x.npy", "samples:file:x.npy"),
+        ("x=//home/ada/x.npy", "x=x.npy"),
+        ("/home/ada/runs [1]/x.npy", "x.npy"),
+        ("runs/a[1].npy", "runs/a[1].npy"),
+        ("https://example.org/a/b?x=/home/ada/c", "https://example.org/a/b?x=c"),
+        ("profile:/home/ada/p", "profile:p"),
+    ],
+)
+def test_of_an_argument_every_path_is_cut_wherever_it_begins(argument, said):
+    assert public_command([argument]).strip("'") == said
+
+
 def test_a_text_of_any_length_is_cut_after_its_paths_are():
     """However a path falls on the place of the cut, nothing of its folders is left; 50 MB take no longer than 1 MB."""
     for before in range(40):

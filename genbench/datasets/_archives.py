@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +43,9 @@ class Archive:
         path = located(self.remote, root)
         try:
             found = from_zip(path, self.members) if path.suffix == ".zip" else from_tar(path, self.members)
-        except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError, CorruptError) as error:
+        except MemoryError:
+            raise
+        except Exception as error:  # of damaged bytes tarfile and zipfile raise many kinds, TypeError among them
             raise GenbenchError(
                 f"{path} cannot be read: {error}", "Replace it, or remove it to have it downloaded."
             ) from error

@@ -13,17 +13,20 @@ from __future__ import annotations
 import hashlib
 import http.client
 import os
+import queue
+import socket
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any, NoReturn, TypeVar
 
 from tqdm import tqdm
 
@@ -32,7 +35,8 @@ from genbench.files import at_home
 from genbench.locks import is_same, locked
 
 TIMEOUT = 30.0  # seconds without a byte
-SLOWEST = 20_000  # bytes a second on the whole, after a minute
+PATIENCE = 60.0  # seconds until the head of an answer is there, and before the speed of its body counts
+SLOWEST = 20_000  # bytes a second on the whole
 BLOCK = 1 << 20  # bytes
 PARTIAL_CONTENT, RANGE_NOT_SATISFIABLE = 206, 416  # of HTTP
 REMEDY = "Set GENBENCH_CACHE to a folder of yours with space."
@@ -355,12 +359,12 @@ def continued(url: str, file: IO[bytes], algorithm: str, most: int, name: str) -
     start = file.seek(0, os.SEEK_END)
     headers = {"Range": f"bytes={start}-"} if start else {}
     try:
-        response = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT)
+        response = answered(url, headers)
     except urllib.error.HTTPError as error:
         if not start or error.code != RANGE_NOT_SATISFIABLE:
             raise
         error.close()
-        response, start = urllib.request.urlopen(url, timeout=TIMEOUT), 0
+        response, start = answered(url, {}), 0
     with response:
         said = (response.headers.get("Content-Range") or "").partition("/")[0].rpartition("-")[0]
         if start and (response.status != PARTIAL_CONTENT or said.strip() != f"bytes {start}"):
@@ -373,6 +377,47 @@ def continued(url: str, file: IO[bytes], algorithm: str, most: int, name: str) -
         for block in blocks(file):
             digest.update(block)
         return received(response, file, algorithm, most, name, start, digest)
+
+
+def answered(url: str, headers: dict[str, str]) -> Any:
+    """The answer to a request, after redirections, up to its body. Errors are those of `received`."""
+    request = urllib.request.Request(url, headers=headers)
+    return in_time(lambda: urllib.request.urlopen(request, timeout=TIMEOUT), PATIENCE, "no whole answer came")
+
+
+def in_time(work: Callable[[], T], seconds: float, otherwise: str) -> T:
+    """What `work` gives, in a thread of its own: a server that sends a byte now and then can keep any reading waiting.
+
+    Raises:
+        Slow: it takes longer. The thread is left alone with its socket, and ends with the process at the latest.
+    """
+    found: queue.Queue[Callable[[], T]] = queue.Queue()
+
+    def run() -> None:
+        try:
+            value = work()
+        except BaseException as error:
+            failed = error
+            found.put(lambda: raised(failed))
+        else:
+            found.put(lambda: value)
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        give = found.get(timeout=max(0.0, seconds))
+    except queue.Empty:
+        raise Slow(f"{otherwise} in {seconds:.0f} s") from None
+    return give()
+
+
+def hang_up(response: Any) -> None:
+    """Ends the connection below a response, and so whoever waits for more of it."""
+    with suppress(OSError, AttributeError, ValueError), socket.socket(fileno=os.dup(response.fileno())) as line:
+        line.shutdown(socket.SHUT_RDWR)
+
+
+def raised(error: BaseException) -> NoReturn:
+    raise error
 
 
 def received(
@@ -397,12 +442,22 @@ def received(
     with tqdm(
         total=promised, initial=start, unit="B", unit_scale=True, desc=name, disable=not sys.stderr.isatty()
     ) as bar:
-        while block := response.read1(BLOCK):
+        while True:
+            latest = PATIENCE + (size - start) / SLOWEST  # when the next bytes have to be there
+            seconds = time.monotonic() - started
+            so_far = f"only {size - start:,} bytes came"
+            if seconds > latest:
+                raise Slow(f"{so_far} in {seconds:.0f} s")
+            try:
+                block = in_time(lambda: response.read1(BLOCK), latest - seconds, so_far)
+            except Slow:
+                hang_up(response)  # else nobody could close it, while a thread reads from it
+                raise
+            if not block:
+                break
             size += len(block)
             if size > most:
                 raise CorruptError(f"it has more than {most:,} bytes")
-            if (seconds := time.monotonic() - started) > 60 and size - start < SLOWEST * (seconds - 60):
-                raise Slow(f"only {size - start:,} bytes came in {seconds:.0f} s")
             digest.update(block)
             try:
                 bar.update(file.write(block))

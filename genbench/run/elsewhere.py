@@ -10,11 +10,10 @@ that dies with its machine is begun again with what is left; a model that dies i
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
+import re
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Generator, Iterator, Sequence
@@ -28,6 +27,7 @@ from genbench.run.evaluate import Apart, Bench, lost
 from genbench.run.isolation import Isolation
 from genbench.run.plan import Cell, Plan
 from genbench.run.records import Record
+from genbench.run.worker import die_with_the_parent
 from genbench.text import capped
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ LOST = "task"  # the phase of a death that is no fault of the model: the part is
 ATTEMPTS = 3  # tasks of one part, where machines die
 GRACE = 120.0  # seconds beyond the limit of a model before the engine stops its task: the task itself stops it earlier
 LONGEST = 2000  # characters of what a command says as it ends
-OWN = ("CUDA_VISIBLE_DEVICES", "TMPDIR")  # variables that the machine of a task knows better
-PR_SET_PDEATHSIG = 1
+MOST = 1 << 16  # bytes of it that are kept
+OWN = re.compile("CUDA_VISIBLE_DEVICES|(ROCR|HIP)_VISIBLE_DEVICES|TMPDIR|SLURM_.*")  # what the machine of a task knows
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,10 @@ class Part:
 
     def perform(self) -> tuple[int, str]:
         """Runs it here: its exit code, and the end of what it said. It dies with the process that runs it."""
-        environ = {**self.environ, **{name: os.environ[name] for name in OWN if name in os.environ}}
+        given = {name: value for name, value in self.environ.items() if not OWN.fullmatch(name)}
+        environ = given | {name: value for name, value in os.environ.items() if OWN.fullmatch(name)}
         self.started.touch()
-        found = subprocess.run(
+        with subprocess.Popen(
             [sys.executable, "-m", "genbench", *self.arguments],
             cwd=self.folder,
             env=environ,
@@ -69,14 +70,15 @@ class Part:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             preexec_fn=die_with_the_parent,
-        )
-        return found.returncode, capped(found.stderr.decode(errors="replace"), LONGER * LONGEST)
-
-
-def die_with_the_parent() -> None:
-    """Has the system kill this process as soon as its parent is gone (Linux)."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        ) as process:
+            said = b""
+            try:
+                while more := process.stderr.read1():  # type: ignore[union-attr]
+                    said = (said + more)[-MOST:]  # a model may write gigabytes
+            except BaseException:
+                process.kill()
+                raise
+        return process.returncode, capped(said.decode(errors="replace"), LONGER * LONGEST)
 
 
 class Engine(Protocol):

@@ -199,7 +199,9 @@ def evaluate(
 
             with Share(todo, run, work, run_id, rerun == "always", found) as share:
                 follow(measuring.records(share), outcome, bench, bar, fail_fast)
-        if launch is not None:
+        if total and not run.rows():  # somebody has removed it, with records too
+            run.write_manifest(manifest(todo, run_id, bench.env, command))
+        elif launch is not None:
             run.write_rows(rows_of(todo))  # on a file system without locks, tasks write what others overwrite
         measuring.draw(shown)
     return outcome

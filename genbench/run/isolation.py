@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Any
 from genbench import catalog
 from genbench.datasets import bare
 from genbench.errors import Died, GenbenchError
-from genbench.run.limits import Limits, amount
+from genbench.run.limits import DEAF, Limits, amount
 from genbench.run.plan import Cell, Plan
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 GRACE = 1.0  # seconds between SIGTERM and SIGKILL
 LOOK = 0.2  # seconds between two looks at the memory of a worker
+ALWAYS = 1.0  # seconds between two looks at whether a worker lives
 LATER = 0.5  # seconds between two looks at whether a worker without a model can help
 HERE = ("object", "memory")  # adapters of what is in this process's memory and nowhere else
 PRELOADED = [  # what nearly every model needs, loaded once
@@ -111,6 +112,7 @@ class Worker:
     def stop(self) -> None:
         """SIGTERM to the group, a second, SIGKILL."""
         self.signal(signal.SIGTERM)
+        self.signal(signal.SIGCONT)  # one that has stopped can say where, too
         wait([self.process.sentinel], GRACE)
         self.signal(signal.SIGKILL)
         wait([self.process.sentinel], GRACE)
@@ -145,6 +147,8 @@ class Worker:
         code = self.process.exitcode
         if code is None or code == 255:
             return "the process is gone, nobody knows how"
+        if code == DEAF:
+            return "the process has closed its files, also the one through which it is heard"
         if code >= 0:
             return f"the process ended with exit code {code} before it was done"
         name = signal.Signals(-code).name if -code in {*signal.Signals} else f"signal {-code}"
@@ -304,7 +308,7 @@ class Isolation:
         try:
             while True:
                 now = time.monotonic()
-                wait(worker.watched, min(max(0.0, end - now), 1.0))
+                wait(worker.watched, min(max(0.0, end - now), ALWAYS))
                 ended = worker.ended
                 for line in worker.lines():
                     whole = whole or line[0] == "end"
@@ -385,7 +389,7 @@ class Isolation:
                     self.help(running)
                 patience = self.patience(running)
                 if self.free(running) > 0:  # somebody may need help, or somebody else's work become ours
-                    patience = min(LATER, LATER if patience is None else patience)
+                    patience = min(LATER, patience)
                 wait([ready for one in running for worker in one.workers for ready in worker.watched], patience)
                 for one in list(running):
                     one.look_after(self.limits.memory)
@@ -440,12 +444,14 @@ class Isolation:
         told = [(died.status, died.message, phase, died.traceback) for phase, died in dead.items()]
         return self.start(run, shared, where, number, [cell.id for cell in cells], told)
 
-    def patience(self, running: list[Measuring]) -> float | None:
-        """Seconds until somebody has to be looked at, None for as long as it takes."""
+    def patience(self, running: list[Measuring]) -> float:
+        """Seconds until somebody has to be looked at: also where nothing is heard of the end of a worker, since a
+        process that it has left behind holds its files.
+        """
         if self.limits.memory is not None:
             return LOOK
-        ends = [end for one in running for end, _ in self.ends(one)]
-        return max(0.0, min(ends) - time.monotonic()) + 0.01 if ends else None
+        ends = [end - time.monotonic() for one in running for end, _ in self.ends(one)]
+        return max(0.0, min([ALWAYS, *ends])) + 0.01
 
     def ends(self, one: Measuring) -> Iterator[tuple[float, str]]:
         """When a model has to be stopped, and what that limit is called."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from genbench.errors import GenbenchError
 
 ENGINES = ("ray", "submitit")  # of other machines: one file each in `engines/`
+DEAF = 74  # the exit code of a worker that can say nothing any more
 START_METHODS = ("forkserver", "spawn")  # of a model's process
 SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 BYTES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}

@@ -7,6 +7,7 @@ all that it had finished and what it was at. `isolation.py` is the other side.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import faulthandler
 import json
 import mmap
@@ -41,11 +42,13 @@ from genbench.run.evaluate import (
     try_extractor,
     where_it_runs,
 )
+from genbench.run.limits import DEAF
 from genbench.run.plan import Plan
 from genbench.run.records import Run
 from genbench.text import capped, said
 
 LONGEST = 2000  # characters of a text in a line
+PR_SET_PDEATHSIG = 1
 Say = Callable[..., None]  # kind and contents of a line
 
 
@@ -173,6 +176,8 @@ def enter(
 
     code = 1
     try:
+        leave_the_server()
+        die_with_the_parent()  # the server, which ends with the runner: also where no thread of this one gets its turn
         threading.Thread(target=die_with_the_runner, daemon=True).start()
         faulthandler.enable(dump.handle, all_threads=False)
         faulthandler.register(signal.SIGTERM, dump.handle, all_threads=False, chain=True)
@@ -184,13 +189,38 @@ def enter(
         say("end")
         code = 0
     except GenbenchError as error:
-        say("fail", error.problem[:LONGEST], error.remedy[:LONGEST])
+        code = told(say, "fail", error.problem[:LONGEST], error.remedy[:LONGEST])
     except BaseException as error:
-        say("raised", capped(f"{type(error).__name__}: {said(error)}", LONGER * LONGEST))
+        code = told(say, "raised", capped(f"{type(error).__name__}: {said(error)}", LONGER * LONGEST))
     finally:
         with contextlib.suppress(Exception):
             sys.stderr.flush()
         os._exit(code)  # whatever threads are still at work
+
+
+def told(say: Say, *line: Any) -> int:
+    """Says why the process ends: its exit code."""
+    try:
+        say(*line)
+    except OSError:
+        return DEAF
+    return 1
+
+
+def leave_the_server() -> None:
+    """Lets go of what keeps the server of workers alive, so that it ends with the runner whatever a model does."""
+    from multiprocessing import forkserver
+
+    handle = getattr(forkserver._forkserver, "_forkserver_alive_fd", None)  # type: ignore[attr-defined]
+    if isinstance(handle, int):
+        with contextlib.suppress(OSError):
+            os.close(handle)
+
+
+def die_with_the_parent() -> None:
+    """Has the system kill this process as soon as its parent is gone (Linux)."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def die_with_the_runner() -> None:

@@ -155,6 +155,27 @@ def test_an_archive_that_is_not_what_it_should_be_is_refused(
         datasets.load("cifar10", tmp_path)
 
 
+@pytest.mark.parametrize("name", ["a.tar.gz", "a.zip"])
+def test_an_archive_that_is_damaged_is_refused_whatever_its_reader_raises(name, alone, tmp_path):
+    """Cut anywhere in its first bytes, which tarfile answers with a TypeError, and with each bit of its flags set."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("x", b"abc")
+    whole = packed({"x": b"abc"}) if name == "a.tar.gz" else out.getvalue()
+    damaged = [whole[:i] for i in range(12)]
+    if name == "a.zip":
+        local, central = (whole.index(mark) + at for mark, at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)))
+        for bit in (0, 5, 6):  # encrypted, patched, encrypted in another way
+            changed = bytearray(whole)
+            changed[local] = changed[central] = 1 << bit
+            damaged.append(bytes(changed))
+    for data in damaged:
+        put(tmp_path / name, data)
+        archive = _archives.Archive(Remote(name, (), "md5", md5(data), len(data)), {"x": 3}, {})
+        with pytest.raises(GenbenchError, match="cannot be read"):
+            archive.read(tmp_path)
+
+
 def test_a_link_in_an_archive_leads_nowhere(tmp_path):
     (tmp_path / "secret").write_bytes(b"secret")
     out = io.BytesIO()

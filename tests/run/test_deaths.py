@@ -110,12 +110,38 @@ DEATHS = {
         ("crashed", "250 MB", "samples"),
         True,
     ),
-    "hang": (in_sample(HANG), {"metric": 1.5}, ("timeout", "1.5 s, the limit for one metric", "samples"), True),
-    "hang of a model": (in_sample(HANG), {"model": 2.0}, ("timeout", "2 s, the limit for one model", "samples"), True),
+    "hang": (in_sample(HANG), {"metric": 4.0}, ("timeout", "4 s, the limit for one metric", "samples"), True),
+    "hang of a model": (in_sample(HANG), {"model": 5.0}, ("timeout", "5 s, the limit for one model", "samples"), True),
+    "stopped": (
+        in_sample("os.kill(os.getpid(), signal.SIGSTOP)"),
+        {"metric": 4.0},
+        ("timeout", "4 s, the limit for one metric", "samples"),
+        True,
+    ),
+    "a hang that lets no other thread run": (
+        in_sample("ctypes.PyDLL(None).sleep(600)"),
+        {"metric": 4.0},
+        ("timeout", "4 s, the limit for one metric", "samples"),
+        True,
+    ),
+    "an alarm": (in_sample("signal.alarm(1)\ntime.sleep(60)"), {}, ("crashed", "SIGALRM", "samples"), True),
+    "its own limit of time": (
+        in_sample("import resource\nresource.setrlimit(resource.RLIMIT_CPU, (1, 9))\nwhile True: pass"),
+        {},
+        ("crashed", "SIGXCPU", "samples"),
+        True,
+    ),
+    "its group": (in_sample("os.killpg(0, signal.SIGKILL)"), {}, ("crashed", "SIGKILL", "samples"), True),
+    "all files closed": (
+        in_sample("os.closerange(0, 1000)\nreturn torch.zeros(n, 2)"),
+        {},
+        ("crashed", "has closed its files", "samples"),
+        True,
+    ),
     "hang in the constructor": (
         f"def __init__(self):\n{textwrap.indent(HANG, '    ')}",
-        {"model": 1.0},
-        ("timeout", "1 s, the limit for one model", "model"),
+        {"model": 5.0},
+        ("timeout", "5 s, the limit for one model", "model"),
         False,
     ),
     "an exception without words": (
@@ -146,7 +172,7 @@ def test_a_death_is_a_record_and_the_others_are_measured_as_if_alone(how, plane,
     sick, limits, (status, words, phase), speaks = DEATHS[how]
     started = time.monotonic()
     found = measured(plane, tmp_path, sick, Isolation(Limits(**limits)))
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 60
     assert values({key: r for key, r in found.items() if key[0] != "Sick"}) == healthy
     assert ("Sick", "nll") in found
     assert found["Sick", "nll"].status == ("ok" if speaks else status)
@@ -256,6 +282,51 @@ def test_a_death_in_a_plugin_is_that_of_its_own_cells(where, plane, healthy, tmp
     assert values({k: r for k, r in found.items() if k[0] != "Sick" and k[1] != lost}) == healthy
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "sys.stdout = sys.stderr = None",
+        "threading.Thread(target=sys.exit, args=(3,)).start()",
+        "os.fork()",  # so that two processes go on, and say all twice
+        "signal.signal(signal.SIGCHLD, signal.SIG_IGN)",
+        "os.environ.clear()",
+        "sys.stderr.write('x' * 5_000_000)",
+        "import tempfile, shutil; shutil.rmtree(os.path.dirname(tempfile.mkstemp(dir=tempfile.mkdtemp())[1]))",
+    ],
+)
+def test_what_a_process_survives_is_nobodys_death(odd, plane, healthy, tmp_path):
+    found = measured(plane, tmp_path, in_sample(f"{odd}\nreturn torch.zeros(n, 2)"), Isolation())
+    assert {found["Sick", metric].status for metric in METRICS} == {"ok"}
+    assert values({key: r for key, r in found.items() if key[0] != "Sick"}) == healthy
+
+
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+def test_a_daemon_of_a_model_that_dies_keeps_nobody_waiting(method, plane, tmp_path):
+    """It has left the group, and holds the pipes of the worker."""
+    sick = in_sample(
+        "if os.fork() == 0:\n    os.setsid()\n"
+        f"    open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))\n    time.sleep(300)\n    os._exit(0)\n"
+        f"while not os.path.exists({str(tmp_path / 'pid')!r}): time.sleep(0.01)\n"
+        "segfault()"
+    )
+    started = time.monotonic()
+    try:
+        found = measured(plane, tmp_path, sick, Isolation(method=method), names=("Sick",))
+        assert time.monotonic() - started < 200
+    finally:
+        os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+    assert {found["Sick", metric].status for metric in ("copies", "fd")} == {"crashed"}
+    assert "SIGSEGV" in found["Sick", "fd"].error["message"]
+
+
+def test_a_model_that_removes_the_run_costs_what_was_measured_and_no_command_fails(plane, tmp_path):
+    sick = in_sample(f"import shutil\nshutil.rmtree({str(tmp_path / 'run')!r})\nreturn torch.zeros(n, 2)")
+    found = measured(plane, tmp_path, sick, Isolation())
+    assert {found["Other", metric].status for metric in METRICS} == {"ok"}
+    again = measured(plane, tmp_path, "pass", Isolation())
+    assert {again["Healthy", metric].status for metric in METRICS} == {"ok"}
+
+
 def test_threads_and_children_that_never_end_are_ended(plane, healthy, tmp_path):
     sick = in_sample(
         "threading.Thread(target=time.sleep, args=(600,)).start()\n"
@@ -280,9 +351,10 @@ def running(pid: int) -> bool:
         return False
 
 
-def test_a_worker_ends_with_the_runner(plane, tmp_path):
-    """The runner is killed by SIGKILL while a model hangs that ignores SIGTERM."""
-    sick = in_sample(f"open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))\n{HANG}")
+@pytest.mark.parametrize("hang", [HANG, "ctypes.PyDLL(None).sleep(600)"])
+def test_a_worker_ends_with_the_runner(hang, plane, tmp_path):
+    """The runner is killed by SIGKILL while a model hangs that ignores SIGTERM, or lets no other thread run."""
+    sick = in_sample(f"open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))\n{hang}")
     path = written(tmp_path, sick)
     script = tmp_path / "runner.py"
     script.write_text(

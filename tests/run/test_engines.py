@@ -4,6 +4,7 @@ Workers, jobs and nodes are killed, and the records are those of one process, bi
 skip where it is not installed, and run by `tox -e engines`.
 """
 
+import ast
 import json
 import os
 import signal
@@ -17,6 +18,7 @@ import numpy as np
 import pytest
 
 from genbench.cli import main
+from genbench.environment import forget_peak, memory_status
 from genbench.errors import Died
 from genbench.run.elsewhere import LOST, Part, refused
 from genbench.run.records import Run
@@ -393,6 +395,26 @@ def test_the_command_of_a_part_dies_with_the_process_that_runs_it(folder):
     process.kill()
     process.wait()
     wait_for(lambda: not Path(f"/proc/{command}").exists(), 10)
+
+
+def test_a_command_has_the_devices_of_its_machine_and_of_what_it_says_the_end_is_kept(folder, monkeypatch):
+    """A model that writes 60 MB to stderr, in a job of its own number."""
+    loud = "os.write(2, b'x' * 30_000_000)\n        open('seen', 'w').write(repr(sorted(os.environ.items())))"
+    (folder / "loud.py").write_text((folder / "models.py").read_text().replace("time.sleep(self.seconds)", loud))
+    words = ["evaluate", "m=loud.py:Model", "--dataset", "points.npy", "--metrics", "copies", "--samples", "100"]
+    told = {**os.environ, "SLURM_JOB_ID": "1", "SLURM_NTASKS": "2", "CUDA_VISIBLE_DEVICES": "5", "MINE": "3"}
+    part = Part([*words, "-o", "loud"], str(folder), told, folder / "started")
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    forget_peak()
+    before = memory_status("VmHWM")
+    code, said = part.perform()
+    assert memory_status("VmHWM") - before < 10_000_000
+    assert code == 0
+    assert len(said) < 20_000
+    assert "records in loud" in said[-200:]
+    seen = dict(ast.literal_eval((folder / "seen").read_text()))
+    assert (seen["SLURM_JOB_ID"], seen["MINE"]) == ("7", "3")
+    assert not {"SLURM_NTASKS", "CUDA_VISIBLE_DEVICES"} & seen.keys() - os.environ.keys()
 
 
 def test_the_command_of_a_part_is_that_of_the_user_with_its_own_cells(folder, monkeypatch):
