@@ -146,6 +146,20 @@ def test_no_table_is_wider_than_a_page_and_none_has_more_than_seven_columns(larg
         assert sum(widths) + 3 * (len(widths) - 1) + 4 <= WIDTH
 
 
+def test_columns_of_the_lead_table_that_a_page_has_no_room_for_are_left_to_the_sections(record):
+    metrics = [f"auroc-likelihood outside {'x' * 20} {i}" for i in range(4)]
+    found = boards(
+        [record(f"a-model-of-some-length-{i}", metric, i, 0.1, **SAMPLED) for metric in metrics for i in range(3)]
+    )
+    rank(found, [])
+    lead, sections = markdown(found).split("<details>", 1)
+    widest = max(len(line) for line in lead.splitlines() if line.startswith("| a-model"))
+    assert widest <= WIDTH
+    assert metrics[0] in lead
+    assert metrics[3] not in lead
+    assert all(metric in sections for metric in metrics)
+
+
 def test_every_value_stands_in_the_section_of_its_group_and_every_footnote_is_used(large):
     page = markdown(large)
     (board,) = large
