@@ -250,10 +250,11 @@ def sentences(b: Board, lead: Lead, shown: Callable[[str], str] = one_line) -> l
 
 
 def explained(column: Column, shown: Callable[[str], str]) -> str:
-    """`nll (negative log-likelihood in bits/dim)`."""
+    """`nll k=1000 (negative log-likelihood in bits/dim)`."""
     title = column.card.get("title", "")
     words = " in ".join(filter(None, [title, column.unit if UNITS.get(column.unit, True) else ""]))
-    return shown(f"{column.metric} ({words})" if words else column.metric)
+    name = f"{column.metric} {column.differs}".strip()
+    return shown(f"{name} ({words})" if words else name)
 
 
 def rough(text: str) -> str:
