@@ -358,6 +358,16 @@ def test_a_plot_names_every_model_and_what_lies_far_outside(record):
     assert "negative log-likelihood, nll (bits/dim), lower is better" in texts
 
 
+def test_names_of_many_that_lie_outside_stay_beside_the_axis(record):
+    values = {**{f"near-{i}": 1.0 + i / 100 for i in range(20)}, **{f"far-away-model-{i}": 1e3 + i for i in range(4)}}
+    pairs = [(name, m, v if name == "kd[x]" else 1.0) for name in ("fd[x]", "kd[x]") for m, v in values.items()]
+    (board,) = boards([record(m, name, v, 2.0, **SAMPLED) for name, m, v in pairs])
+    texts = re.findall(r"<text[^>]*>([^<]*)</text>", pareto(board, *board.columns).decode())
+    named = [text for text in texts if "far-away" in text]
+    assert len({name for text in named for name in re.findall(r"far-away-model-\d", text)}) == 4
+    assert max(map(len, named)) <= 52 < sum(map(len, named)), "in several lines"
+
+
 def test_values_that_span_powers_of_ten_stand_on_logarithms_unless_an_interval_reaches_0(record):
     def column(values, half):
         return boards([record(m, "fd[x]", v, half, **SAMPLED) for m, v in values.items()])[0].columns[0]
