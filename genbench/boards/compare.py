@@ -232,7 +232,11 @@ def compare(base: str, new: str) -> Comparison:
                 how = f"{apart(ra, [other])} in {base}, {apart(other, [ra])} in {new}"
                 found.missing.append(Missing(name, metric, "new", f"measured differently, {how}"))
             elif ra or metric not in alike:
-                found.missing.append(missing(name, metric, (base, ra), (new, rb)))
+                lost = missing(name, metric, (base, ra), (new, rb))
+                others = [r for r in (*columns_a.values(), *columns_b.values()) if r.metric["name"] == metric]
+                if lost.lacking != "both" and (differs := apart(both[key], others)):
+                    lost = replace(lost, why=f"with {differs} {lost.why}")  # it is compared in another column
+                found.missing.append(lost)
     return replace(found, differences=together(found.differences))
 
 
@@ -410,22 +414,36 @@ def down(x: float) -> str:
 
 
 def table(differences: list[Difference]) -> str:
-    """Aligned markdown: a row for each difference; the header of the verdicts names what they are adjusted for."""
+    """Aligned markdown: a row for each difference; the header of the verdicts names what they are adjusted for.
+
+    How the intervals were made stands below, by letters; a model that is the only one, above.
+    """
+    methods = list(dict.fromkeys(d.method for d in differences))
+    models = {d.model for d in differences}
     rows = [
         [
-            d.model,
+            *([d.model] if len(models) > 1 else []),
             d.metric,
             *(f"{SIGNS[kind]} {value(x)}" for kind, x in zip(d.kinds, (d.base, d.new), strict=True)),
             interval(d),
-            d.method,
+            lettered(methods.index(d.method)),
             d.verdict if d.detectable is None else f"{d.verdict} (detectable: {d.detectable:.2g})",
         ]
         for d in differences
     ]
     rows = [[shown(one) for one in row] for row in rows]
-    headers = ["model", "metric", "base", "new", "difference (95 %)", "method", adjusted_for(differences)]
-    align = ("left", "left", "right", "right", "right", "left", "left")
-    return tabulate(rows, headers, tablefmt="pipe", colalign=align, disable_numparse=True) + "\n"
+    headers = ["model", "metric", "base", "new", "difference (95 %)", "how", adjusted_for(differences)]
+    align = ["left", "left", "right", "right", "right", "left", "left"]
+    alone = len(models) == 1
+    parts = [f"{shown(*models)}:"] if alone else []
+    parts.append(tabulate(rows, headers[alone:], tablefmt="pipe", colalign=align[alone:], disable_numparse=True))
+    parts.append("\n".join(f"- {lettered(i)}: {shown(method)}" for i, method in enumerate(methods)))
+    return "\n\n".join(parts) + "\n"
+
+
+def lettered(i: int) -> str:
+    """`a`, `b`, ...; after `z` come `a1`, `b1`."""
+    return f"{chr(ord('a') + i % 26)}{i // 26 or ''}"
 
 
 def adjusted_for(differences: list[Difference]) -> str:

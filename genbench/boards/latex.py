@@ -1,4 +1,4 @@
-"""Boards -> LaTeX tables for a paper: booktabs, each value in three aligned parts, the best of a column in bold.
+"""Boards -> LaTeX tables for a paper: booktabs, each value in three aligned parts, the best set of a column in bold.
 
 A value is its sign, its number and the half-width of its interval, in columns of their own, so that signs, numbers and
 intervals stand below each other. The page needs `\\usepackage{booktabs}` and nothing else.
@@ -83,15 +83,20 @@ def caption(b: Board) -> str:
     kinds += [("estimate", r"\(\sim\) or no sign: estimate")]
     used = {r.kind for r in records if r.status == "ok"}
     said = ", ".join(words for kind, words in kinds if kind in used)
+    bold = "those that may be the best, with 95\\,\\% confidence for all models of a column at once"
+    if not any(c.standing for c in b.columns):
+        bold = "the best value of a column, even where others cannot be told from it"
     flagged = r" \(^\dagger\)\,flagged." if any(flag(r) for r in records) else ""
     return (
         f"{escaped(b.dataset)}, test split ({'; '.join(counts)}). {said}; \\(\\pm\\) the wider half of the "
-        f"95\\,\\% interval; bold: the best value of a column, even where others cannot be told from it.{flagged}"
+        f"95\\,\\% interval; bold: {bold}.{flagged}"
     )
 
 
 def best(column: Column, models: list[str]) -> set[str]:
-    """The models with the best value, none where no side is better."""
+    """The models that may be the best, without ranks those with the best value; none where no side is better."""
+    if column.standing:
+        return {m for m in column.standing.best if m in models}
     known = [m for m in models if (r := column.records.get(m)) and r.status == "ok" and r.value is not None]
     if column.direction == "none" or not known:
         return set()

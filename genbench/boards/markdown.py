@@ -250,10 +250,11 @@ def sentences(b: Board, lead: Lead, shown: Callable[[str], str] = one_line) -> l
 
 
 def explained(column: Column, shown: Callable[[str], str]) -> str:
-    """`nll (negative log-likelihood in bits/dim)`."""
+    """`nll k=1000 (negative log-likelihood in bits/dim)`."""
     title = column.card.get("title", "")
     words = " in ".join(filter(None, [title, column.unit if UNITS.get(column.unit, True) else ""]))
-    return shown(f"{column.metric} ({words})" if words else column.metric)
+    name = f"{column.metric} {column.differs}".strip()
+    return shown(f"{name} ({words})" if words else name)
 
 
 def rough(text: str) -> str:
@@ -326,6 +327,12 @@ def lead_table(b: Board, lead: Lead, notes: Notes, links: Mapping[str, str]) -> 
         cells = [shown(drawn.cells[model]) for drawn in values]
         rows[model] = [*(standing.text(model) for _, standing in ranking), name, *cells]
     headers = [*(f"by {c.metric}" for c, _ in ranking), "model", *(drawn.header for drawn in values)]
+    left = [*(len(header) for header in headers[: len(ranking)]), max(len(one_line(m)) for m in b.models)]
+    kept = len(values)
+    while kept > 1 and sum(left) + sum(d.width for d in values[:kept]) + 3 * (len(left) + kept) + 1 > WIDTH:
+        kept -= 1  # the others stand in their sections
+    end = len(left) + kept
+    headers, rows = headers[:end], {model: row[:end] for model, row in rows.items()}
     below = beaten(b, [standing for _, standing in ranking]) if len(rows) > MANY else set()
     above = [row for model, row in rows.items() if model not in below]
     table = pipes(above or list(rows.values()), headers, len(ranking) + 1)

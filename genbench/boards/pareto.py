@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,6 +41,7 @@ FAR = 3.0  # interquartile ranges beyond the quartiles: a value from there on wo
 LOG = {"1/s", "ms"}  # units of speed, which spans powers of ten
 THOUSAND = 1000.0  # an axis of logarithms that spans more has numbers at powers of ten alone
 WIDE = 10.0  # times the smallest value: a larger one, and values that are all above 0 stand on a scale of logarithms
+LABEL = {"x": 95, "y": 52}  # characters of a line that names an axis, as many as lie beside it
 MANY = 20  # models: from there on the plot is larger
 COVERED = 0.02  # of a name: more, and neither it nor what lies below can be read
 RINGS = (7.0, 13.0, 20.0, 28.0, 38.0)  # points from a model to its name; from the second on a line joins them
@@ -100,9 +102,10 @@ def framed(
     far = {} if log else outliers(values)
     title = column.title.replace("↓", "").replace("↑", "").strip()
     words = ", ".join(filter(None, [column.card.get("title", ""), title, better]))
+    lines = [words]
     if far:
-        words += "\n(outside: " + ", ".join(f"{short(m, 24)} {v:.4g}" for m, v in far.items()) + ")"
-    axes.set(**{f"{side}label": words})
+        lines.append("(outside: " + ", ".join(f"{short(m, 24)} {v:.4g}" for m, v in far.items()) + ")")
+    axes.set(**{f"{side}label": "\n".join(part for line in lines for part in wrap(line, LABEL[side]))})
     getattr(axes, f"{side}axis").label.update({"fontsize": 9, "parse_math": False})
     axes.tick_params(labelsize=8)
     if log:

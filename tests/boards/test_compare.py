@@ -21,6 +21,7 @@ from genbench.boards.compare import (
     as_dicts,
     compare,
     judge,
+    lettered,
     of_intervals,
     table,
     together,
@@ -789,12 +790,29 @@ def test_a_gate_that_forbids_an_improvement_is_told_from_one_that_does_not(direc
 
 def test_the_table_has_a_row_for_each_difference():
     without = replace(DIFFERENCE, metric="modes", base=8.0, new=7.5, difference=-0.5, ci95=None, verdict="unknown")
+    without = replace(without, method="none: no interval")
     lines = table([DIFFERENCE, without]).splitlines()
     rows = [[c.strip() for c in line.strip("|").split("|")] for line in lines]
-    assert rows[0] == ["model", "metric", "base", "new", "difference (95 %)", "method", "verdict"]
-    assert [c[0] + c[-1] for c in rows[1]] == [":-", ":-", "-:", "-:", "-:", ":-", ":-"]
-    assert rows[2] == ["m", "fd[pixels]", "~ 100", "~ 103", "+3 [+1, +5]", "normal", "worse"]
-    assert rows[3] == ["m", "modes", "~ 8", "~ 7.5", "-0.5", "normal", "unknown"]
+    assert rows[:2] == [["m:"], [""]]
+    assert rows[2] == ["metric", "base", "new", "difference (95 %)", "how", "verdict"]
+    assert [c[0] + c[-1] for c in rows[3]] == [":-", "-:", "-:", "-:", ":-", ":-"]
+    assert rows[4] == ["fd[pixels]", "~ 100", "~ 103", "+3 [+1, +5]", "a", "worse"]
+    assert rows[5] == ["modes", "~ 8", "~ 7.5", "-0.5", "b", "unknown"]
+    assert lines[-2:] == ["- a: normal", "- b: none: no interval"]
+    lines = table([DIFFERENCE, replace(without, model="n")]).splitlines()
+    assert [[c.strip() for c in line.strip("|").split("|")][:2] for line in lines[:4:2]] == [
+        ["model", "metric"], ["m", "fd[pixels]"],
+    ]  # fmt: skip
+    assert lettered(0) + lettered(25) + lettered(26) == "aza1"
+
+
+def test_a_metric_that_one_side_measured_twice_is_named_with_what_sets_it_apart(run, record):
+    for model in "ab":
+        run.put(record(model, "nll", 1.0, stderr=0.1, protocol={"k": 1000, "seed": 0}, cell_id=f"{model}0"))
+    run.put(record("b", "nll", 0.9, stderr=0.1, protocol={"k": 5000, "seed": 0}, cell_id="b1"))
+    found = compare(f"{run.folder}:a", f"{run.folder}:b")
+    assert [d.metric for d in found.differences] == ["nll"]
+    assert [m.why for m in found.missing] == [f"with k=5000 not measured in {run.folder}:a"]
 
 
 def test_json_holds_every_field_and_what_is_missing(run):

@@ -6,6 +6,7 @@ import pytest
 
 from genbench.boards.columns import boards
 from genbench.boards.latex import SPECIAL, escaped, latex
+from genbench.boards.ranks import rank
 
 
 def cells(line):
@@ -72,6 +73,16 @@ def test_the_best_is_bold_the_reference_never_and_no_side_has_none(mixed):
     assert r"\mathbf" not in latex(boards(sideless))
     ties = [mixed[1], *(type(mixed[1])(**{**vars(mixed[1]), "model": {**mixed[1].model, "name": "twin"}}) for _ in "1")]
     assert latex(boards(ties)).count(r"\mathbf") == 2
+
+
+def test_where_there_are_ranks_all_that_may_be_the_best_are_bold(record):
+    """Standard errors of 0.02 tell 2 from 1, and not 1.01."""
+    found = boards([record(m, value=v, stderr=0.02) for m, v in {"a": 1.0, "b": 1.01, "c": 2.0}.items()])
+    assert "even where others cannot be told from it" in latex(found)
+    rank(found, [])
+    page = latex(found)
+    assert "bold: those that may be the best" in page
+    assert ["mathbf" in rows(page)[m] for m in "abc"] == [True, True, False]
 
 
 def test_real_data_stand_above_a_rule(mixed):

@@ -146,6 +146,20 @@ def test_no_table_is_wider_than_a_page_and_none_has_more_than_seven_columns(larg
         assert sum(widths) + 3 * (len(widths) - 1) + 4 <= WIDTH
 
 
+def test_columns_of_the_lead_table_that_a_page_has_no_room_for_are_left_to_the_sections(record):
+    metrics = [f"auroc-likelihood outside {'x' * 20} {i}" for i in range(4)]
+    found = boards(
+        [record(f"a-model-of-some-length-{i}", metric, i, 0.1, **SAMPLED) for metric in metrics for i in range(3)]
+    )
+    rank(found, [])
+    lead, sections = markdown(found).split("<details>", 1)
+    widest = max(len(line) for line in lead.splitlines() if line.startswith("| a-model"))
+    assert widest <= WIDTH
+    assert metrics[0] in lead
+    assert metrics[3] not in lead
+    assert all(metric in sections for metric in metrics)
+
+
 def test_every_value_stands_in_the_section_of_its_group_and_every_footnote_is_used(large):
     page = markdown(large)
     (board,) = large
@@ -342,6 +356,16 @@ def test_a_plot_names_every_model_and_what_lies_far_outside(record):
     assert "e" not in texts
     assert any("outside: e 500" in text for text in texts)
     assert "negative log-likelihood, nll (bits/dim), lower is better" in texts
+
+
+def test_names_of_many_that_lie_outside_stay_beside_the_axis(record):
+    values = {**{f"near-{i}": 1.0 + i / 100 for i in range(20)}, **{f"far-away-model-{i}": 1e3 + i for i in range(4)}}
+    pairs = [(name, m, v if name == "kd[x]" else 1.0) for name in ("fd[x]", "kd[x]") for m, v in values.items()]
+    (board,) = boards([record(m, name, v, 2.0, **SAMPLED) for name, m, v in pairs])
+    texts = re.findall(r"<text[^>]*>([^<]*)</text>", pareto(board, *board.columns).decode())
+    named = [text for text in texts if "far-away" in text]
+    assert len({name for text in named for name in re.findall(r"far-away-model-\d", text)}) == 4
+    assert max(map(len, named)) <= 52 < sum(map(len, named)), "in several lines"
 
 
 def test_values_that_span_powers_of_ten_stand_on_logarithms_unless_an_interval_reaches_0(record):

@@ -1,9 +1,14 @@
 """The published boards: made from the shipped checkpoints, and sane."""
 
+import re
+from html import unescape
+
 import pytest
+from markdown_it import MarkdownIt
 
 from genbench import datasets
 from genbench.boards.columns import boards
+from genbench.boards.markdown import WIDTH
 from genbench.catalog import HERE, entries
 from genbench.cli import shipped
 from genbench.files import sha256_file
@@ -45,6 +50,19 @@ def test_every_page_is_what_its_records_say(cli):
     code, _, err = cli("leaderboard", "--all", "--check", BOARDS)
     assert code == 0, err
     assert len(PAGES) >= 4
+
+
+@pytest.mark.parametrize("name", [*PAGES, "README"])
+def test_no_table_of_a_page_is_wider_than_github_shows(name):
+    """In visible characters: no links, no tags, no pictures."""
+    page = MarkdownIt("commonmark").enable("table").render((BOARDS / f"{name}.md").read_text(encoding="utf-8"))
+    tables = re.findall(r"<table>(.*?)</table>", page, re.DOTALL)
+    assert tables
+    for table in tables:
+        lines = [re.findall(r"<t[hd](?: [^>]*)?>(.*?)</t[hd]>", row, re.DOTALL) for row in table.split("</tr>")]
+        cells = [[unescape(re.sub("<[^>]*>", "", cell)) for cell in line] for line in lines if line]
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        assert sum(widths) + 3 * (len(widths) - 1) + 4 <= WIDTH
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -397,6 +397,15 @@ def test_rows_and_points_light_up_together(show, record, browser):
     assert row.find_element(By.TAG_NAME, "th").text in shown
 
 
+def test_an_axis_of_logarithms_has_numbers_to_read_values_by(show, record):
+    card = {"direction": "lower", "unit": "share"}
+    wide = {"a": 5.0, "b": 60.0, "c": 300.0}
+    pairs = [(metric, m, v) for metric in ("fd[x]", "kd[x]") for m, v in wide.items()]
+    page = show(boards([record(m, metric, v, 0.5, card=card, kind="estimate") for metric, m, v in pairs]))
+    ticks = page.run("return [...document.querySelectorAll('.plot svg > text')].map((t) => t.textContent)")
+    assert ticks[:6] == ["5", "10", "20", "50", "100", "200"]
+
+
 def test_csv_is_that_of_the_command_line_and_only_of_what_is_seen(show, record, missing):
     found = boards([record("=evil, \"x\"", value=0.1 + 0.2, stderr=1e-7), record("b", "fd[x]"), missing("b"),
                     *(missing(m, "ppl") for m in ("=evil, \"x\"", "b"))])  # fmt: skip

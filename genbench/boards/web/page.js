@@ -372,6 +372,15 @@ class Board {
     [low, high] = [low - room, high + room];
     const scale = (value) => (log && value <= 0 ? from : from + ((f(value) - low) / (high - low)) * (to - from));
     scale.ticks = [];
+    if (log && high - low < 3) { // 1, 2 and 5 of every power of ten
+      for (let power = Math.floor(low); power <= high; power++) {
+        for (const value of [1, 2, 5].map((first) => first * 10 ** power)) {
+          const label = value >= 1 ? value.toLocaleString("en", { maximumFractionDigits: 0 }) : String(Number(value.toPrecision(1)));
+          if (f(value) >= low && f(value) <= high) scale.ticks.push([value, label]);
+        }
+      }
+      return scale;
+    }
     const step = log ? Math.max(1, Math.ceil((high - low) / 6)) : nice((high - low) / Math.max(3, Math.abs(to - from) / 60));
     for (let tick = Math.ceil(low / step); tick * step <= high; tick++) {
       const value = log ? 10 ** (tick * step) : tick * step;

@@ -28,6 +28,7 @@ def cases() -> list[Case]:
         of_seeds("6 models of 5 seeds that tie, of which 3 vary 10 times as much", np.repeat([1.0, 10.0], 3)),
         of_seeds("6 models of 5 seeds that tie, of which 1 varies 10 times less", np.r_[np.full(5, 10.0), 1.0]),
         of_seeds("6 models of 5 seeds that tie, each twice as noisy as the one before", 2.0 ** np.arange(6)),
+        of_seeds("50 models of 5 training seeds that tie", np.ones(50), replicates=200),
         of_seeds("3 models of 5 seeds tie with 3 whose variance is known", np.ones(6), known=3),
         of_bounds(3, 200),
         *(of_samples("fd", sides, alone, 1000) for sides in (1, 2) for alone in (False, True)),
@@ -53,7 +54,7 @@ def ranks(what: str, truth: np.ndarray, correlation: float) -> Case:
     return Case(("ranks",), what, str(p), lambda rng: {"ranks": draw(rng)}, lambda: {"ranks": Truth(0.0)}, 2000)
 
 
-def of_seeds(what: str, scatter: np.ndarray, known: int = 0, seeds: int = 5) -> Case:
+def of_seeds(what: str, scatter: np.ndarray, known: int = 0, seeds: int = 5, replicates: int = 2000) -> Case:
     """Rows of a few checkpoints, whose variance is estimated, with its degrees of freedom: their values tie.
 
     Arguments:
@@ -70,7 +71,7 @@ def of_seeds(what: str, scatter: np.ndarray, known: int = 0, seeds: int = 5) -> 
         return tie(x.mean(1), np.diag(variances), freedoms(np.diag(variances), nothing, (variances[:, None], freedom)))
 
     return Case(
-        ("ranks",), what, f"{p}, {seeds}", lambda rng: {"ranks": draw(rng)}, lambda: {"ranks": Truth(0.0)}, 2000
+        ("ranks",), what, f"{p}, {seeds}", lambda rng: {"ranks": draw(rng)}, lambda: {"ranks": Truth(0.0)}, replicates
     )
 
 
