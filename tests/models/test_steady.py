@@ -299,6 +299,42 @@ def test_classes_that_are_asked_for_in_turn_may_have_one_sample_each():
     draw(Collapsed(), 300, 0, 100, labels=np.arange(10))
 
 
+class Layered(nn.Module):
+    """A generator with a layer that acts otherwise in training."""
+
+    space = Space((3,))
+
+    def __init__(self, layer, where):
+        super().__init__()
+        if where in ("list", "dict"):  # which no `eval()` reaches
+            self.layers = [layer] if where == "list" else {"a": (nn.Sequential(layer),)}
+        else:
+            self.layer = layer
+        self.where, self.look = where, lambda x: layer(x)
+
+    def sample(self, n, generator):
+        if self.where == "switched by itself":
+            self.train()
+        return self.look(torch.randn(n, 3, generator=generator)).detach()
+
+
+@pytest.mark.parametrize("layer", [nn.BatchNorm1d(3), nn.Dropout(0.3)], ids=["BatchNorm1d", "Dropout"])
+@pytest.mark.parametrize("where", ["list", "dict", "switched by itself"])
+def test_layers_in_training_mode_are_named(layer, where):
+    layer.train()
+    model = Layered(layer, where).eval()
+    with pytest.warns(UserWarning, match=f"{type(layer).__name__} of the model is in training mode"):
+        draw(model, 40, 0, 20)
+
+
+@pytest.mark.parametrize("layer", [nn.BatchNorm1d(3), nn.Dropout(0.3), nn.LayerNorm(3)])
+def test_layers_in_evaluation_mode_are_not(layer):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        draw(Layered(layer.train(), "child").eval(), 40, 0, 20)
+        draw(Layered(nn.LayerNorm(3).train(), "list").eval(), 40, 0, 20)
+
+
 # --- Extractors, metrics
 
 
