@@ -14,6 +14,7 @@ from genbench.features import Extractor
 from genbench.likelihood import log_likelihood
 from genbench.likelihood.bayes import class_log_likelihoods
 from genbench.likelihood.completion import completion
+from genbench.likelihood.probability_flow import probability_flow
 from genbench.models import steady
 from genbench.models.sampling import draw, encode, reconstruct, translate
 from genbench.space import Space
@@ -153,6 +154,32 @@ def test_a_bound_that_is_not_of_the_example_and_the_generator_says_so(does, faul
     look, again = FAULTS[fault]
     found = DRAWN[does](Model(look, does))
     assert [text for text in found.warnings if ("asked twice" if again else "examples beside it") in text]
+
+
+class Flow:
+    """A flow of points whose velocity is `look` of them."""
+
+    space, eps = Space((2,)), 1e-3
+
+    def __init__(self, look):
+        self.look = look
+
+    def velocity(self, x, t):
+        return self.look(x)
+
+
+@pytest.mark.parametrize(
+    ("look", "said"),
+    [
+        (lambda x: -x, ""),
+        (lambda x: -x + x.mean(0), "examples beside it"),
+        (lambda x: -x / x.std(0, correction=0).clamp(min=0.1), "examples beside it"),
+    ],
+)
+def test_a_velocity_that_looks_beside_its_point_is_said_to(look, said):
+    points = np.random.default_rng(0).normal(size=(N, 2)).astype(np.float32)
+    found = probability_flow(Flow(look), points, 0, probes=0)
+    assert [text for text in found.warnings if "velocity of" in text and said in text] if said else not found.warnings
 
 
 def test_a_kind_that_is_not_exact_may_be_drawn_and_says_so():
