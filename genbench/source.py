@@ -22,7 +22,7 @@ def parsed(path: Path) -> ast.Module:
     """
     try:
         stat = path.stat()
-        return tree(path, stat.st_mtime_ns, stat.st_size)
+        return tree(path, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size)
     except OSError as error:
         raise Broken(f"{path} cannot be read: {error.strerror}") from error
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
@@ -30,7 +30,7 @@ def parsed(path: Path) -> ast.Module:
 
 
 @functools.lru_cache(maxsize=512)
-def tree(path: Path, mtime_ns: int, size: int) -> ast.Module:
+def tree(path: Path, *changed: int) -> ast.Module:
     """The tree of a file as it is at that time: the catalog is asked often, and parses a file once."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what a compiler says of its escapes is for the author

@@ -153,6 +153,29 @@ def test_a_scaffold_overwrites_nothing_and_refuses_what_cannot_be_a_name(kind, c
         assert cli("new", kind, name)[0] == 2
 
 
+@pytest.mark.parametrize(
+    ("kind", "name"), [("metric", "fd"), ("metric", "precision-recall"), ("dataset", "ring8"), ("baseline", "vae")]
+)
+def test_a_name_that_the_catalog_has_is_refused_for_a_scaffold(kind, name, cli, tmp_path):
+    code, _, err = cli("new", kind, name)
+    assert (code, [*tmp_path.iterdir()]) == (2, [])
+    assert f"there is a {kind} '{name}', which would hide it" in err
+
+
+@pytest.mark.parametrize("kind", sorted({*SCAFFOLDS} - {"baseline"}))
+def test_check_of_what_is_no_baseline_names_how_to_try_it(kind, cli):
+    cli("new", kind, "my-thing")
+    code, _, err = cli("check", "my_thing.py")
+    assert code == 2
+    assert "my_thing.py is no baseline" in err
+    (command,) = lines(err.partition("Try it: ")[2].partition(", or")[0])
+    if kind in ("dataset", "metric"):
+        few = ["--samples", "20"] if command[1] == "evaluate" else []
+        assert cli(*command[1:], *few)[0] == 0
+    else:
+        assert f"my_thing.py:{'OBJECT' if kind == 'model' else 'FUNCTION'}" in err
+
+
 def test_every_word_of_a_scaffold_is_filled_in(cli, tmp_path):
     for kind in SCAFFOLDS:
         _, out, _ = cli("new", kind, f"one-{kind}")

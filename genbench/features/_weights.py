@@ -43,11 +43,11 @@ class Weights:
 def sha256_of(path: Path) -> str:
     """sha256 of a file, computed once while the file stays as it is."""
     status = path.stat()
-    return _sha256(path.resolve(), status.st_size, status.st_mtime_ns)
+    return _sha256(path.resolve(), status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 @functools.lru_cache(maxsize=16)
-def _sha256(path: Path, size: int, changed: int) -> str:
+def _sha256(path: Path, *changed: int) -> str:
     return sha256_file(path)
 
 

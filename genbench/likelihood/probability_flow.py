@@ -43,7 +43,9 @@ from torch import Generator, Tensor
 from genbench.blocks import Arrays, Keep, Progress, afresh, in_blocks, rows_of, silent
 from genbench.errors import ModelError, Unavailable
 from genbench.likelihood.at_most_one import above_one
+from genbench.likelihood.exact import unsteady
 from genbench.likelihood.result import LogLikelihood
+from genbench.models import steady
 from genbench.models.sampling import seeded, to_tensor
 from genbench.numerics.ode import Slope, root_mean_square, solve
 from genbench.space import Space
@@ -139,7 +141,8 @@ def probability_flow(
 ) -> LogLikelihood:
     """An estimate of log p of every example of `x` `[N, *shape]`, in nats; NaN where the solver gave up.
 
-    An example's value depends on its number and on the seed, and but for rounding not on its batch mates.
+    An example's value depends on its number and on the seed, and but for rounding not on its batch mates: of a velocity
+    that takes statistics of its batch, or draws random numbers, the values are warned of.
     `mc_stderr` is that of Hutchinson's trace alone, from the spread over two or more probes. In `rows` are the
     `evaluations` of the velocity `[N]`; in `details` nfe_mean, nfe_max, rtol, atol, probes, eps, entry and n_lost.
 
@@ -160,9 +163,9 @@ def probability_flow(
 
     entry = own_entry(model) if entry == "own" else entry
 
-    def make(number: int, rows: slice) -> Arrays:
-        batch = to_tensor(x[rows], model.space, device)
-        noise = [seeded(seed, "flow", first + i, device=device) for i in range(rows.start, rows.stop)]
+    def solved(places: np.ndarray) -> Arrays:
+        batch = to_tensor(x[places], model.space, device)
+        noise = [seeded(seed, "flow", first + i, device=device) for i in places.tolist()]
         y, log_weight = entered(model, batch, noise, entry, dtype)
         signs = [rademacher(probes, model.space.dim, generator) for generator in noise]
         log_p, steps = log_density(model, y, torch.stack(signs, 1).to(dtype), rtol, atol)  # [columns, B]
@@ -171,7 +174,12 @@ def probability_flow(
             found["mc_stderr"] = (log_p.std(0) / math.sqrt(probes)).cpu().numpy()
         return found
 
+    def make(number: int, rows: slice) -> Arrays:
+        return solved(np.arange(rows.start, rows.stop))
+
     found = in_blocks(len(x), rows_of(model.space.shape), make, keep, progress)
+    change = steady.change(lambda places: solved(places)["values"], np.arange(len(x)), found["values"], model.space.dim)
+    far = change is not None and change.relative > steady.FAR  # the solver's own error is below
     nfe = found.pop("evaluations")
     details = {
         "nfe_mean": float(nfe.mean()),
@@ -189,7 +197,7 @@ def probability_flow(
         "probability-flow ODE",
         rows={"evaluations": nfe},
         details=details,
-        warnings=above_one(found["values"], model.space),
+        warnings=above_one(found["values"], model.space) + unsteady(change if far else None, "estimate", "velocity"),
     )
 
 

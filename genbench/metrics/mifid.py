@@ -6,7 +6,8 @@ tau = 0.1 and epsilon = 1e-14, as in Kaggle's competitions with InceptionV3. The
 training set, for each sample; torchmetrics 1.9.0 has the two swapped, and gives this value with its real
 and fake features exchanged. Kaggle and torchmetrics leave out rows that sum to 0; here only rows of
 zeros are special: alike among each other and at distance 1 from the rest (`numerics/directions.py`).
-As in torchmetrics an FD below 1e-8 counts as 0, and 0 / epsilon too.
+As in torchmetrics an FD below 1e-8 counts as 0, and 0 / epsilon too. That is for features whose squared norm is about 1
+on average: of smaller ones it is 1e-8 of that norm, and of ones beyond 10,000 it is 1e-12 of it, which is rounding.
 
 The interval is normal for log MiFID. FD and s are averages over rows up to higher orders: a sample's
 part in s is its own distance, and a training example's, by the jackknife, how much farther the next
@@ -52,7 +53,7 @@ OUTPUTS = {
 REFERENCE = "Bai et al., 2021"
 DOMAINS = {"tau": "a number in (0, 1]", "epsilon": "a number in (0, inf)"}
 
-NO_DISTANCE = 1e-8  # an FD that is rounding
+NO_DISTANCE, ROUNDING = 1e-8, 1e-12  # an FD that counts as 0; one that is rounding, relative to the squared norm
 
 
 def compute(
@@ -68,7 +69,9 @@ def compute(
     s = float(of_samples.mean())
     s_error = math.sqrt(variance_of_means(of_samples, of_train))
     penalised = s < tau
-    value = 0.0 if fd <= NO_DISTANCE else fd / (s + epsilon) if penalised else fd
+    size = float(np.trace(y.moments.covariance) + y.moments.mean @ y.moments.mean)
+    least = max(NO_DISTANCE * min(1.0, size), ROUNDING * size)
+    value = 0.0 if fd <= least else fd / (s + epsilon) if penalised else fd
     details = {
         "n_samples": len(x),
         "n_train": len(y),
@@ -77,7 +80,7 @@ def compute(
         "cosine_distance_stderr": s_error,
         "penalised": penalised,
     }
-    if why := _no_interval(fd, s, Z95 * s_error, tau):
+    if why := _no_interval(fd <= least, s, Z95 * s_error, tau):
         return {"mifid": Measure(value, "estimate", None, None, f"none: {why}", details=details)}
     once, twice = variance(linear_variance, x, y), linear_variance(x, y)  # V1 + V2 and V1 + 2 V2 of FD
     if not penalised:
@@ -90,9 +93,9 @@ def compute(
     return {"mifid": normal_of_log(value, stderr, method, details=details)}
 
 
-def _no_interval(fd: float, s: float, half: float, tau: float) -> str:
+def _no_interval(equal: bool, s: float, half: float, tau: float) -> str:
     """Why there is none, with 1.96 standard errors of s in `half`."""
-    if fd <= NO_DISTANCE:
+    if equal:
         return "the samples have the mean and covariance of the training set"
     if s <= half:
         return "the distance to training is within its error of 0, which is divided by"

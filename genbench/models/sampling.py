@@ -84,6 +84,8 @@ def draw(
 
     Raises:
         ModelError: a block has the wrong shape, dtype or range, or is not finite; or blocks repeat each other.
+
+    Warns where layers that act otherwise in training are in that mode.
     """
     whole = -(-n // block_size) * block_size
     asked = None if labels is None else torch.from_numpy(np.resize(labels, whole)).to(device)
@@ -97,6 +99,12 @@ def draw(
         return {"samples": block[: rows.stop - rows.start]}
 
     x = in_blocks(n, block_size, make, keep, progress)["samples"]
+    if layers := steady.in_training(model):
+        warnings.warn(
+            f"{', '.join(layers)} of the model {'are' if len(layers) > 1 else 'is'} in training mode as it samples, so "
+            "that a sample depends on those beside it, or on more than the generator",
+            stacklevel=2,
+        )
     refuse_repeated(x, block_size, labels)
     return x
 

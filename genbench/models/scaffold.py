@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
+from genbench import catalog
 from genbench.errors import GenbenchError
 from genbench.files import write_atomically
 
@@ -192,11 +193,17 @@ def write(kind: str, name: str, folder: Path) -> tuple[Path, list[str]]:
     """Writes NAME.py into `folder`, never over a file that is there: its path, and commands that use it.
 
     Raises:
-        GenbenchError: the name cannot be one in Python, or the file exists.
+        GenbenchError: the name cannot be one in Python, the catalog has it, or the file exists.
     """
     stem = name.replace("-", "_")
     if not stem.isidentifier() or keyword.iskeyword(stem):
-        raise GenbenchError(f"'{name}' cannot name a Python file", "Use letters, digits and hyphens.")
+        raise GenbenchError(
+            f"'{name}' cannot name a Python file",
+            "Use letters, digits and hyphens, a letter first, and no word of Python such as 'class'.",
+        )
+    spelt = catalog.spelt(stem)
+    if kind in ("baseline", "metric", "dataset") and spelt in catalog.names(f"{kind}s"):
+        raise GenbenchError(f"there is a {kind} '{spelt}', which would hide it", "Choose another name.")
     path = folder / f"{stem}.py"
     if path.exists():
         raise GenbenchError(f"{path.name} exists", "Choose another name, or remove it.")

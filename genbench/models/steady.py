@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -82,6 +83,31 @@ def change_of_draws(ask: Ask, x: np.ndarray, least: float) -> Change | None:
     others = np.concatenate([places[:stay], places[-1] - places[stay:]])
     beside = moved(first[:stay], ask(x[others])[:stay], least)
     return None if beside is None else Change(False, *beside)
+
+
+def in_training(model: Any) -> list[str]:
+    """The kinds of layers of a model that are in training mode and do something else there, each once.
+
+    Also those in plain lists and dicts, which `eval()` does not reach.
+    """
+    from torch import nn
+
+    does = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
+    found, seen, left = dict[str, None](), set[int](), [model]
+    while left:
+        part = left.pop()
+        if id(part) in seen:
+            continue
+        seen.add(id(part))
+        if isinstance(part, list | tuple):
+            left += [one for one in part if isinstance(one, nn.Module | list | tuple | dict)]
+        elif isinstance(part, dict):
+            left += [one for one in part.values() if isinstance(one, nn.Module | list | tuple | dict)]
+        elif part is model or isinstance(part, nn.Module):
+            if isinstance(part, does) and part.training:
+                found[type(part).__name__] = None
+            left.append(getattr(part, "__dict__", {}))
+    return sorted(found)
 
 
 def some(x: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from genbench.boards import pictures
 from genbench.errors import GenbenchError, Unavailable
 from genbench.models.fixed import FixedSamples
 from genbench.models.guard import guarded
-from genbench.run.artifacts import Artifacts
+from genbench.run.artifacts import Artifacts, noting
 from genbench.text import COMPLETIONS, PLACES, slug
 
 COMPLETED, DRAWS = 6, 4  # test images, and completions of each
@@ -27,7 +27,8 @@ def show_all(artifacts: Artifacts) -> None:
         return
     for show in (samples, translations, codes, completions, places):
         try:
-            show(artifacts)
+            with noting():  # what artifacts warn of stands in the records
+                show(artifacts)
         except Unavailable:
             continue
         except GenbenchError:

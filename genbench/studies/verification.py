@@ -1,15 +1,15 @@
 """Verification: cells of a published board measured once more from their checkpoints, beside what the board says.
 
 What has to agree follows from what a record promises. Measured by the same packages on the same processor with the same
-number of threads, every value has the same bits; of real data, where no model computes, whatever the threads. Elsewhere
-sums are rounded in another order, and then
+number of threads, every value has the same bits. Elsewhere sums are rounded in another order, and then
 
 - every value may differ by `ROUNDING` of its size or by `NEAR` of its 95 % half-width, whichever is more;
 - a value that samples are drawn for, or proposals accepted, may differ by its 95 % half-width, since one rounding can
   turn one sample into another, and all that an autoregressive model draws after it. The verdict then says so: it is no
   more than that the two agree within what the value says of its own spread.
 
-Kinds, and which metrics apply, have to be the same everywhere. Clocks are never compared: they measure the machine.
+Kinds, units, better sides, counts of examples, flags, and which metrics apply, have to be the same everywhere, and what
+is warned of now has to be warned of there. Clocks are never compared: they measure the machine.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ NEAR = 0.01  # of a 95 % half-width
 DECISIONS = {"n_samples", "temperatures"}  # what protocols say of metrics behind which samples are drawn or accepted
 CLOCKS = ("timings", "training_timings")  # artifacts that measure the machine
 FAR = 1e300  # in place of a number that is not there
-COMPARED = ("status", "kind", "value", "stderr", "ci95", "n_nonfinite")
+COMPARED = ("value", "stderr", "ci95")
 SAME, ROUNDED, LOOSE, DIFFERENT = "same bits", "within rounding", "within its interval", "DIFFERS"
 CLOCK, NO_SOURCE, NO_REFERENCE = "clock", "no checkpoint", "no reference"
 
@@ -217,14 +217,17 @@ def judge(said: Record, now: Record, env: dict[str, Any]) -> Verdict:
     gap = None if now.value is None or said.value is None else now.value - said.value
     promised = promises_bits(said, now, env)
     allowed = 0.0 if promised else rounding(said)
-    if all(plain(getattr(now, name)) == plain(getattr(said, name)) for name in COMPARED):
-        return Verdict(said, now, SAME, changed, gap, allowed)
-    for name in ("status", "kind", "n_nonfinite"):
-        if (before := getattr(said, name)) != (after := getattr(now, name)):
-            why = f"{name} is {after}, was {before}"
+    before, after = stated(said), stated(now)
+    for name in before:
+        if before[name] != after[name]:
+            why = f"{name} is {after[name]}, was {before[name]}"
             if now.status == "error" and now.error:
                 why += f": {now.error['message']}"
             return Verdict(said, now, DIFFERENT, why)
+    if now.warnings and not said.warnings:
+        return Verdict(said, now, DIFFERENT, f"it is warned: {now.warnings[0]}")
+    if all(plain(getattr(now, name)) == plain(getattr(said, name)) for name in COMPARED):
+        return Verdict(said, now, SAME, changed, gap, allowed)
     if promised:
         return Verdict(said, now, DIFFERENT, changed or "equal bits are promised", gap, allowed)
     apart = max(abs(b - a) for a, b in zip(numbers(said), numbers(now), strict=True))
@@ -234,6 +237,20 @@ def judge(said: Record, now: Record, env: dict[str, Any]) -> Verdict:
     if verdict != ROUNDED and gap is not None and abs(gap) <= allowed:
         changed = "; ".join(filter(None, [changed, f"the value agrees, its interval moves by {apart:.2g}"]))
     return Verdict(said, now, verdict, changed, gap, allowed)
+
+
+def stated(record: Record) -> dict[str, Any]:
+    """What a record says besides its numbers, and no rounding changes."""
+    return {
+        "status": record.status,
+        "kind": record.kind,
+        "n_nonfinite": record.n_nonfinite,
+        "unit": record.metric["unit"],
+        "better side": record.metric["direction"],
+        "number of test examples": record.dataset["n"],
+        "complete": record.complete,
+        "flagged": bool(record.details.get("flagged")),
+    }
 
 
 def numbers(record: Record) -> list[float]:
@@ -250,11 +267,10 @@ def plain(value: Any) -> Any:
 def promises_bits(said: Record, now: Record, env: dict[str, Any]) -> bool:
     """Whether a record promises the same bits here. What it does not say of where it was measured is not the same.
 
-    Where one of the two rests on arrays that an earlier call made in other surroundings, nothing is promised.
+    Features depend on no number of threads, but the matrices behind a Fréchet distance do, be it of real data. Where
+    one of the two rests on arrays that an earlier call made in other surroundings, nothing is promised.
     """
-    names = ["device", "platform", "python", "packages", "instructions"]
-    if said.model.get("adapter") != "data":  # features depend on no number of threads, a model may
-        names.append("threads")
+    names = ("device", "platform", "python", "packages", "instructions", "threads")
     alike = all(name in said.env and said.env[name] == env.get(name) for name in names)
     return alike and "arrays" not in said.env and "arrays" not in now.env
 

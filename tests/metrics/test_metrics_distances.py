@@ -451,6 +451,20 @@ def test_mifid_of_the_training_set_is_zero_and_says_so():
     assert measure.ci_method == "none: the samples have the mean and covariance of the training set"
 
 
+@pytest.mark.parametrize("scale", [1e-12, 1e-6, 1e-3, 1e3, 1e6])
+@pytest.mark.parametrize("tau", [1e-6, 1])
+def test_mifid_of_scaled_features_is_scaled_twice(scale, tau):
+    """Its distance to training is a cosine; an FD of small features is small and no rounding."""
+    x, y = (a.astype(np.float64) for a in rectified(80, 60, 6))
+    plain, scaled = (mifid.compute(c * x, c * y, tau=tau)["mifid"] for c in (1.0, scale))
+    assert scaled.value == pytest.approx(scale**2 * plain.value, rel=1e-6)
+    ends = [scale**2 * end for end in plain.ci95]  # of halves that contents draw
+    assert scaled.ci95 == pytest.approx(ends, rel=0.3)
+    same = mifid.compute(scale * y, scale * y, tau=tau)["mifid"]
+    assert same.value == 0
+    assert same.ci_method == "none: the samples have the mean and covariance of the training set"
+
+
 def test_mifid_of_blank_rows():
     # A blank sample is a copy of a blank training row, and at distance 1 where there is none.
     y = np.concatenate([np.eye(5), np.zeros((1, 5))])

@@ -14,6 +14,7 @@ from genbench.features import Extractor
 from genbench.likelihood import log_likelihood
 from genbench.likelihood.bayes import class_log_likelihoods
 from genbench.likelihood.completion import completion
+from genbench.likelihood.probability_flow import probability_flow
 from genbench.models import steady
 from genbench.models.sampling import draw, encode, reconstruct, translate
 from genbench.space import Space
@@ -153,6 +154,32 @@ def test_a_bound_that_is_not_of_the_example_and_the_generator_says_so(does, faul
     look, again = FAULTS[fault]
     found = DRAWN[does](Model(look, does))
     assert [text for text in found.warnings if ("asked twice" if again else "examples beside it") in text]
+
+
+class Flow:
+    """A flow of points whose velocity is `look` of them."""
+
+    space, eps = Space((2,)), 1e-3
+
+    def __init__(self, look):
+        self.look = look
+
+    def velocity(self, x, t):
+        return self.look(x)
+
+
+@pytest.mark.parametrize(
+    ("look", "said"),
+    [
+        (lambda x: -x, ""),
+        (lambda x: -x + x.mean(0), "examples beside it"),
+        (lambda x: -x / x.std(0, correction=0).clamp(min=0.1), "examples beside it"),
+    ],
+)
+def test_a_velocity_that_looks_beside_its_point_is_said_to(look, said):
+    points = np.random.default_rng(0).normal(size=(N, 2)).astype(np.float32)
+    found = probability_flow(Flow(look), points, 0, probes=0)
+    assert [text for text in found.warnings if "velocity of" in text and said in text] if said else not found.warnings
 
 
 def test_a_kind_that_is_not_exact_may_be_drawn_and_says_so():
@@ -297,6 +324,42 @@ def test_classes_that_are_asked_for_in_turn_may_have_one_sample_each():
             return labels[:, None].expand(-1, 3)
 
     draw(Collapsed(), 300, 0, 100, labels=np.arange(10))
+
+
+class Layered(nn.Module):
+    """A generator with a layer that acts otherwise in training."""
+
+    space = Space((3,))
+
+    def __init__(self, layer, where):
+        super().__init__()
+        if where in ("list", "dict"):  # which no `eval()` reaches
+            self.layers = [layer] if where == "list" else {"a": (nn.Sequential(layer),)}
+        else:
+            self.layer = layer
+        self.where, self.look = where, lambda x: layer(x)
+
+    def sample(self, n, generator):
+        if self.where == "switched by itself":
+            self.train()
+        return self.look(torch.randn(n, 3, generator=generator)).detach()
+
+
+@pytest.mark.parametrize("layer", [nn.BatchNorm1d(3), nn.Dropout(0.3)], ids=["BatchNorm1d", "Dropout"])
+@pytest.mark.parametrize("where", ["list", "dict", "switched by itself"])
+def test_layers_in_training_mode_are_named(layer, where):
+    layer.train()
+    model = Layered(layer, where).eval()
+    with pytest.warns(UserWarning, match=f"{type(layer).__name__} of the model is in training mode"):
+        draw(model, 40, 0, 20)
+
+
+@pytest.mark.parametrize("layer", [nn.BatchNorm1d(3), nn.Dropout(0.3), nn.LayerNorm(3)])
+def test_layers_in_evaluation_mode_are_not(layer):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        draw(Layered(layer.train(), "child").eval(), 40, 0, 20)
+        draw(Layered(nn.LayerNorm(3).train(), "list").eval(), 40, 0, 20)
 
 
 # --- Extractors, metrics

@@ -214,9 +214,41 @@ def test_bits_are_promised_where_all_that_rounds_is_the_same(name):
     assert judge(cell(), replace(moved, env=reused), ENV).verdict == ROUNDED
 
 
-def test_real_data_promise_the_same_bits_on_any_number_of_threads():
+def test_real_data_promise_the_same_bits_on_as_many_threads():
+    """The root of a product of covariances is rounded otherwise on two threads than on one."""
     said = cell(model={"key": "a" * 16, "family": "reference", "parameters": None, "adapter": "data", "name": "d"})
-    assert judge(said, replace(said, value=2.0 + 1e-13), {**ENV, "threads": 7}).verdict == DIFFERENT
+    assert judge(said, replace(said, value=2.0 + 1e-13), ENV).verdict == DIFFERENT
+    assert judge(said, replace(said, value=2.0 + 1e-13), {**ENV, "threads": 7}).verdict == ROUNDED
+
+
+@pytest.mark.parametrize("bits", [True, False])
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"kind": "upper_bound"}, "kind is estimate, was upper_bound"),
+        ({"n_nonfinite": 1}, "n_nonfinite is 0, was 1"),
+        ({"metric": {"name": "fd", "version": 1, "direction": "higher", "unit": "", "params": {}}}, "better side is"),
+        ({"metric": {"name": "fd", "version": 1, "direction": "lower", "unit": "nats", "params": {}}}, "unit is"),
+        ({"dataset": {"name": "d", "n": 500, "sha256": "e"}}, "number of test examples is 5, was 500"),
+        ({"complete": False}, "complete is True, was False"),
+        ({"details": {"flagged": True}}, "flagged is False, was True"),
+    ],
+)
+def test_what_a_board_says_beside_a_number_has_to_agree_too(changes, why, bits):
+    env = ENV if bits else {**ENV, "threads": 7}
+    verdict = judge(cell(**changes), cell(), env)
+    assert verdict.verdict == DIFFERENT
+    assert verdict.why.startswith(why)
+
+
+def test_a_flag_or_a_warning_that_a_board_leaves_out_trips():
+    flagged = cell(details={"flagged": True, "flag": "it copies"})
+    assert judge(flagged, flagged, ENV).verdict == SAME
+    assert judge(cell(), flagged, ENV).why == "flagged is True, was False"
+    warned = cell(warnings=["the first block of samples, drawn twice with one seed, differs"])
+    assert judge(warned, warned, ENV).verdict == SAME
+    assert judge(cell(), warned, ENV).why.startswith("it is warned: the first block")
+    assert judge(warned, cell(), ENV).verdict == SAME
 
 
 @pytest.mark.parametrize(
