@@ -36,7 +36,7 @@ from genbench.numerics.intervals import Z95
 from genbench.numerics.moments import variance_of_means
 from genbench.numerics.points import Points
 
-VERSION = 2
+VERSION = 3
 MIN_SAMPLES = 4
 NEEDS = ("sample_features", "train_features")
 OUTPUTS = {
