@@ -171,7 +171,7 @@ PRESETS = {
         clip=50.0, ema=0.995, validate_every=100,
     ),
     "mnist-binary": Preset(
-        {"width": 24, "depth": 3}, steps=1600, batch_size=32, lr=2e-3, clip=100.0, ema=0.998, validate_every=400
+        {"width": 24, "depth": 2}, steps=1800, batch_size=32, lr=3e-3, clip=100.0, ema=0.998, validate_every=600
     ),
 }  # fmt: skip
 

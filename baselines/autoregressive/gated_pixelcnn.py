@@ -312,7 +312,7 @@ PRESETS = {
         validate_every=100,
     ),
     "mnist-binary": Preset(
-        {"width": 32, "depth": 7}, steps=1500, batch_size=64, lr=3e-3, clip=100.0, ema=0.99, validate_every=250
+        {"width": 32, "depth": 7}, steps=4500, batch_size=64, lr=3e-3, clip=100.0, ema=0.998, validate_every=500
     ),
     "patches": Preset(
         {"width": 30, "depth": 3},  # the 256 levels as numbers: one-hot, the first layer alone would be the largest

@@ -177,8 +177,8 @@ PRESETS = {
         ema=0.995, clip=100.0,
     ),
     "mnist-binary": Preset(
-        {"width": 500, "depth": 2, "orders": 1}, steps=15_000, batch_size=128, lr=2e-3, ema=0.999, clip=100.0,
-        validate_every=1000, half=True,
+        {"width": 600, "depth": 1, "orders": 1}, steps=14_000, batch_size=100, lr=3e-3, ema=0.999, clip=100.0,
+        validate_every=2000, half=True,
     ),
 }  # fmt: skip
 

@@ -159,7 +159,7 @@ PRESETS = {
         clip=50.0, ema=0.995, validate_every=100,
     ),
     "mnist-binary": Preset(
-        {"width": 32, "depth": 4}, steps=6000, batch_size=32, lr=2e-3, clip=100.0, ema=0.999, validate_every=1000
+        {"width": 24, "depth": 3}, steps=7000, batch_size=32, lr=3e-3, clip=100.0, ema=0.998, validate_every=1000
     ),
 }  # fmt: skip
 

@@ -67,6 +67,7 @@ PRESETS = {
     "digits": Preset(
         {"components": 100, "scale": 0.3}, steps=1200, batch_size=64, lr=1e-2, weight_decay=0.3, validate_every=50
     ),
+    "mnist-binary": Preset({"components": 50, "scale": 0.3}, steps=2000, batch_size=64, lr=1e-2, validate_every=500),
     "ring8": Preset({"components": 24, "scale": 0.3}, steps=3000, batch_size=512, lr=2e-2),
     "patches": Preset({"components": 60, "scale": 0.3}, steps=3000, batch_size=64, lr=1e-2, validate_every=200),
     "pinwheel": Preset({"components": 60, "scale": 0.1}, steps=3000, batch_size=512, lr=1e-2),
