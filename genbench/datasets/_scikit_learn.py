@@ -20,6 +20,4 @@ def inside(name: str) -> Path:
         path = Path(folder, "datasets", name)
         if path.is_file():
             return path
-    raise GenbenchError(
-        f"scikit-learn has no datasets/{name}", "Install a release of it that has: pip install scikit-learn."
-    )
+    raise GenbenchError(f"scikit-learn has no datasets/{name}", "Install a release of it that has.")
