@@ -10,7 +10,7 @@ import os
 import sys
 import warnings
 
-from genbench import __version__, catalog
+from genbench import __version__, allocation, catalog
 from genbench.cli import (
     audit,
     card,
@@ -114,6 +114,7 @@ def run(arguments: list[str]) -> int:
     args.line = legible(public_command(["genbench", *arguments]))
     for plugin in getattr(args, "plugin", None) or []:
         catalog.use_plugin(plugin)
+    allocation.keep()
     return COMMANDS[args.command].run(args)
 
 

@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from genbench import catalog, datasets
+from genbench import allocation, catalog, datasets
 from genbench.environment import memory_status
 from genbench.errors import Died, GenbenchError
 from genbench.privacy import LONGER
@@ -176,6 +176,7 @@ def enter(
 
     code = 1
     try:
+        allocation.keep()
         leave_the_server()
         die_with_the_parent()  # the server, which ends with the runner: also where no thread of this one gets its turn
         threading.Thread(target=die_with_the_runner, daemon=True).start()
