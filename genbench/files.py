@@ -14,10 +14,13 @@ import time
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from genbench.errors import GenbenchError
 from genbench.locks import Lock, abandoned, locked, owner
+
+if TYPE_CHECKING:
+    import numpy as np
 
 UNFINISHED = ".genbench-"  # how the names of files begin that are being written
 
@@ -25,6 +28,22 @@ UNFINISHED = ".genbench-"  # how the names of files begin that are being written
 def sha256_file(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_array(x: np.ndarray) -> str:
+    """Of its type, its shape and its contents, in the order of C."""
+    digest = hashlib.sha256(f"{x.dtype.str} {x.shape}".encode())
+    digest.update(x.tobytes())
+    return digest.hexdigest()
+
+
+def state_of(path: Path) -> tuple[int, ...]:
+    """Tells one content of a file from the next, for what remembers it; empty where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def names_in_zip(path: Path) -> list[str]:

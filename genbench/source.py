@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from genbench.files import state_of
+
 
 class Broken(Exception):
     """Why an outside member cannot be used."""
@@ -21,8 +23,7 @@ def parsed(path: Path) -> ast.Module:
         Broken: it cannot be read, or is not valid Python.
     """
     try:
-        stat = path.stat()
-        return tree(path, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size)
+        return tree(path, *state_of(path))
     except OSError as error:
         raise Broken(f"{path} cannot be read: {error.strerror}") from error
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from genbench.datasets._download import CorruptError, cache_root, offline, save
 from genbench.errors import GenbenchError
-from genbench.files import at_home, sha256_file
+from genbench.files import at_home, sha256_file, state_of
 
 MOST = 16 << 30  # bytes of a file of weights
 
@@ -42,8 +42,7 @@ class Weights:
 
 def sha256_of(path: Path) -> str:
     """sha256 of a file, computed once while the file stays as it is."""
-    status = path.stat()
-    return _sha256(path.resolve(), status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    return _sha256(path.resolve(), *state_of(path))
 
 
 @functools.lru_cache(maxsize=16)

@@ -83,7 +83,7 @@ def difference(x: np.ndarray, y: np.ndarray) -> Measure:
     variance = float(sum(parts))
     if variance == 0:
         return Measure(value, "estimate", 0.0, (value, value), "Welch's, of two means")
-    df = variance**2 / sum(part**2 / (len(z) - 1) for part, z in zip(parts, (x, y), strict=True))
+    df = student.satterthwaite(*((part, len(z) - 1) for part, z in zip(parts, (x, y), strict=True)))
     stderr = math.sqrt(variance)
     half = student.quantile(0.975, df) * stderr
     return Measure(value, "estimate", stderr, (value - half, value + half), "Welch's, of two means")

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,9 @@ from genbench.models.sampling import derive, seeded
 if TYPE_CHECKING:
     from genbench.datasets import Dataset
     from genbench.models.checkpoint import Card
+    from genbench.models.training import Loop
+
+LEAST = 0.2  # seconds of training in a repeat: so many steps are taken
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ def time_sampling(model: Sampler, block_size: int, device: torch.device, repeats
         times = []
         for i in range(repeats + 1):
             generator = seeded("timing", n, i, device=device)
-            times.append(timed(lambda generator=generator: model.sample(n, generator), device))  # type: ignore[misc]
+            times.append(timed(partial(model.sample, n, generator), device))
         return np.array(times[1:])
 
     return Timings(seconds(block_size), seconds(1), block_size, device_name(device), torch.get_num_threads())
@@ -84,7 +88,9 @@ def timed(do: Callable[[], Any], device: torch.device) -> float:
     return time.perf_counter() - started
 
 
-LEAST = 0.2  # seconds of a repeat: so many steps are taken
+def take_steps(loop: Loop, n: int) -> None:
+    for _ in range(n):
+        loop.take_step(0.5)
 
 
 def time_training(card: Card, dataset: Dataset, device: torch.device, repeats: int = 6) -> TrainingTimings:
@@ -111,14 +117,10 @@ def time_training(card: Card, dataset: Dataset, device: torch.device, repeats: i
         model.train()
         for stage in stages:
             loop = Loop(model, stage, batches, preset, 0, math.inf)
-            loop.take_step(0.5)  # which also makes what is made once
-            steps = math.ceil(LEAST / max(timed(lambda loop=loop: loop.take_step(0.5), device), 1e-3))  # type: ignore[misc]
+            take_steps(loop, 1)  # which also makes what is made once
+            steps = math.ceil(LEAST / max(timed(partial(take_steps, loop, 1), device), 1e-3))
             share = stage.fraction / sum(other.fraction for other in stages)
-
-            def some(loop: Loop = loop, steps: int = steps) -> None:
-                for _ in range(steps):
-                    loop.take_step(0.5)
-
+            some = partial(take_steps, loop, steps)
             seconds += share * np.array([timed(some, device) for _ in range(repeats)]) / steps
             examples += share * batches.size * max(objective.repeats for objective in stage.objectives)
     where = device_name(device), torch.get_num_threads()

@@ -8,8 +8,7 @@ distances, which answers what either asks of the other.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
@@ -17,6 +16,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from genbench.files import sha256_array
 from genbench.numerics import kernels, neighbours
 from genbench.numerics.choice import sampled, shuffled
 from genbench.numerics.kernels import Cubic, Gaussian, Kernel
@@ -117,18 +117,20 @@ class Points:
             self._own[key] = make()
         return self._own[key]
 
-    def kept(self, what: str, make: Callable[[], tuple[np.ndarray, ...]]) -> tuple[np.ndarray, ...]:
-        """Arrays that the rows decide, and `what` says how: made by whichever process asks first, where it lasts."""
-        if self.lasting is None:
-            return make()
-        found = self.lasting(f"{what} of {self.digest}", lambda: {str(i): a for i, a in enumerate(make())})
+    def kept(self, what: str, other: Points, make: Callable[[], Iterable[np.ndarray]]) -> tuple[np.ndarray, ...]:
+        """Arrays that these rows and those of `other` decide, and `what` says how: made by whichever process asks
+        first, where both last.
+        """
+        if self.lasting is None or other.lasting is None:
+            return tuple(make())
+        name = f"{what} of {self.digest} and {other.digest}"
+        found = self.lasting(name, lambda: {str(i): a for i, a in enumerate(make())})
         return tuple(found[str(i)] for i in range(len(found)))
 
     @cached_property
     def digest(self) -> str:
         """Of the rows, their type and their order."""
-        x = np.ascontiguousarray(self.x)
-        return hashlib.sha256(f"{x.dtype.str} {x.shape}".encode() + x.tobytes()).hexdigest()
+        return sha256_array(self.x)
 
     def remember_against(self, other: Points | Summary, key: Hashable, make: Callable[[], T]) -> T:
         """The same of two sets, forgotten with `other`."""
@@ -196,7 +198,7 @@ class Points:
         if not wide:
             wide = [max(k, min(WIDTH, len(self) - 1))]
             squares, places = self.kept(
-                f"{wide[0]} neighbours", lambda: neighbours.own_nearest(self.rows, wide[0], self.tile)
+                f"{wide[0]} neighbours", self, lambda: neighbours.own_nearest(self.rows, wide[0], self.tile)
             )
             tables[wide[0]] = squares, places
         return tables[wide[0]]
@@ -271,20 +273,19 @@ class Points:
     def _kernel_sums(self, other: Points, kernel: Kernel) -> np.ndarray:
         together = KERNELS if kernel in KERNELS and self.d > CHEAP else (kernel,)
         key, tile = ("sums", together), self.tile or kernels.TILE
+
+        def own() -> Iterable[np.ndarray]:
+            return kernels.own_sums(self.x, together, tile, self.device).values()
+
+        def of_both() -> Iterable[np.ndarray]:
+            mine, theirs = kernels.sums(self.x, other.x, together, tile, self.device)
+            return *mine.values(), *theirs.values()
+
         if other is self:
-
-            def own() -> tuple[np.ndarray, ...]:
-                return tuple(kernels.own_sums(self.x, together, tile, self.device).values())
-
-            sums = self.remember(key, lambda: self.kept(f"sums of {together}", own))
+            sums = self.remember(key, lambda: self.kept(f"sums of {together}", self, own))
             return sums[together.index(kernel)]
         if other not in self._against or key not in self._against[other]:
-
-            def of_both() -> tuple[np.ndarray, ...]:
-                mine, theirs = kernels.sums(self.x, other.x, together, tile, self.device)
-                return (*mine.values(), *theirs.values())
-
-            both = of_both() if other.lasting is None else self.kept(f"sums of {together} to {other.digest}", of_both)
+            both = self.kept(f"sums of {together}", other, of_both)
             self.remember_against(other, key, lambda: both[: len(together)])
             other.remember_against(self, key, lambda: both[len(together) :])
         return self._against[other][key][together.index(kernel)]

@@ -5,7 +5,6 @@ suite (dataset, metrics, protocol) x sources -> cells, each with the id of its r
 
 from __future__ import annotations
 
-import hashlib
 import math
 import secrets
 from collections.abc import Callable, Iterable
@@ -21,7 +20,7 @@ from genbench.datasets import Dataset
 from genbench.datasets._files import count_samples
 from genbench.datasets._labels import digest
 from genbench.errors import Died, GenbenchError, unknown
-from genbench.files import content_key, sha256_file
+from genbench.files import content_key, sha256_array, sha256_file
 from genbench.models.adapters import Source
 from genbench.run.artifacts import ARTIFACTS
 from genbench.run.protocol import Protocol, Suite
@@ -202,8 +201,7 @@ class Plan:
             return {}  # what ships is known by its name
         if self.digest is None:
             try:
-                x = np.ascontiguousarray(make())
-                self.digest = hashlib.sha256(f"{x.dtype.str} {x.shape}".encode() + x.tobytes()).hexdigest()
+                self.digest = sha256_array(np.ascontiguousarray(make()))
             except Exception:  # its cells will say so
                 self.digest = self.nonce
         return {OUTSIDE: self.digest}

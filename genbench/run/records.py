@@ -31,7 +31,7 @@ import numpy as np
 from genbench import reading
 from genbench.blocks import Arrays, Whole
 from genbench.errors import GenbenchError
-from genbench.files import canonical, check_folder, content_key, sweep, write_atomically
+from genbench.files import canonical, check_folder, content_key, state_of, sweep, write_atomically
 from genbench.locks import Lock, owner
 from genbench.numpy_files import read_arrays, stored
 from genbench.reading import As, Match, Name, Size, Within, finite, parse_json, text_of
@@ -595,12 +595,3 @@ def open_run(path: Path) -> Run:
 def read_runs(paths: Iterable[Path]) -> list[Record]:
     """The records of the runs in these folders, by the rows they stand in."""
     return in_rows(open_run(path) for path in paths)
-
-
-def state_of(path: Path) -> tuple[int, ...]:
-    """Tells one content of a file that is only ever replaced whole from the next; empty where there is none."""
-    try:
-        found = path.stat()
-    except OSError:
-        return ()
-    return found.st_ino, found.st_size, found.st_mtime_ns

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from genbench.datasets import Dataset
 from genbench.errors import GenbenchError
+from genbench.files import sha256_array
 from genbench.models.adapters import Given, Source
 from genbench.models.fixed import FixedSamples
 
@@ -24,9 +24,7 @@ def identify(given: Given, dataset: Dataset) -> Source:
 
 def made(name: str, family: str, make: Callable[[], np.ndarray], args: dict[str, Any]) -> Source:
     """The samples that `make` makes, known by their content."""
-    x = np.ascontiguousarray(make())
-    digest = hashlib.sha256(f"{x.dtype.str} {x.shape}".encode() + x.tobytes()).hexdigest()
-    return Source(name, "memory", name, digest, family, args=args, extra=make)
+    return Source(name, "memory", name, sha256_array(np.ascontiguousarray(make())), family, args=args, extra=make)
 
 
 def open(source: Source, dataset: Dataset, device: Any) -> FixedSamples:
