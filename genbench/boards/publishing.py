@@ -2,7 +2,7 @@
 
 leaderboards/PAGE.md                the page as GitHub shows it
 leaderboards/PAGE.html              the page for a browser, in one file
-leaderboards/PAGE/records.jsonl     every record, a line of canonical JSON each, by cell id
+leaderboards/PAGE/records.jsonl     every record, a line of canonical JSON each, by cell id, after what they say alike
 leaderboards/PAGE/manifest.json     the rows, the cells planned for them, and the commands
 leaderboards/PAGE/replicates.npz    values of every test example, and how values move with the training examples, in
                                     float32, where a run has kept them
@@ -33,7 +33,7 @@ from genbench.boards.reproduction import PAGE as REPRODUCTION
 from genbench.boards.seeds import shown_rows
 from genbench.boards.web import html
 from genbench.errors import GenbenchError
-from genbench.run.records import SHARED, Record, Run, example_values, join_manifests, open_run
+from genbench.run.records import SHARED, Record, Run, example_values, join_manifests, open_run, pack
 from genbench.text import PICTURED, slug
 
 INDEX = "README.md"
@@ -117,11 +117,6 @@ def settled(rows: dict[str, Any], measured: set[str]) -> dict[str, Any]:
         if known or row["name"] not in names:
             found[key] = {**row, "cells": cells}
     return found
-
-
-def pack(records: Iterable[Record]) -> bytes:
-    """The file of records in the order given."""
-    return "".join(record.to_line() for record in records).encode()
 
 
 def names_of(runs: Iterable[Run]) -> set[str]:

@@ -9,7 +9,8 @@ RUN/claims/<cell_id>        locks of cells that somebody is measuring, or died m
 
 A published board is a run that `boards/publishing.py` has packed, and is read by the same class:
 
-PAGE/records.jsonl          its records, one canonical line each, by cell id; a file in cells/ comes before its line
+PAGE/records.jsonl          its records, one canonical line each, by cell id; a file in cells/ comes before its line.
+                            What many of them say alike (PARTS) stands once, in lines before them, by content key
 PAGE/replicates.npz         of its arrays only what comparing needs, by content key: values of every test example, and
                             how values move with the training examples
 """
@@ -40,6 +41,7 @@ SCHEMA_VERSION = 2  # 1 held the name of the row, which the manifest has now
 PROTOCOL_VERSION = 2
 DONE = ("ok", "skipped")
 SHARED = "shared"  # among a record's arrays: how the value moves with the training examples (metrics/_shared.py)
+PARTS = ("dataset", "env", "metric", "model", "protocol")  # of a record, which in a pack stand once
 READ = "read"  # in a record's env: what foreign code read as it ran, which no identity holds
 DEADLY = ("crashed", "timeout")  # what a process died of, or was stopped for
 REMEDY = "Remove the file, and the same `genbench evaluate` measures it again."
@@ -189,10 +191,6 @@ class Record:
             return None
         return max(self.ci95[1] - self.value, self.value - self.ci95[0])
 
-    def to_line(self) -> str:
-        """The same in one line of canonical JSON."""
-        return canonical(json.loads(self.to_json())) + "\n"
-
     @classmethod
     def from_json(cls, text: str, origin: str = "the record") -> Record:
         """The record in a text.
@@ -200,7 +198,11 @@ class Record:
         Raises:
             GenbenchError: it is no JSON, of a newer schema, or a field is not what it should be.
         """
-        content = parse_json(text, origin, REMEDY)
+        return cls.of(parse_json(text, origin, REMEDY), origin)
+
+    @classmethod
+    def of(cls, content: Any, origin: str) -> Record:
+        """The same of JSON that is parsed."""
         schema = content.get("schema_version", SCHEMA_VERSION) if isinstance(content, dict) else None
         if isinstance(schema, int) and schema > SCHEMA_VERSION:
             raise GenbenchError(
@@ -490,26 +492,69 @@ def example_values(runs: Iterable[Run], key: str) -> np.ndarray | None:
     return next((values for run in runs if (values := run.example_values(key)) is not None), None)
 
 
+def pack(records: Iterable[Record]) -> bytes:
+    """The lines of a published board: what its records say alike, by content key, then the records in the order given.
+
+    A line of the former is {"part": KEY, "says": ...}; the latter have the key in its place. So a board of three
+    thousand records is half as large, and a change of one of them is a change of one line.
+    """
+    parts, lines = {}, []
+    for record in records:
+        content = json.loads(record.to_json())
+        for name in PARTS:
+            key = content_key(content[name])
+            parts[key], content[name] = content[name], key
+        lines.append(canonical(content))
+    shared = [canonical({"part": key, "says": says}) for key, says in sorted(parts.items())]
+    return "".join(f"{line}\n" for line in (*shared, *lines)).encode()
+
+
 def read_pack(path: Path) -> tuple[dict[str, Record], list[str]]:
     """The records in a file of lines, by their cell ids, and of every line that cannot be read why."""
     found: dict[str, Record] = {}
     wrong: list[str] = []
+    parts: dict[str, Any] = {}
+    contents: dict[str, Any] = {}  # of records, by what an error calls them
     try:
         lines = text_of(path, "records", REPUBLISH).split("\n")
     except GenbenchError as error:
         return {}, [error.problem]
     for number, line in enumerate(lines, 1):
-        if not line:
-            continue
+        origin = f"{path}, line {number}"
         try:
-            record = Record.from_json(line, f"{path}, line {number}")
+            content = parse_json(line, origin, REPUBLISH) if line else None
+        except GenbenchError as error:
+            wrong.append(error.problem)
+            continue
+        if isinstance(content, dict) and content.keys() == {"part", "says"}:
+            if stands_for(content["part"], content["says"]):
+                parts[content["part"]] = content["says"]
+            else:
+                wrong.append(f"{origin} does not say what its key stands for")
+        elif line:
+            contents[origin] = content
+    for origin, content in contents.items():
+        if isinstance(content, dict):
+            for name in PARTS:
+                if isinstance(key := content.get(name), str) and key in parts:
+                    content[name] = dict(parts[key]) if isinstance(parts[key], dict) else parts[key]
+        try:
+            record = Record.of(content, origin)
         except GenbenchError as error:
             wrong.append(error.problem)
             continue
         if record.cell_id in found:
-            wrong.append(f"{path}, line {number} is a second record of cell {record.cell_id}")
+            wrong.append(f"{origin} is a second record of cell {record.cell_id}")
         found.setdefault(record.cell_id, record)
     return found, wrong
+
+
+def stands_for(key: Any, says: Any) -> bool:
+    """Whether `key` is the content key of what a line says."""
+    try:
+        return content_key(says) == key
+    except ValueError:  # 1e999, which is read as an infinity
+        return False
 
 
 def join_manifests(before: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from genbench.boards.markdown import where
 from genbench.boards.publishing import all_pages, pages_of, publish
 from genbench.errors import GenbenchError
 from genbench.files import canonical, content_key
-from genbench.run.records import Run, in_rows, open_run
+from genbench.run.records import PARTS, Run, in_rows, open_run
 from genbench.text import slug
 
 
@@ -49,11 +49,48 @@ def read(folder):
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_every_record_is_a_line_of_canonical_json_by_cell_id(run, tmp_path):
+def lines_of(page):
+    """Those of what records say alike, and those of records."""
+    lines = (page / "records.jsonl").read_text().splitlines()
+    shared = sum(line.startswith('{"part"') for line in lines)
+    return lines[:shared], lines[shared:]
+
+
+def test_every_record_is_a_line_of_canonical_json_by_cell_id_and_what_they_say_alike_stands_once(run, tmp_path):
     publish([run], tmp_path / "boards" / "page")
-    lines = (tmp_path / "boards" / "page" / "records.jsonl").read_text().splitlines()
-    assert lines == [canonical(json.loads(path.read_text())) for path in run.files()]
+    shared, lines = lines_of(tmp_path / "boards" / "page")
+    parts = {part["part"]: part["says"] for part in map(json.loads, shared)}
+    assert list(parts) == sorted(content_key(says) for says in parts.values())
+    contents = [json.loads(path.read_text()) for path in run.files()]
+    assert len(parts) == len({canonical(content[name]) for content in contents for name in PARTS}) < 5 * len(contents)
+    assert lines == [canonical({**c, **{name: content_key(c[name]) for name in PARTS}}) for c in contents]
     assert [json.loads(line)["cell_id"] for line in lines] == sorted(json.loads(line)["cell_id"] for line in lines)
+
+
+def test_lines_that_say_everything_themselves_are_read(run, tmp_path):
+    """As boards were published before."""
+    lines = [canonical(json.loads(path.read_text())) for path in run.files()]
+    publish([run], tmp_path / "page")
+    new = {path.name: path.read_bytes() for path in (tmp_path / "page").glob("*") if path.is_file()}
+    (tmp_path / "page" / "records.jsonl").write_text("\n".join(lines))
+    assert open_run(tmp_path / "page").records() == run.records()
+    publish([open_run(tmp_path / "page")], tmp_path / "page")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "page").glob("*") if path.is_file()} == new
+
+
+@pytest.mark.parametrize("wrong", [{}, 1, None, [], {"name": "another"}, "text", 1e999])
+def test_a_part_that_is_not_what_its_key_stands_for_is_refused_with_every_record_that_rests_on_it(run, tmp_path, wrong):
+    page = tmp_path / "page"
+    publish([run], page)
+    shared, lines = lines_of(page)
+    said = json.loads(shared[0])
+    users = sum(said["part"] in line for line in lines)
+    changed = json.dumps({**said, "says": wrong}).replace("Infinity", "1e999")
+    (page / "records.jsonl").write_text("\n".join([changed, *shared[1:], *lines]))
+    why = [reason for _, reason in open_run(page).unreadable()]
+    assert "line 1 does not say what its key stands for" in why[0]
+    assert len(why) == 1 + users
+    assert len(open_run(page).records()) == len(lines) - users
 
 
 def test_a_board_reads_as_the_run_it_was_made_of(run, tmp_path):
@@ -120,14 +157,15 @@ def test_a_file_that_cannot_be_read_does_not_let_its_old_line_stand(run, tmp_pat
 def test_a_line_that_cannot_be_read_is_named_and_nothing_is_published(run, tmp_path):
     page = tmp_path / "page"
     publish([run], page)
-    lines = (page / "records.jsonl").read_text().splitlines()
-    (page / "records.jsonl").write_text("\n".join([lines[0], lines[1][:40], lines[0], *lines[2:]]))
+    shared, lines = lines_of(page)
+    n = len(shared)
+    (page / "records.jsonl").write_text("\n".join([*shared, lines[0], lines[1][:40], lines[0], *lines[2:]]))
     whole = open_run(page)
     (_, cut), (_, twice) = whole.unreadable()
-    assert "records.jsonl, line 2 is not JSON" in cut
-    assert "line 3 is a second record" in twice
-    assert [r.to_line().strip() for r in whole.records()] == [lines[0], *lines[2:]]
-    with pytest.raises(GenbenchError, match="line 2"):
+    assert f"records.jsonl, line {n + 2} is not JSON" in cut
+    assert f"line {n + 3} is a second record" in twice
+    assert whole.records() == [record for record in run.records() if record.cell_id not in lines[1]]
+    with pytest.raises(GenbenchError, match=f"line {n + 2}"):
         publish([whole], tmp_path / "other")
     assert not (tmp_path / "other").exists()
 

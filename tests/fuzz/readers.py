@@ -41,7 +41,8 @@ from genbench.numpy_files import read_arrays
 from genbench.run import reference
 from genbench.run.plan import read_cells
 from genbench.run.protocol import Suite
-from genbench.run.records import Run, read_pack
+from genbench.run.records import Run, open_run, read_pack
+from genbench.run.records import pack as pack_of
 from genbench.space import Space
 from genbench.studies.claims import decide, page
 from genbench.studies.profiling import results
@@ -123,8 +124,8 @@ def command(*arguments: str) -> None:
 
 
 def some_records(n: int = 12) -> list[dict[str, Any]]:
-    lines = (ROOT / "leaderboards" / "ring8" / "records.jsonl").read_text().splitlines()
-    return [json.loads(line) for line in lines[:: max(1, len(lines) // n)][:n]]
+    found = open_run(ROOT / "leaderboards" / "ring8").records()
+    return [json.loads(record.to_json()) for record in found[:: max(1, len(found) // n)][:n]]
 
 
 @reader(8)
@@ -147,13 +148,13 @@ def record(folder: Path) -> tuple[Make, Read]:
 @reader(2)
 def pack(folder: Path) -> tuple[Make, Read]:
     """PAGE/records.jsonl: a line that cannot be read is named, the others are read."""
-    contents = some_records(4)
-    whole = "".join(json.dumps(one) + "\n" for one in contents).encode()
+    whole = pack_of(open_run(ROOT / "leaderboards" / "ring8").records()[:4])
+    contents = [json.loads(line) for line in whole.splitlines()]  # parts and records
 
     def make(rng: random.Random) -> bytes:
         if rng.random() < 0.3:
             return mutators.damaged(whole, rng)
-        lines = [json.dumps(one).encode() for one in contents]
+        lines = whole.splitlines()
         lines[rng.randrange(len(lines))] = mutators.json_text(rng.choice(contents), rng)
         return b"\n".join(lines)
 

@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 
 from genbench import datasets
-from genbench.boards.publishing import pack, publish
-from genbench.run.records import Record, Run, open_run
+from genbench.boards.publishing import publish
+from genbench.run.records import Record, Run, open_run, pack
 from genbench.studies import verification
 from genbench.studies.verification import (
     CLOCK,
