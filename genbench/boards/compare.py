@@ -25,13 +25,13 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from decimal import ROUND_DOWN, Context
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from tabulate import tabulate
 
 from genbench.boards.columns import apart, by_place, columns_of, matches
-from genbench.boards.ranks import TRAINING, Row, independent, kept, of_training
+from genbench.boards.ranks import PER_EXAMPLE, SAME, TRAINING, Row, independent, kept, of_training
 from genbench.boards.seeds import shown_rows
 from genbench.boards.tables import SIGNS, reason
 from genbench.errors import GenbenchError, unknown
@@ -255,6 +255,21 @@ def missing(name: str, metric: str, base: tuple[str, Record | None], new: tuple[
     return Missing(name, metric, lacking, f"{word} in {where} ({reason(record)})")
 
 
+def behind(run_a: Run, a: Record, run_b: Run, b: Record) -> tuple[np.ndarray, np.ndarray] | None:
+    """log p of every test example under two models, None where a run lacks it, or a value is no mean of it."""
+    artifact, found = PER_EXAMPLE.get(a.metric["name"], ""), []
+    for run, record in ((run_a, a), (run_b, b)):
+        key = record.arrays.get(artifact, "")
+        log_p = kept(record, artifact, [run]) if isinstance(record, Row) else run.example_values(key)
+        if log_p is None:
+            return None
+        mean = -Space.from_dict(record.dataset["space"]).bits_per_dim(1.0) * float(log_p.mean())
+        if not math.isclose(mean, cast(float, record.value), rel_tol=SAME, abs_tol=SAME):
+            return None
+        found.append(log_p)
+    return (found[0], found[1]) if len(found[0]) == len(found[1]) else None
+
+
 def difference(name: str, run_a: Run, a: Record, run_b: Run, b: Record) -> Difference:
     """The difference in one metric of two records with status ok.
 
@@ -273,11 +288,7 @@ def difference(name: str, run_a: Run, a: Record, run_b: Run, b: Record) -> Diffe
         return Difference(*card, None, None, "none: a value is not finite", verdict)
     gap, ci, method = b.value - a.value, None, "none: one of the two has neither a standard error nor an interval"
     freedom: float | None = None
-    log_p = [
-        kept(x, "log_likelihood", [r]) if isinstance(x, Row) else r.example_values(x.arrays.get("log_likelihood", ""))
-        for r, x in ((run_a, a), (run_b, b))
-    ]
-    if a.metric["name"] == "nll" and log_p[0] is not None and log_p[1] is not None:
+    if (log_p := behind(run_a, a, run_b, b)) is not None:
         space = Space.from_dict(a.dataset["space"])
         pieces = "batches" in a.details and "batches" in b.details  # of one sequence, which depend on each other
         order = np.arange(len(log_p[0])) if pieces else None

@@ -27,6 +27,7 @@ from genbench.boards.compare import (
     together,
     tripped,
 )
+from genbench.boards.ranks import PER_EXAMPLE
 from genbench.errors import GenbenchError
 from genbench.metrics import KINDS, mean
 from genbench.run.records import Record, Run, content_key
@@ -36,7 +37,7 @@ SPACE = Space((4,), 2)
 SIDE = stats.norm.ppf(0.975)
 
 
-def put(run: Run, model: str, nats: np.ndarray, seed: int = 0, **changes) -> None:
+def put(run: Run, model: str, nats: np.ndarray, seed: int = 0, metric: str = "nll", **changes) -> None:
     """A record of an NLL whose log-likelihoods are kept, as evaluate writes it."""
     bits = SPACE.bits_per_dim(1.0) * nats
     run.put_arrays(content_key(model), {"values": -nats})
@@ -47,13 +48,12 @@ def put(run: Run, model: str, nats: np.ndarray, seed: int = 0, **changes) -> Non
             status="ok",
             model={"name": model, "family": "flow", "parameters": 1},
             dataset={"name": "d", "split": "test", "sha256": "f", "n": len(nats), "space": SPACE.to_dict()},
-            metric={"name": "nll", "version": 1, "direction": "lower", "unit": "bits/dim", "params": {}},
+            metric={"name": metric, "version": 1, "direction": "lower", "unit": "bits/dim", "params": {}},
             protocol={"seed": seed},
-            value=float(bits.mean()),
             kind="exact",
             stderr=float(bits.std(ddof=1) / np.sqrt(len(bits))),
-            arrays={"log_likelihood": content_key(model)},
-            **changes,
+            arrays={PER_EXAMPLE[metric]: content_key(model)},
+            **{"value": float(bits.mean()), **changes},
         )
     )
 
@@ -213,6 +213,23 @@ def test_one_standard_error_and_one_interval_are_enough(run, record):
     run.put(record("b", "fd", 20.0, ci95=(18.0, 23.0)))
     (found,) = compare(f"{run.folder}:a", f"{run.folder}:b").differences
     assert found.ci95 == pytest.approx((10 - math.hypot(2, SIDE), 10 + math.hypot(3, SIDE)))
+
+
+@pytest.mark.parametrize("metric", PER_EXAMPLE)
+def test_every_mean_over_test_examples_is_compared_by_pairs(run, metric):
+    hard = 30 + 9 * np.random.default_rng(0).standard_normal(60)
+    put(run, "a", hard, metric=metric)
+    put(run, "b", hard + 0.4 + 0.01 * np.arange(60), metric=metric)
+    (found,) = compare(f"{run.folder}:a", f"{run.folder}:b").differences
+    assert (found.method, found.verdict) == ("paired over examples", "worse")
+
+
+def test_a_value_that_is_no_mean_of_what_is_kept_is_not_compared_by_pairs(run):
+    hard = 30 + 9 * np.random.default_rng(0).standard_normal(60)
+    put(run, "a", hard)
+    put(run, "b", hard + 0.4, value=11.5)
+    (found,) = compare(f"{run.folder}:a", f"{run.folder}:b").differences
+    assert "independent" in found.method
 
 
 def test_only_the_likelihood_itself_is_compared_by_pairs(run, record):
