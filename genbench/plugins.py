@@ -131,10 +131,12 @@ def check_signature(entry: Entry) -> None:
 
 @functools.cache
 def artifact_names() -> tuple[str, ...]:
-    """What a metric may need: the functions that `run/artifacts.py` declares, read without importing it."""
+    """What a metric may need: the functions that `run/artifacts/` declares, read without importing it."""
+    room = HERE / "run" / "artifacts"
     return tuple(
         node.name
-        for node in parsed(HERE / "run" / "artifacts.py").body
+        for file in literals(room / "__init__.py")["FILES"]
+        for node in parsed(room / f"{file}.py").body
         if isinstance(node, ast.FunctionDef)
         and any(isinstance(d, ast.Call) and ast.unparse(d.func) == "artifact" for d in node.decorator_list)
     )

@@ -3,7 +3,7 @@
 Every file here defines
 
     VERSION     an int, raised whenever a value can change
-    NEEDS       the inputs of `compute`, by the names of the artifacts in `run/artifacts.py`, where each has a line on
+    NEEDS       the inputs of `compute`, by the names of the artifacts in `run/artifacts/`, where each has a line on
                 what it holds (`genbench list artifacts` prints them)
     OUTPUTS     {name: card}, a card being {"unit": one of UNITS, "direction": one of DIRECTIONS, "range": the least
                 and the most that the value and its interval can be, None for no limit, "title": ...,

@@ -14,7 +14,7 @@ import os
 import sys
 import sysconfig
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -133,3 +133,11 @@ def foreign(frame: FrameType | None) -> bool:
             return owner == "foreign"
         frame = frame.f_back
     return False
+
+
+def known_code(paths: Iterable[str]) -> set[str]:
+    """Of files that were read, the sources that are hashed in the identity of a model or of a plugin."""
+    from genbench.models.fingerprint import hashed
+
+    sources = {path for path in paths if path.endswith(".py")}
+    return sources & hashed() if sources else set()

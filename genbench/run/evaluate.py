@@ -2,7 +2,7 @@
 
 `plan.py` says which cells there are and gives each its identity. `evaluate` measures the cells that are missing, model
 by model, and writes a record for each as soon as it is known; `measure_source` is all that stands between a run and a
-model, and nothing else touches one. `artifacts.py` holds what the metrics of one model share. Whatever a model does,
+model, and nothing else touches one. `artifacts/` holds what the metrics of one model share. Whatever a model does,
 the rest goes on.
 """
 
@@ -36,8 +36,11 @@ from genbench.models.adapters import Source, public_path
 from genbench.models.fixed import FixedSamples
 from genbench.models.guard import drawn_globally, guarded
 from genbench.privacy import LONGER, public_value, published
-from genbench.run.artifacts import ARTIFACTS, LONGEST, SAMPLES, Artifacts, lent, noting, opened
+from genbench.run.artifacts import ARTIFACTS
+from genbench.run.artifacts.declaration import SAMPLES
+from genbench.run.artifacts.making import Artifacts, opened
 from genbench.run.limits import amount
+from genbench.run.noting import LONGEST, noting
 from genbench.run.plan import Cell, Job, Plan
 from genbench.run.records import DEADLY, DONE, READ, SHARED, Record, Run
 from genbench.run.reference import Reference
@@ -531,6 +534,19 @@ def computed(job: Job, needs: dict[str, Any]) -> Any:
             stacklevel=2,
         )
     return found
+
+
+def lent(value: Any) -> Any:
+    """What foreign code is given in place of an artifact that others get after it: copies of its arrays."""
+    if isinstance(value, np.ndarray):
+        return value.copy() if value.flags.writeable else value
+    if isinstance(value, dict):
+        return {name: lent(one) for name, one in value.items()}
+    if isinstance(value, tuple):
+        return tuple(map(lent, value))
+    if hasattr(value, "to_arrays"):  # log-likelihoods
+        return type(value).from_arrays(lent(value.to_arrays()))
+    return value
 
 
 def framed(todo: Plan, source: Source, job: Job, bench: Bench) -> Record:

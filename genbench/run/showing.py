@@ -14,7 +14,8 @@ from genbench.boards import pictures
 from genbench.errors import GenbenchError, Unavailable
 from genbench.models.fixed import FixedSamples
 from genbench.models.guard import guarded
-from genbench.run.artifacts import Artifacts, noting
+from genbench.run.artifacts.making import Artifacts
+from genbench.run.noting import noting
 from genbench.text import COMPLETIONS, PLACES, slug
 
 COMPLETED, DRAWS = 6, 4  # test images, and completions of each

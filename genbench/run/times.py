@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from genbench.run.artifacts import ARTIFACTS, DATA
+from genbench.run.artifacts import ARTIFACTS
+from genbench.run.artifacts.declaration import DATA
 from genbench.run.records import Record
 
 OWN, FEATURES, OF_DATA, METRICS = "the model's own", "features", "of the data", "metrics"

@@ -38,7 +38,8 @@ from genbench.errors import GenbenchError, Unavailable, unknown
 from genbench.models.adapters import Source
 from genbench.models.adapters.memory import made
 from genbench.numerics.multiple import holm
-from genbench.run.artifacts import ARTIFACTS, MODEL, SAMPLES
+from genbench.run.artifacts import ARTIFACTS
+from genbench.run.artifacts.declaration import MODEL, SAMPLES
 from genbench.run.plan import Plan, plan
 from genbench.run.protocol import Protocol, Suite
 from genbench.run.records import Record, Run

@@ -11,8 +11,8 @@ from genbench import datasets
 from genbench.cli import shipped
 from genbench.locks import Lock
 from genbench.models.adapters import parse
-from genbench.run import artifacts
-from genbench.run.artifacts import lasting
+from genbench.run.artifacts import context
+from genbench.run.artifacts.context import lasting
 from genbench.run.evaluate import evaluate
 from genbench.run.plan import plan
 from genbench.run.protocol import Protocol, Suite
@@ -102,7 +102,7 @@ def test_arrays_that_last_are_made_by_the_first_who_asks_while_others_wait(tmp_p
 def test_arrays_that_last_are_made_again_by_other_code(tmp_path, monkeypatch):
     run = Run(tmp_path / "run")
     lasting(run, "here", False, "sums", lambda: {"0": np.zeros(1)})
-    monkeypatch.setattr(artifacts, "numerics", lambda: "changed")
+    monkeypatch.setattr(context, "numerics", lambda: "changed")
     assert lasting(run, "here", False, "sums", lambda: {"0": np.ones(1)})["0"] == 1
 
 

@@ -20,7 +20,10 @@ from genbench.files import content_key
 from genbench.models.adapters import Source, parse
 from genbench.models.adapters.object import code_of_class, held
 from genbench.run import plan as planning
-from genbench.run.artifacts import ARTIFACTS, DATA, Artifacts, Context
+from genbench.run.artifacts import ARTIFACTS
+from genbench.run.artifacts.context import Context
+from genbench.run.artifacts.declaration import DATA
+from genbench.run.artifacts.making import Artifacts
 from genbench.run.plan import Plan, jobs, plan
 from genbench.run.protocol import Protocol, Suite
 from genbench.run.records import Run
