@@ -274,7 +274,7 @@ PRESETS = {
         clip=50.0, ema=0.99, validate_every=100,
     ),
     "mnist-binary": Preset(
-        {"width": 32, "depth": 9}, steps=2500, batch_size=64, lr=3e-3, clip=100.0, ema=0.99, validate_every=250
+        {"width": 32, "depth": 9}, steps=12_000, batch_size=64, lr=3e-3, clip=100.0, ema=0.999, validate_every=1000
     ),
 }  # fmt: skip
 
