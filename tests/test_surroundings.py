@@ -198,7 +198,7 @@ def test_a_target_that_cannot_be_written_is_said_before_the_work(cli, tmp_path, 
         path.rmdir()
         path = path.with_name("file")  # a folder is what a run is
     monkeypatch.setattr("genbench.models.training.train_stages", lambda *_: pytest.fail("trained"))
-    monkeypatch.setattr("genbench.run.evaluate.measure", lambda *_: pytest.fail("measured"))
+    monkeypatch.setattr("genbench.run.measuring.measure", lambda *_: pytest.fail("measured"))
     line = {
         "train": ["train", "vae"],
         "leaderboard": ["leaderboard", HERE / "leaderboards" / "ring8"],

@@ -16,7 +16,7 @@ def add_arguments(p: Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from genbench.environment import environment
-    from genbench.run.evaluate import pick_device
+    from genbench.run.preflight import pick_device
 
     found = environment(pick_device("auto"))
     if args.json:

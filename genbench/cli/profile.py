@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     from tabulate import tabulate
 
     from genbench.environment import threads
-    from genbench.run.evaluate import pick_device
+    from genbench.run.preflight import pick_device
     from genbench.studies.profiling import fit, kernel, measure, report, results
 
     known = kernel.kernels()

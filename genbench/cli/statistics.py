@@ -29,8 +29,8 @@ def add_arguments(p: Parser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from genbench.run.evaluate import pick_device
     from genbench.run.plan import hyphenated
+    from genbench.run.preflight import pick_device
     from genbench.run.protocol import suite_for
     from genbench.run.statistics import images_of, made, write
 

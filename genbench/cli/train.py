@@ -32,7 +32,7 @@ def add_arguments(p: Parser) -> None:
 def run(args: argparse.Namespace) -> int:
     from genbench import datasets
     from genbench.models.training import preset_of, train
-    from genbench.run.evaluate import pick_device
+    from genbench.run.preflight import pick_device
 
     settings = settings_of(args.set)
     if args.steps is not None:

@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
 def of_board(args: argparse.Namespace, board: Path) -> int:
     """Measures cells of one board again, and prints what became of each."""
     from genbench import datasets
-    from genbench.run.evaluate import pick_device
+    from genbench.run.preflight import pick_device
     from genbench.run.records import Run, open_run
     from genbench.studies.verification import (
         CLOCK,

@@ -23,10 +23,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from genbench.errors import Died, GenbenchError
 from genbench.privacy import LONGER
-from genbench.run.evaluate import Apart, Bench, lost
+from genbench.run.evaluate import Apart
 from genbench.run.isolation import Isolation
+from genbench.run.measuring import Bench
 from genbench.run.plan import Cell, Plan
 from genbench.run.records import Record
+from genbench.run.reporting import lost
 from genbench.run.worker import die_with_the_parent
 from genbench.text import capped
 

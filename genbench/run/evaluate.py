@@ -1,59 +1,42 @@
 """The pipeline: checkpoint -> model -> samples, log-likelihoods -> features -> metrics -> records.
 
 `plan.py` says which cells there are and gives each its identity. `evaluate` measures the cells that are missing, model
-by model, and writes a record for each as soon as it is known; `measure_source` is all that stands between a run and a
-model, and nothing else touches one. `artifacts/` holds what the metrics of one model share. Whatever a model does,
-the rest goes on.
+by model, and writes a record for each as soon as it is known. `measure_source` in `measuring.py` is all that stands
+between a run and a model, `artifacts/` holds what the metrics of one model share, and `reporting.py` says what stands
+in a record.
 """
 
 from __future__ import annotations
 
-import re
 import secrets
 import sys
 import time
-import traceback
 import warnings
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing, suppress
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Generator, Iterable
+from contextlib import closing
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from tqdm import tqdm
 
-from genbench import catalog
-from genbench.environment import environment, forget_peak, memory_status
-from genbench.errors import Died, GenbenchError, Unavailable
-from genbench.features import Extractor
+from genbench.errors import Died
 from genbench.files import content_key
-from genbench.importing import running
-from genbench.metrics import Measure, check_outputs
 from genbench.models.adapters import Source, public_path
-from genbench.models.fixed import FixedSamples
-from genbench.models.guard import drawn_globally, guarded
-from genbench.privacy import LONGER, public_value, published
-from genbench.run.artifacts import ARTIFACTS
-from genbench.run.artifacts.declaration import SAMPLES
-from genbench.run.artifacts.making import Artifacts, opened
-from genbench.run.limits import amount
-from genbench.run.noting import LONGEST, noting
-from genbench.run.plan import Cell, Job, Plan
-from genbench.run.records import DEADLY, DONE, READ, SHARED, Record, Run
-from genbench.run.reference import Reference
+from genbench.run.measuring import Bench, draw_rows, measure_source
+from genbench.run.plan import Cell, Plan
+from genbench.run.preflight import preflight, try_extractor, where_it_runs
+from genbench.run.records import DEADLY, DONE, Record, Run
+from genbench.run.reporting import lost
 from genbench.run.share import Share
-from genbench.text import capped, one_line, said, short, slug
+from genbench.text import one_line, slug
 
 if TYPE_CHECKING:
     from genbench.run.elsewhere import Launch
     from genbench.run.isolation import Isolation
 
-TRACEBACK = 20_000  # characters of a traceback in a record
-MANY = 50  # warnings in a record
-FEW = 8  # images that an extractor is shown before the long work
 UNKNOWN = "code, parameters and buffers are, files that it reads and closures are not"
 
 
@@ -110,39 +93,6 @@ def say_unpinned(todo: Plan) -> None:
             "again; a `version` attribute would be trusted",
             stacklevel=2,
         )
-
-
-@dataclass
-class Bench:
-    """Where models are measured, and how: what `measure_source` knows besides the plan.
-
-    Arguments:
-        run: keeps arrays and pictures; records are the caller's to write.
-        env: the environment, for every record.
-        batch_size: images that an extractor holds in memory at once; changes no value.
-        fresh: make every array anew, also those that the run has.
-        pictures: of every model's samples, into the run's folder.
-        shared: extractors and artifacts of the data, from one model to the next.
-        show: is told which metric is being measured, and how far it is.
-        start: is told the cells of a metric before it is measured.
-        at: is told of every phase as it begins: an artifact, opening the model, a metric.
-        dead: the phases in which an earlier process of the model died.
-        memory: the limit in bytes that the process is held to, None for none.
-    """
-
-    run: Run
-    run_id: str
-    env: dict[str, Any]
-    device: str = "cpu"
-    batch_size: int = 500
-    fresh: bool = False
-    pictures: bool = True
-    shared: dict[tuple[str, str | None], Any] = field(default_factory=dict)
-    show: Callable[[str, str], None] = lambda what, how_far: None
-    start: Callable[[list[Cell]], None] = lambda cells: None
-    at: Callable[[str], None] = lambda phase: None
-    dead: dict[str, Died] = field(default_factory=dict)
-    memory: int | None = None
 
 
 def evaluate(
@@ -351,299 +301,6 @@ class Apart:
         if numbers := self.away(sources):
             self.apart.draw(self.shared, self.where, numbers)
         self.here.draw([source for source in sources if source.name in self.stay])
-
-
-def draw_rows(sources: list[Source], todo: Plan, bench: Bench) -> None:
-    """Pictures of models of which nothing had to be measured, of the samples that the run keeps."""
-    from genbench.run.showing import show_all
-
-    for source in sources:
-        done = [cell.job for cell in todo.cells(source) if (r := bench.run.get(cell.id)) and r.status == "ok"]
-        if any(ARTIFACTS[need].asks == SAMPLES for job in done for need in job.needs):
-            artifacts = Artifacts(todo, source, bench.run, bench.device, bench.batch_size, False, bench.shared)
-            with suppress(Unavailable):
-                artifacts.get("samples", None)
-                show_all(artifacts)
-
-
-def measure_source(todo: Plan, source: Source, cells: list[Cell], bench: Bench) -> Iterator[Record]:
-    """The records of these cells of one model, each as soon as it is known, whatever happens to the others."""
-    if not cells:
-        return
-    artifacts = Artifacts(todo, source, bench.run, bench.device, bench.batch_size, bench.fresh, bench.shared)
-    artifacts.at, artifacts.dead = bench.at, bench.dead
-    for job in todo.jobs:
-        wanted = [cell for cell in cells if cell.job is job]
-        if wanted:
-            what = f"{short(source.name)}: {job.label(job.metric)}"
-            artifacts.tell = lambda how_far, what=what: bench.show(what, how_far)  # type: ignore[misc]
-            bench.start(wanted)
-            bench.show(what, "")
-            yield from measure(artifacts, job, wanted, bench)
-    if bench.pictures:
-        from genbench.run.showing import show_all
-
-        show_all(artifacts)
-
-
-def help_source(todo: Plan, source: Source, cells: list[Cell], bench: Bench) -> None:
-    """Makes blocks of what the metrics of these cells need, beside the process that measures the model: whatever goes
-    wrong here, goes wrong there too, and is recorded there.
-    """
-    artifacts = Artifacts(todo, source, bench.run, bench.device, bench.batch_size, False, bench.shared)
-    artifacts.dead, artifacts.helping = bench.dead, True
-    for job in [job for job in todo.jobs if any(cell.job is job for cell in cells)]:
-        for need in job.needs:
-            if not ARTIFACTS[need].alone:
-                with suppress(Exception), noting():
-                    artifacts.get(need, job.extractor)
-
-
-def preflight(source: Source, todo: Plan, device: str) -> None:
-    """Opens a source once before the long work, so that a file that does not fit is an error of usage, not of a cell.
-
-    What a model's own code raises is left to be recorded by its cells.
-    """
-    try:
-        with guarded():
-            model = source.open(todo.dataset, device)
-    except GenbenchError:
-        raise
-    except Exception:
-        return
-    n = todo.protocol.n_samples
-    if type(model) is FixedSamples and len(model.fixed) < n:
-        raise GenbenchError(
-            f"{source.what} has {len(model.fixed)} samples, the protocol takes {n}",
-            f"Measure all models with fewer: --samples {len(model.fixed)}.",
-        )
-
-
-def try_extractor(name: str, todo: Plan, bench: Bench) -> None:
-    """Shows an extractor some images before the long work: weights or a reference that do not fit are errors of usage,
-    and so is a function that does not treat every image by itself.
-
-    What a function in code raises by itself is left to be recorded by the cells that need it.
-    """
-    extractor = opened(name, todo, bench.device, bench.shared)
-    try:
-        with guarded():
-            features, _ = extractor.seen(todo.dataset.train[:1])
-            if ":" in name or catalog.find("extractors", name).origin != "genbench":
-                extractor.check_each(todo.dataset.train[:FEW])
-        if name in todo.references:
-            todo.references[name].check(extractor, todo.extractors[name], features.shape[1])
-    except GenbenchError:
-        raise
-    except Exception:
-        return
-
-
-def pick_device(device: str) -> str:
-    """`auto` is the GPU where there is one."""
-    import torch
-
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise GenbenchError(f"no device '{device}' here: {str(error).splitlines()[0]}", "Use --device cpu.") from error
-    return device
-
-
-def where_it_runs(device: str) -> list[Any]:
-    """The device that is meant, and the environment there."""
-    found = pick_device(device)
-    return [found, environment(found)]
-
-
-def measure(artifacts: Artifacts, job: Job, cells: list[Cell], bench: Bench) -> list[Record]:
-    """The records of one metric for one model, whatever happens to it."""
-    started, artifacts.phases, artifacts.elsewhere = datetime.now(UTC), {}, False
-    forget_peak()
-    status, error, found, phase, extractor = "ok", None, {}, "model", None
-    with noting() as texts:
-        try:
-            needs = {need: artifacts.get(need, job.extractor) for need in job.needs}
-            phase = "metric"
-            with (
-                artifacts.timed("compute"),
-                artifacts.within_phase(f"metric {job.label(job.metric)}"),
-                guarded(),
-                running(f"metric '{job.metric}'"),
-                artifacts.watched(),
-            ):
-                given = computed(job, needs)
-            check_outputs(job.entry.constants["OUTPUTS"], given)
-            found = given
-        except Unavailable as reason:
-            status, error = "skipped", describe_error(reason, phase)
-        except Died as reason:
-            status, error = reason.status, describe_error(reason, reason.phase)
-        except Exception as reason:
-            status, error = "error", describe_error(reason, phase)
-            if bench.memory is not None and out_of_memory(reason):
-                status = "crashed"
-                error["message"] = f"more memory than the limit of {amount(bench.memory)}: {error['message']}"
-    env = {**bench.env, "arrays": "made elsewhere"} if artifacts.elsewhere else bench.env
-    if artifacts.read:
-        read = sorted({published(path, LONGEST) for path in artifacts.read})[:MANY]
-        env = {**env, READ: read}
-        texts.append(
-            f"foreign code read {', '.join(read[:3])} as it ran, of which the identity of this number "
-            "holds nothing: it is measured anew in every call"
-        )
-    frame = replace(
-        framed(artifacts.plan, artifacts.source, job, bench),
-        status=status,
-        arrays=artifacts.arrays_of(job.needs, job.extractor),
-        timing={
-            "phases_s": {name: round(s, 6) for name, s in artifacts.phases.items()},
-            "peak_memory_bytes": memory_status("VmHWM"),  # of the process, while this metric was measured
-        },
-        env=env,
-        started=started.isoformat(timespec="milliseconds"),
-        error=error,
-        warnings=list(dict.fromkeys(published(text, LONGEST) for text in texts))[:MANY],
-    )
-    with suppress(Exception):  # it has been reported
-        extractor = artifacts.extractor(job.extractor) if job.extractor else None
-    reference = artifacts.plan.reference(job)
-    return [fill(frame, cell, found.get(cell.output), extractor, reference, bench.run) for cell in cells]
-
-
-def computed(job: Job, needs: dict[str, Any]) -> Any:
-    """What a metric gives. One that is not ours gets copies of what others get after it.
-
-    Warns where it gives something else when the global generators stand elsewhere: no seed decides them.
-    """
-    compute = catalog.load("metrics", job.metric).compute
-    if job.entry.origin == "genbench":
-        return compute(**needs, **job.params)
-
-    def once() -> Any:
-        return compute(**{name: lent(value) for name, value in needs.items()}, **job.params)
-
-    before = drawn_globally()
-    found = once()
-    if drawn_globally() != before and repr(once()) != repr(found):
-        warnings.warn(
-            "the metric draws random numbers that no seed decides, and the value cannot be repeated: use "
-            "np.random.default_rng(0)",
-            stacklevel=2,
-        )
-    return found
-
-
-def lent(value: Any) -> Any:
-    """What foreign code is given in place of an artifact that others get after it: copies of its arrays."""
-    if isinstance(value, np.ndarray):
-        return value.copy() if value.flags.writeable else value
-    if isinstance(value, dict):
-        return {name: lent(one) for name, one in value.items()}
-    if isinstance(value, tuple):
-        return tuple(map(lent, value))
-    if hasattr(value, "to_arrays"):  # log-likelihoods
-        return type(value).from_arrays(lent(value.to_arrays()))
-    return value
-
-
-def framed(todo: Plan, source: Source, job: Job, bench: Bench) -> Record:
-    """What every record of one metric for one model says, before anything was measured."""
-    dataset, limit, limited = todo.dataset, todo.protocol.limit, "limit" in job.fields
-    now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    return Record(
-        cell_id="",
-        run_id=bench.run_id,
-        status="error",
-        model=source.describe(),
-        dataset={
-            "name": dataset.name,
-            "split": "test",
-            "sha256": dataset.sha256,
-            "n": len(dataset.test[:limit]) if limited else None,  # of the test set only what the metric used
-            "space": dataset.space.to_dict(),
-            "per": dataset.value,
-            **({"preprocessing": dataset.preprocessing} if dataset.preprocessing else {}),
-        },
-        metric={},
-        protocol={},
-        complete=not limited or limit is None or limit >= len(dataset.test),
-        env=bench.env,
-        started=now,
-        ended=now,
-    )
-
-
-def lost(todo: Plan, cell: Cell, bench: Bench, died: Died) -> Record:
-    """The record of a cell whose process died, or was stopped at a limit, before it was measured."""
-    frame = framed(todo, cell.source, cell.job, bench)
-    frame = replace(frame, status=died.status, error=describe_error(died, died.phase))
-    return fill(frame, cell, None, None, todo.reference(cell.job), bench.run)
-
-
-def fill(
-    frame: Record,
-    cell: Cell,
-    measure: Measure | None,
-    extractor: Extractor | None,
-    reference: Reference | None,
-    run: Run,
-) -> Record:
-    """The record of one cell; what its value shares with those of other models is put into the run."""
-    output = cell.job.entry.constants["OUTPUTS"][cell.output]
-    unit = output["unit"].replace("/dim", f"/{frame.dataset['per']}")
-    record = replace(
-        frame,
-        cell_id=cell.id,
-        metric={
-            "name": cell.job.label(cell.output),
-            "version": cell.identity["metric"]["version"],
-            "direction": output["direction"],
-            "unit": unit,
-            "title": output["title"],
-            "params": cell.job.params,
-            "extractor": public_path(cell.job.extractor) if cell.job.extractor else None,
-            "extractor_sha256": cell.identity["extractor"],
-            "preprocessing": extractor.preprocessing if extractor else None,
-            "weights_sha256": extractor.weights if extractor else None,
-            **({} if reference is None else {"reference": reference.said}),
-        },
-        protocol=cell.identity["protocol"],
-    )
-    if measure is None:
-        return record
-    if measure.shared:
-        key = content_key([cell.id, SHARED])
-        run.put_arrays(key, {"values": np.array(measure.shared)})
-        record = replace(record, arrays={**record.arrays, SHARED: key})
-    values = {f: getattr(measure, f) for f in ("value", "kind", "stderr", "ci95", "ci_method", "n_nonfinite")}
-    noted = [published(text, LONGEST) for text in measure.warnings]
-    return replace(record, **values, details=public_value(measure.details), warnings=[*frame.warnings, *noted])
-
-
-def describe_error(error: Exception, phase: str) -> dict[str, str]:
-    message = f"{error.problem}. {error.remedy}" if isinstance(error, GenbenchError) else said(error)
-    text = ""
-    if isinstance(error, Died):
-        text = error.traceback
-    elif not isinstance(error, Unavailable):
-        text = "".join(traceback.format_exception(error))
-    # A record is published: of a file, its folder and name say enough.
-    short = re.sub(r'File "[^"]*?([^/"]+/[^/"]+)"', r'File "\1"', capped(text, LONGER * TRACEBACK))
-    return {
-        "type": type(error).__name__,
-        "message": published(message, LONGEST),
-        "phase": phase,
-        "traceback": published(short, TRACEBACK),
-    }
-
-
-def out_of_memory(error: Exception) -> bool:
-    """Whether an error says that memory is short: Python's own, or that of an allocator of torch or NumPy."""
-    told = isinstance(error, RuntimeError | OSError) and re.search("allocate memory|out of memory", said(error))
-    return isinstance(error, MemoryError) or bool(told)
 
 
 def manifest(todo: Plan, run_id: str, env: dict[str, Any], command: str) -> dict[str, Any]:

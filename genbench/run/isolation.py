@@ -8,40 +8,33 @@ Where it dies, or is stopped at a limit, that is the record of the metric which 
 the next, and what killed the first is not tried a second time. No pool: one whose worker is killed loses what the
 others had to do.
 
-`worker.py` is the inside.
+`process.py` is one such process, `worker.py` its inside.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import multiprocessing
-import os
 import pickle
-import signal
-import sys
 import time
-import types
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from multiprocessing.connection import wait
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genbench import catalog
 from genbench.datasets import bare
 from genbench.errors import Died, GenbenchError
-from genbench.run.limits import DEAF, Limits, amount
+from genbench.run.limits import Limits, amount
 from genbench.run.plan import Cell, Plan
+from genbench.run.process import Worker, no_main
 
 if TYPE_CHECKING:
     from genbench.models.adapters import Source
     from genbench.run.share import Share
     from genbench.run.worker import Shared
 
-GRACE = 1.0  # seconds between SIGTERM and SIGKILL
 LOOK = 0.2  # seconds between two looks at the memory of a worker
 ALWAYS = 1.0  # seconds between two looks at whether a worker lives
 LATER = 0.5  # seconds between two looks at whether a worker without a model can help
@@ -57,134 +50,6 @@ PRELOADED = [  # what nearly every model needs, loaded once
     "matplotlib.backends.backend_agg",
     "PIL.PngImagePlugin",
 ]
-
-
-class Worker:
-    """One process, its pipe, and what is known of it.
-
-    Arguments:
-        run: a function of `worker.py`, with its arguments after the first.
-    """
-
-    def __init__(self, method: str, memory: int | None, run: Callable[..., None], args: tuple) -> None:
-        from genbench.run.worker import Shared, Surroundings, enter
-
-        context: Any = multiprocessing.get_context(method)
-        self.pipe, theirs = context.Pipe(duplex=False)
-        os.set_blocking(self.pipe.fileno(), False)
-        self.dump, self.memory = Shared(), memory
-        self.process = context.Process(target=enter, args=(theirs, self.dump, Surroundings(), memory, run, args))
-        with no_main():
-            self.process.start()
-        theirs.close()
-        self.rest, self.open, self.held, self.closed = b"", True, 0, False
-
-    @property
-    def watched(self) -> list[Any]:
-        """What becomes ready when it says something or ends."""
-        return [self.process.sentinel, *([self.pipe] if self.open else [])]
-
-    def lines(self) -> Iterator[list[Any]]:
-        """What it has said since, a kind and its contents each; a line that is not whole was never said."""
-        while self.open:
-            try:
-                found = os.read(self.pipe.fileno(), 1 << 16)
-            except BlockingIOError:
-                break
-            self.open = bool(found)
-            self.rest += found
-        *whole, self.rest = self.rest.split(b"\n")
-        for line in whole:
-            with contextlib.suppress(ValueError):  # no line of ours: the model's code has found the pipe
-                match json.loads(line):
-                    case ["warn", str(text)]:
-                        warnings.warn(text, stacklevel=2)
-                    case ["told", str(text)]:
-                        catalog.tell(text)
-                    case ["fail", str(problem), str(remedy)]:
-                        raise GenbenchError(problem, remedy)
-                    case ["ready", int(held)]:
-                        self.held = held
-                        yield ["ready"]
-                    case [str(), *_] as said:
-                        yield said
-
-    def stop(self) -> None:
-        """SIGTERM to the group, a second, SIGKILL."""
-        self.signal(signal.SIGTERM)
-        self.signal(signal.SIGCONT)  # one that has stopped can say where, too
-        wait([self.process.sentinel], GRACE)
-        self.signal(signal.SIGKILL)
-        wait([self.process.sentinel], GRACE)
-
-    def signal(self, number: int) -> None:
-        pid = self.process.pid
-        assert pid is not None
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(pid, number)  # also when the worker is gone: to what it has left behind
-        if self.process.exitcode is None:  # it may not lead its group yet
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, number)
-
-    def close(self) -> None:
-        """Ends it, if it has not ended, with everything that it started."""
-        if self.closed:
-            return
-        self.closed = True
-        if self.process.exitcode is None:
-            self.stop()
-        self.signal(signal.SIGKILL)
-        self.process.join(GRACE)
-        self.pipe.close()
-        self.dump.close()
-
-    @property
-    def ended(self) -> bool:
-        return self.process.exitcode is not None
-
-    def death(self) -> str:
-        """How it ended, in words."""
-        code = self.process.exitcode
-        if code is None or code == 255:
-            return "the process is gone, nobody knows how"
-        if code == DEAF:
-            return "the process has closed its files, also the one through which it is heard"
-        if code >= 0:
-            return f"the process ended with exit code {code} before it was done"
-        name = signal.Signals(-code).name if -code in {*signal.Signals} else f"signal {-code}"
-        hint = ": the system may have run out of memory" if -code == signal.SIGKILL else ""
-        return f"the process was killed by {name}{hint}"
-
-    def takes(self) -> int:
-        """Bytes that its group holds beyond what the worker held before it began; 0 where the system does not say."""
-        return max(0, sum(resident(pid) for pid in group(self.process.pid)) - self.held)
-
-
-def group(leader: int | None) -> Iterator[int]:
-    """The processes of a group, where there is a /proc."""
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            if int(path.read_text().rpartition(")")[2].split()[2]) == leader:
-                yield int(path.parent.name)
-
-
-def resident(pid: int) -> int:
-    with contextlib.suppress(OSError, IndexError, ValueError):
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    return 0
-
-
-@contextlib.contextmanager
-def no_main() -> Iterator[None]:
-    """Within it a process that is started imports no `__main__`: nothing of ours is in it, and a script of the user
-    that calls genbench would be run a second time.
-    """
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = types.ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """What runs in the process of a model, and how it talks: lines of JSON through a pipe, records as files of the run.
 
 A line is written in one piece, and what stands in the pipe outlives the process: of one that dies, the runner knows
-all that it had finished and what it was at. `isolation.py` is the other side.
+all that it had finished and what it was at. `process.py` is the other side.
 """
 
 from __future__ import annotations
@@ -33,17 +33,10 @@ from genbench import allocation, catalog, datasets
 from genbench.environment import memory_status
 from genbench.errors import Died, GenbenchError
 from genbench.privacy import LONGER
-from genbench.run.evaluate import (
-    Bench,
-    draw_rows,
-    help_source,
-    measure_source,
-    preflight,
-    try_extractor,
-    where_it_runs,
-)
 from genbench.run.limits import DEAF
+from genbench.run.measuring import Bench, draw_rows, help_source, measure_source
 from genbench.run.plan import Plan
+from genbench.run.preflight import preflight, try_extractor, where_it_runs
 from genbench.run.records import Run
 from genbench.text import capped, said
 

@@ -39,8 +39,9 @@ from genbench.models import training
 from genbench.models.adapters import parse
 from genbench.models.training import Preset
 from genbench.run.evaluate import evaluate
-from genbench.run.isolation import PRELOADED, Isolation, group, no_main
+from genbench.run.isolation import PRELOADED, Isolation
 from genbench.run.plan import Plan, plan
+from genbench.run.process import group, no_main
 from genbench.run.protocol import Protocol, Suite
 from genbench.run.records import DONE, Run
 

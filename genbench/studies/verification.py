@@ -28,7 +28,7 @@ from genbench.environment import environment
 from genbench.errors import GenbenchError
 from genbench.files import content_key, sha256_file
 from genbench.models.adapters import Source, parse
-from genbench.run.evaluate import Bench, measure_source
+from genbench.run.measuring import Bench, measure_source
 from genbench.run.plan import LABELS, Cell, Job, Plan, jobs, plan
 from genbench.run.protocol import Protocol, Suite
 from genbench.run.records import DONE, Record, Run, in_rows

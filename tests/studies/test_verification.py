@@ -125,7 +125,7 @@ def test_other_data_are_an_error(cli, copy):
 def test_what_was_measured_is_kept_and_not_measured_again(cli, board, pixels_checkpoint, tmp_path, monkeypatch):
     line = ("verify", board, pixels_checkpoint, "--cells", "all", "-o", tmp_path / "kept")
     first = cli(*line)
-    monkeypatch.setattr("genbench.run.evaluate.measure", lambda *_: pytest.fail("measured"))
+    monkeypatch.setattr("genbench.run.measuring.measure", lambda *_: pytest.fail("measured"))
     again = cli(*line)
     assert again[:2] == first[:2]
 
