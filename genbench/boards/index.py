@@ -16,11 +16,13 @@ LONGEST = 26  # characters of a name in a line of the index
 HEADING = "# Leaderboards"  # what a file begins with that may be replaced by an index
 
 
-def index(found: dict[str, Run]) -> str:
-    """The page in markdown; a board's name is that of its folder and of its page."""
-    of = {name: boards(shown_rows([run])) for name, run in found.items()}
-    for name, run in found.items():
-        rank(of[name], [run], lambda b: Lead.of(b).columns)
+def index(found: dict[str, Run], ready: dict[str, list[Board]] | None = None) -> str:
+    """The page in markdown; a board's name is that of its folder and of its page.
+
+    Arguments:
+        ready: by these names, boards that have their ranks; of others those of the lead are made.
+    """
+    of = {name: (ready or {}).get(name) or led(run) for name, run in found.items()}
     lines = [
         [f"[{shown(name)}]({name}.md)" if i == 0 else "", *map(shown, line(b))]
         for name in found
@@ -49,6 +51,13 @@ def index(found: dict[str, Run]) -> str:
             *matrix(models, families, model_rows, list(found)),
         ]
     ) + "\n"  # fmt: skip
+
+
+def led(run: Run) -> list[Board]:
+    """The boards of a run, with the ranks of the columns that lead."""
+    found = boards(shown_rows([run]))
+    rank(found, [run], lambda b: Lead.of(b).columns)
+    return found
 
 
 def matrix(models: list[str], families: dict[str, str], rows: dict[str, dict[str, str]], names: list[str]) -> list[str]:

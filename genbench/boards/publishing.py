@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from genbench.boards.columns import boards
+from genbench.boards.columns import Board, boards
 from genbench.boards.index import HEADING, index
 from genbench.boards.markdown import markdown
 from genbench.boards.ranks import PER_EXAMPLE, rank
@@ -76,9 +76,10 @@ def publish(runs: list[Run], folder: Path) -> list[Path]:
     if page.cells.is_dir():
         page.cells.rmdir()
     draw(folder)
-    written = pages_of(folder)
+    ready = ranked(folder)
+    written = pages_of(folder, ready)
     if is_index(folder.parent / INDEX):
-        written |= index_of(folder.parent)
+        written |= index_of(folder.parent, {folder.name: ready[1]})
     for path, data in written.items():
         page.write(path, data)
     return [*([page.replicates] if values else []), *written]
@@ -163,11 +164,21 @@ def draw(folder: Path) -> None:
     draw_all(boards(shown_rows([run])), run.pictures)
 
 
-def pages_of(folder: Path) -> dict[Path, bytes]:
-    """Every file that follows from the records of a published board, with what has to stand in it."""
+def ranked(folder: Path) -> tuple[Run, list[Board]]:
+    """A published board, with the ranks of every column."""
     run = open_run(folder)
     found = boards(shown_rows([run]))
     rank(found, [run])
+    return run, found
+
+
+def pages_of(folder: Path, ready: tuple[Run, list[Board]] | None = None) -> dict[Path, bytes]:
+    """Every file that follows from the records of a published board, with what has to stand in it.
+
+    Arguments:
+        ready: what `ranked` gives of it, where that is at hand.
+    """
+    run, found = ready or ranked(folder)
     twin = beside(folder, ".html")
     text = markdown(found, run.pictures, folder.parent, twin.name)
     return {
@@ -196,13 +207,16 @@ def published(root: Path) -> list[Path]:
 
 def all_pages(root: Path) -> dict[Path, bytes]:
     """The files of every board in `root`, and the index of them."""
-    found = published(root)
-    files = {path: data for folder in found for path, data in pages_of(folder).items()}
-    return {**files, **index_of(root)}
+    ready = {folder: ranked(folder) for folder in published(root)}
+    files = {path: data for folder, one in ready.items() for path, data in pages_of(folder, one).items()}
+    return {**files, **index_of(root, {folder.name: found for folder, (_, found) in ready.items()})}
 
 
-def index_of(root: Path) -> dict[Path, bytes]:
+def index_of(root: Path, ready: dict[str, list[Board]] | None = None) -> dict[Path, bytes]:
     """What is made of all boards in `root`: their index, and published figures beside theirs where some are listed.
+
+    Arguments:
+        ready: by the names of folders, boards that have their ranks.
 
     Raises:
         GenbenchError: something else has the index's name, or the list of figures is not what it should be.
@@ -213,7 +227,7 @@ def index_of(root: Path) -> dict[Path, bytes]:
             f"{path} is no index of boards, and is not replaced", "Keep boards in a folder of their own."
         )
     runs = {folder.name: open_run(folder) for folder in published(root)}
-    files = {path: index(runs).encode()}
+    files = {path: index(runs, ready).encode()}
     if (figures := root / FIGURES).is_file():
         files[root / REPRODUCTION] = reproduction(figures_of(figures), runs, root.resolve().parent).encode()
     return files

@@ -7,12 +7,17 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from genbench.cli.arguments import Parser, add_batch_size, number
 from genbench.cli.ending import INCOMPARABLE, TRIPPED, USAGE
 from genbench.errors import GenbenchError, unknown
 from genbench.reading import Seed
+
+if TYPE_CHECKING:
+    from genbench.run.records import Record
 
 SUMMARY = "measure cells of a board again, and compare them with what it says"
 
@@ -66,6 +71,15 @@ def run(args: argparse.Namespace) -> int:
     return worst[0] if worst else min(codes)
 
 
+def refuse_unknown(
+    what: Literal["metric", "model"], names: list[str], records: list[Record], of: Callable[[str], list[Record]]
+) -> None:
+    """Raises GenbenchError for a name of which there is no record."""
+    for name in names:
+        if not of(name):
+            raise unknown(what, name, {getattr(record, what)["name"] for record in records})
+
+
 def of_board(args: argparse.Namespace, board: Path) -> int:
     """Measures cells of one board again, and prints what became of each."""
     from genbench import datasets
@@ -88,12 +102,9 @@ def of_board(args: argparse.Namespace, board: Path) -> int:
     every, clocks = comparable(open_run(board))
     metrics, models = args.metrics.split(",") if args.metrics else [], args.model or []
     if not args.all:  # of several boards not each has them
-        for name in metrics:
-            if not chosen([*every, *clocks], [name], []):
-                raise unknown("metric", name, {r.metric["name"] for r in (*every, *clocks)})
-        for name in models:
-            if not chosen([*every, *clocks], [], [name]):
-                raise unknown("model", name, {r.model["name"] for r in (*every, *clocks)})
+        cells = [*every, *clocks]
+        refuse_unknown("metric", metrics, cells, lambda name: chosen(cells, [name], []))
+        refuse_unknown("model", models, cells, lambda name: chosen(cells, [], [name]))
     every, clocks = (chosen(some, metrics, models) for some in (every, clocks))
     records = drawn(every, args.cells, args.seed)
     known = checkpoints(args.models)
