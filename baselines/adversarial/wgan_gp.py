@@ -58,7 +58,7 @@ class WGANGP(FullyConnected):
 
 
 PRESETS = dict.fromkeys(
-    ("ring8", "grid25"),  # chosen on ring8; the grid has the same
+    ("ring8", "grid25", "pinwheel"),  # chosen on ring8; the others have the same
     Preset({}, steps=6_000, batch_size=128, lr=3e-3, betas=(0.0, 0.9), ema=0.995, validate_every=250),
 )
 build = WGANGP

@@ -139,6 +139,9 @@ PRESETS = {
     "grid25": Preset(
         {"couplings": 8, "hidden": 64, "depth": 2}, steps=8000, batch_size=512, lr=2e-3, clip=10.0, ema=0.99
     ),
+    "pinwheel": Preset(
+        {"couplings": 8, "hidden": 64, "depth": 2}, steps=8000, batch_size=512, lr=2e-3, clip=10.0, ema=0.99
+    ),
 }
 
 

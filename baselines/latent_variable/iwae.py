@@ -122,6 +122,7 @@ PRESETS = {
         validate_every=2000,
         half=True,
     ),
+    "pinwheel": Preset({"k": 50, "latent": 2, "hidden": 128}, steps=4000, batch_size=256, lr=5e-3, clip=1.0, ema=0.99),
 }
 
 build = IWAE
