@@ -140,14 +140,16 @@ def run(args: argparse.Namespace) -> int:
     apart = isolation_of(args)
     ask = apart.ask if apart else None
     out = args.out or Path("runs") / (Path(args.suite).stem if args.suite else args.dataset or "digits")
-    if apart and not args.dry_run and not (out / "manifest.json").exists():  # else there may be nothing to do
-        apart.prepare()
     metrics = args.metrics.split(",") if args.metrics else None
     labels = labels_at(args.labels) if args.labels else None
     if labels is not None and args.samples is None:
         args.samples = len(labels)
     protocol = {"n_samples": args.samples, "seed": args.seed, "k": args.k, "outside": args.outside, "limit": args.limit}
     suite = suite_for(args.suite, args.dataset, metrics, args.extractor, **protocol)
+    if apart:
+        apart.trains = "training-throughput" in suite.metrics
+        if not args.dry_run and not (out / "manifest.json").exists():  # else there may be nothing to do
+            apart.prepare()
     dataset = datasets.load(suite.dataset, args.data_root)
     specs = args.models or (shipped(dataset.name) if args.suite else examples(dataset.name))
     if not specs:

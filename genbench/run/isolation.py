@@ -39,6 +39,7 @@ LOOK = 0.2  # seconds between two looks at the memory of a worker
 ALWAYS = 1.0  # seconds between two looks at whether a worker lives
 LATER = 0.5  # seconds between two looks at whether a worker without a model can help
 HERE = ("object", "memory")  # adapters of what is in this process's memory and nowhere else
+OPTIMISERS = ["torch._dynamo"]  # what the first optimiser of a process loads, in a second
 PRELOADED = [  # what nearly every model needs, loaded once
     "torch",
     "genbench.run.worker",
@@ -127,19 +128,21 @@ class Isolation:
         method: "forkserver", or "spawn" where a server cannot be forked from: seconds for each model, which loads
             torch anew.
         help_after: seconds that a model is at one metric before a worker without a model helps with its blocks.
+        trains: whether metrics train, so that the server loads what optimisers need.
     """
 
     limits: Limits = field(default_factory=Limits)
     workers: int = 1
     method: str = "forkserver"
     help_after: float = 2.0
+    trains: bool = False
 
     def prepare(self) -> None:
         """Has the server load torch while the runner does something else."""
         if self.method == "forkserver":
             from multiprocessing import forkserver
 
-            multiprocessing.set_forkserver_preload(PRELOADED)
+            multiprocessing.set_forkserver_preload([*PRELOADED, *(OPTIMISERS if self.trains else [])])
             with no_main():
                 forkserver.ensure_running()
 
