@@ -1,4 +1,4 @@
-"""What trials share: the digits as numbers, a loop over random batches, and a Fréchet distance of pictures."""
+"""What trials share: the digits as numbers, a loop over batches, draws like given codes, a Fréchet distance."""
 
 from __future__ import annotations
 
@@ -39,6 +39,13 @@ def trained(
         loss(batch).backward()
         optimiser.step()
     return model.eval()
+
+
+def like(codes: Tensor, z: Tensor) -> Tensor:
+    """Draws `[n, d]` from the Gaussian with mean and covariance of codes `[m, d]`, of standard normal ones `z`."""
+    d = codes.shape[1]
+    L = torch.linalg.cholesky(torch.cov(codes.T).reshape(d, d) + 1e-9 * torch.eye(d))
+    return codes.mean(0) + z @ L.T
 
 
 @cache

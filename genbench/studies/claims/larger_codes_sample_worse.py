@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from genbench.studies.claims import Finding
-from genbench.studies.claims._training import digits, frechet, scaled, trained
+from genbench.studies.claims._training import digits, frechet, like, scaled, trained
 from genbench.studies.claims._trials import Found, each, of_mean
 
 SENTENCE = "A larger code lets an autoencoder reconstruct better and sample worse."
@@ -32,8 +32,7 @@ def measured(size: int, seed: int) -> dict[str, float]:
     trained(net, train, lambda x: (net(x) - x).square().mean(), STEPS, seed)
     with torch.no_grad():
         codes = encoder(train).double()
-        L = torch.linalg.cholesky(torch.cov(codes.T).reshape(size, size) + 1e-9 * torch.eye(size))
-        z = codes.mean(0) + torch.randn(500, size, dtype=torch.float64) @ L.T
+        z = like(codes, torch.randn(500, size, dtype=torch.float64))
         error = 8 * float((net(test) - test).square().mean().sqrt())
         return {"error": error, "fd": frechet(8 * (decoder(z.float()) + 1))}
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from genbench import datasets
 from genbench.studies.claims import Finding
-from genbench.studies.claims._training import trained
+from genbench.studies.claims._training import like, trained
 from genbench.studies.claims._trials import Found, each, of_mean
 
 SENTENCE = "Random codes and codes between two examples decode nearer to the data in a VAE than in an autoencoder."
@@ -74,7 +74,7 @@ def of_model(variational: bool, seed: int) -> dict[str, float]:
         codes = encoder(train)[:, :LATENT].double()
         z = torch.randn(DRAWN, LATENT, dtype=torch.float64)
         if not variational:
-            z = codes.mean(0) + z @ torch.linalg.cholesky(torch.cov(codes.T) + 1e-9 * torch.eye(LATENT)).T
+            z = like(codes, z)
         ends = encoder(test[: 2 * DRAWN])[:, :LATENT]
         middles = (ends[:DRAWN] + ends[DRAWN:]) / 2
         found = {"random": decoder(z.float()), "middle": decoder(middles), "reconstruction": decoder(ends)}
