@@ -187,7 +187,7 @@ def of_pairs(pairs: list[Pair], root: Path, boards: dict[str, Run], claim: Modul
     adjusted = dict(zip(both, together([differences[i] for i in both]), strict=True))
     found = []
     for i, pair in enumerate(pairs):
-        what = f"{pair.board}, {pair.metric}: {pair.better} against {pair.worse}"
+        what = f"{pair.board}: {pair.better} against {pair.worse}, {pair.metric}"
         if i not in adjusted:
             found.append(Finding(what, "", "", "open", "not on the board"))
             continue
