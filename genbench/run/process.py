@@ -1,8 +1,14 @@
-"""One worker: a process that leads a group of its own, what it says, how it ends, what it takes."""
+"""One worker: a process that leads a group of its own, what it says, how it ends, what it takes.
+
+With it ends whatever it has started. What left its group (a daemon) is found by adoption: on Linux an orphan becomes a
+child of the nearest ancestor that asked for it. A worker asks, and so keeps its own for as long as it lives; the runner
+asks, and so has what a worker left behind, however it died.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import multiprocessing
 import os
@@ -20,6 +26,7 @@ from genbench.errors import GenbenchError
 from genbench.run.limits import DEAF
 
 GRACE = 1.0  # seconds between SIGTERM and SIGKILL
+PR_SET_CHILD_SUBREAPER = 36
 
 
 class Worker:
@@ -32,6 +39,7 @@ class Worker:
     def __init__(self, method: str, memory: int | None, run: Callable[..., None], args: tuple) -> None:
         from genbench.run.worker import Shared, Surroundings, enter
 
+        adopt()
         context: Any = multiprocessing.get_context(method)
         self.pipe, theirs = context.Pipe(duplex=False)
         os.set_blocking(self.pipe.fileno(), False)
@@ -40,6 +48,7 @@ class Worker:
         with no_main():
             self.process.start()
         theirs.close()
+        self.before = set(children().get(os.getpid(), []))  # of the runner, which are no orphans of this worker
         self.rest, self.open, self.held, self.closed = b"", True, 0, False
 
     @property
@@ -98,6 +107,7 @@ class Worker:
             self.stop()
         self.signal(signal.SIGKILL)
         self.process.join(GRACE)
+        end_orphans(self.before)
         self.pipe.close()
         self.dump.close()
 
@@ -119,16 +129,54 @@ class Worker:
         return f"the process was killed by {name}{hint}"
 
     def takes(self) -> int:
-        """Bytes that its group holds beyond what the worker held before it began; 0 where the system does not say."""
-        return max(0, sum(resident(pid) for pid in group(self.process.pid)) - self.held)
+        """Bytes that it and all that it started hold beyond what it held before it began; 0 where nobody says."""
+        below, found = children(), [self.process.pid]
+        for pid in found:
+            found += below.get(pid, [])
+        return max(0, sum(map(resident, found)) - self.held)
 
 
-def group(leader: int | None) -> Iterator[int]:
-    """The processes of a group, where there is a /proc."""
+def adopt() -> None:
+    """Makes orphans below this process its children (Linux)."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def children() -> dict[int | None, list[int]]:
+    """Those of every process, where there is a /proc."""
+    found: dict[int | None, list[int]] = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError, ValueError, IndexError):
-            if int(path.read_text().rpartition(")")[2].split()[2]) == leader:
-                yield int(path.parent.name)
+            parent = int(path.read_text().rpartition(")")[2].split()[1])
+            found.setdefault(parent, []).append(int(path.parent.name))
+    return found
+
+
+def end_orphans(known: set[int]) -> None:
+    """Ends what workers that are gone have left to this process: children that it did not start, in other sessions.
+
+    Arguments:
+        known: other children.
+    """
+    while True:
+        known = known | {child.pid for child in multiprocessing.active_children() if child.pid}
+        found = [pid for pid in children().get(os.getpid(), []) if pid not in known and not same_session(pid)]
+        if not found:
+            return
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, 0)  # its own children are then orphans of this process
+        known = known | set(found)
+
+
+def same_session(pid: int) -> bool:
+    """Whether a process is in that of this one, or gone."""
+    try:
+        return os.getsid(pid) == os.getsid(0)
+    except OSError:
+        return True
 
 
 def resident(pid: int) -> int:

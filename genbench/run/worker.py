@@ -37,6 +37,7 @@ from genbench.run.limits import DEAF
 from genbench.run.measuring import Bench, draw_rows, help_source, measure_source
 from genbench.run.plan import Plan
 from genbench.run.preflight import preflight, try_extractor, where_it_runs
+from genbench.run.process import adopt
 from genbench.run.records import Run
 from genbench.text import capped, said
 
@@ -156,6 +157,7 @@ def enter(
 ) -> None:
     """The life of a worker: it never returns. `run(say, *args)` is what it is for."""
     os.setsid()
+    adopt()
     os.dup2(2, 1)  # stdout belongs to results
     sys.stdout = sys.stderr
 

@@ -41,7 +41,7 @@ from genbench.models.training import Preset
 from genbench.run.evaluate import evaluate
 from genbench.run.isolation import PRELOADED, Isolation
 from genbench.run.plan import Plan, plan
-from genbench.run.process import group, no_main
+from genbench.run.process import no_main
 from genbench.run.protocol import Protocol, Suite
 from genbench.run.records import DONE, Run
 
@@ -169,7 +169,7 @@ def drill_evaluation(scratch: Path, expected: dict[str, Any], rng: random.Random
                 return [process.pid]
             log = folder / "log"
             pids = [int(line.split()[0]) for line in log.read_text().splitlines()] if log.is_file() else []
-            return [pid for pid in pids if any(group(pid))][-1:]
+            return [pid for pid in pids if Path(f"/proc/{pid}").exists()][-1:]
 
         while process.exitcode is None and counts < kills:
             if killed(process, rng.uniform(0.05, 1.0), victims):

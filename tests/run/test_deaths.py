@@ -300,23 +300,35 @@ def test_what_a_process_survives_is_nobodys_death(odd, plane, healthy, tmp_path)
     assert values({key: r for key, r in found.items() if key[0] != "Sick"}) == healthy
 
 
-@pytest.mark.parametrize("method", ["forkserver", "spawn"])
-def test_a_daemon_of_a_model_that_dies_keeps_nobody_waiting(method, plane, tmp_path):
-    """It has left the group, and holds the pipes of the worker."""
+@pytest.mark.parametrize(
+    ("method", "generations", "end", "status"),
+    [
+        ("forkserver", 1, "segfault()", "crashed"),
+        ("forkserver", 3, "segfault()", "crashed"),
+        ("forkserver", 3, "time.sleep(300)", "timeout"),
+        ("forkserver", 3, "return torch.randn(n, 2, generator=generator)", "ok"),
+        ("spawn", 3, "os._exit(0)", "crashed"),
+    ],
+)
+def test_a_daemon_ends_with_its_model_and_keeps_nobody_waiting(method, generations, end, status, plane, tmp_path):
+    """It has left the group, and holds the pipes of the worker; that of a daemon is its grandchild, and an orphan."""
+    deeper = "".join(f"{'    ' * i}if os.fork() == 0:\n{'    ' * i}    os.setsid()\n" for i in range(generations))
+    inner = "    " * generations
     sick = in_sample(
-        "if os.fork() == 0:\n    os.setsid()\n"
-        f"    open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))\n    time.sleep(300)\n    os._exit(0)\n"
-        f"while not os.path.exists({str(tmp_path / 'pid')!r}): time.sleep(0.01)\n"
-        "segfault()"
+        f"{deeper}{inner}open({str(tmp_path)!r} + f'/{{os.getpid()}}.pid', 'w').close()\n"
+        f"{inner}time.sleep(300)\n"
+        + "".join(f"{'    ' * i}    os._exit(0)\n" for i in range(generations - 1, 0, -1))
+        + f"while '.pid' not in str(os.listdir({str(tmp_path)!r})): time.sleep(0.01)\n"
+        f"{end}"
     )
+    apart = Isolation(Limits(model=4.0) if status == "timeout" else Limits(), method=method)
     started = time.monotonic()
-    try:
-        found = measured(plane, tmp_path, sick, Isolation(method=method), names=("Sick",))
-        assert time.monotonic() - started < 200
-    finally:
-        os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
-    assert {found["Sick", metric].status for metric in ("copies", "fd")} == {"crashed"}
-    assert "SIGSEGV" in found["Sick", "fd"].error["message"]
+    found = measured(plane, tmp_path, sick, apart, names=("Sick",))
+    assert time.monotonic() - started < 200
+    assert found["Sick", "fd"].status == status
+    daemons = [int(path.stem) for path in tmp_path.glob("*.pid")]
+    assert daemons
+    assert not any(running(daemon) for daemon in daemons)
 
 
 def test_a_model_that_removes_the_run_costs_what_was_measured_and_no_command_fails(plane, tmp_path):
