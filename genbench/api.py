@@ -59,6 +59,7 @@ def evaluate(
     out: str | Path | None = None,
     device: str = "auto",
     batch_size: int = 500,
+    intervals: bool = True,
 ) -> list[Record]:
     """Measures one model, or one at every value of a sweep, and returns a record for every number.
 
@@ -77,6 +78,9 @@ def evaluate(
         labels: the class to ask of each sample of a class-conditional model, or that was asked of given samples: `[n]`,
             or a file of them.
         name: of the model in the records.
+        intervals: False measures values alone where an interval takes work of its own, as in a training loop; such a
+            record says so, and is measured anew once intervals are asked for. What has its interval for nothing, as a
+            mean over examples does, keeps it.
         out: a run's folder, which keeps records and arrays, so that nothing is measured twice; by default none is.
 
     Raises:
@@ -101,7 +105,7 @@ def evaluate(
     extractor = hyphenated(suite.extractor)
     references = {} if reference is None else {extractor: read_reference(Path(reference), extractor)}
     fitting = fitted(suite, dataset, sources) if samples is None else suite
-    todo = plan(fitting, dataset, sources, references=references, labels=asked)
+    todo = plan(fitting, dataset, sources, references=references, labels=asked, intervals=intervals)
     before = state_of(model)
     with tempfile.TemporaryDirectory() as scratch:
         run = Run(Path(out or scratch))

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from genbench.space import Space
 
 HERE = Path(__file__).parent
+INTERVALS = "intervals"  # the parameter by which a metric can spare the work that its interval takes
 BASELINES = Path(genbench.baselines.__path__[0])  # with the checkpoints that ship, by dataset
 PACKAGES = {
     "baselines": "genbench.baselines",
@@ -105,9 +106,19 @@ class Entry:
 
     @cached_property
     def parameters(self) -> dict[str, Any]:
-        """The parameters of a metric's `compute` that have a default, which has to be a literal."""
+        """The parameters of a metric's `compute` that have a default, which has to be a literal.
+
+        Without that which leaves the interval out: it decides no value.
+        """
         assert self.path is not None
-        return {name: ast.literal_eval(default) for name, default in self.signature.items() if default is not None}
+        found = {name: ast.literal_eval(default) for name, default in self.signature.items() if default is not None}
+        return {name: default for name, default in found.items() if not (name == INTERVALS and self.spares)}
+
+    @property
+    def spares(self) -> bool:
+        """Whether a metric can leave out an interval that takes work of its own: `compute(..., intervals=True)`."""
+        default = self.signature.get(INTERVALS)
+        return isinstance(default, ast.Constant) and default.value is True
 
     @cached_property
     def signature(self) -> dict[str, ast.expr | None]:

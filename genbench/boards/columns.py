@@ -178,9 +178,12 @@ class Column:
 
 
 def columns_of(records: Iterable[Record]) -> dict[str, Column]:
-    """The columns of records by their keys; of one model measured twice in a column, what ended later counts."""
+    """The columns of records by their keys; of one model measured twice in a column, what ended later counts.
+
+    A value with its interval counts before one that was measured alone.
+    """
     found: dict[str, Column] = {}
-    for record in sorted(records, key=lambda r: r.ended):
+    for record in sorted(records, key=lambda r: (not r.alone, r.ended)):
         column = found.setdefault(column_key(record), Column(record.metric["name"], {}))
         column.records[record.model["name"]] = record
     return found

@@ -33,7 +33,7 @@ from tabulate import tabulate
 from genbench.boards.columns import apart, by_place, columns_of, matches
 from genbench.boards.ranks import PER_EXAMPLE, SAME, TRAINING, Row, independent, kept, of_training
 from genbench.boards.seeds import shown_rows
-from genbench.boards.tables import SIGNS, reason
+from genbench.boards.tables import NO_INTERVAL, SIGNS, reason
 from genbench.errors import GenbenchError, unknown
 from genbench.metrics._batches import mean_of_examples
 from genbench.numerics import student
@@ -46,6 +46,7 @@ from genbench.text import one_line
 
 APART = np.array([-1.0, 1.0])  # new - base
 BOTH = "<>"
+SPARED = "measured with --no-intervals"
 # What two numbers can say of what they stand for, by the kinds of base and new. With b and n the true values, an exact
 # value or an estimate is its true value (up to its interval), an upper bound is at least it, a lower bound at most.
 # "<": that n < b, if the number of new is below that of base; ">": that n > b, if it is above. Two bounds of one kind
@@ -287,6 +288,8 @@ def difference(name: str, run_a: Run, a: Record, run_b: Run, b: Record) -> Diffe
             verdict = judge(gap, (gap, gap), direction, kinds)
         return Difference(*card, None, None, "none: a value is not finite", verdict)
     gap, ci, method = b.value - a.value, None, "none: one of the two has neither a standard error nor an interval"
+    if a.alone or b.alone:
+        method = f"none: {'both were' if a.alone and b.alone else 'one of the two was'} {SPARED}"
     freedom: float | None = None
     if (log_p := behind(run_a, a, run_b, b)) is not None:
         space = Space.from_dict(a.dataset["space"])
@@ -471,7 +474,7 @@ def interval(d: Difference) -> str:
     """`+0.1 [+0.05, +0.15]`: the difference, and its interval where it has one."""
     if d.difference is None:
         return ""
-    bounds = "" if d.ci95 is None else f" [{d.ci95[0]:+.4g}, {d.ci95[1]:+.4g}]"
+    bounds = NO_INTERVAL * d.method.endswith(SPARED) if d.ci95 is None else f" [{d.ci95[0]:+.4g}, {d.ci95[1]:+.4g}]"
     return f"{d.difference:+.4g}{bounds}"
 
 

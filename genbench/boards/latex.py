@@ -10,7 +10,7 @@ import re
 from dataclasses import replace
 
 from genbench.boards.columns import Board, Column, order_by
-from genbench.boards.tables import compact
+from genbench.boards.tables import NO_INTERVAL, compact
 from genbench.run.records import Record
 from genbench.text import one_line
 
@@ -117,7 +117,7 @@ def parted(record: Record | None, bold: bool, signed: bool) -> str:
     if record is None or record.status != "ok":
         word = "--" if record is None or record.status == "skipped" else record.status
         return rf"\multicolumn{{3}}{{c}}{{{escaped(word)}}}"
-    sign, _, text = compact(record).partition(" ")
+    sign, _, text = compact(record).removesuffix(NO_INTERVAL).partition(" ")
     power = ""
     if found := re.fullmatch(r"\((.*)\)e([+-]\d+)", text):  # (1.234 ±0.034)e-12: one power for both
         text, power = found[1], rf"\times 10^{{{int(found[2])}}}"
@@ -128,6 +128,7 @@ def parted(record: Record | None, bold: bool, signed: bool) -> str:
     left, right = ("(", ")") if power and half else ("", "")
     value = rf"{left}\mathbf{{{digits(number)}}}" if bold else left + digits(number)
     tail = rf"\pm {digits(half)}{right}{power}" if half else power
+    tail += r"\ \textrm{no interval}" * record.alone
     mark = r"^\dagger" if flag(record) else ""
     end = rf"\({tail}{mark}\)" if tail or mark else ""
     return rf"{first} & \({value}\) & {end}".strip()

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from genbench.boards.columns import Board, boards
+from genbench.boards.columns import Board, boards, column_key
 from genbench.boards.index import HEADING, index
 from genbench.boards.markdown import markdown
 from genbench.boards.ranks import PER_EXAMPLE, rank
@@ -33,7 +33,7 @@ from genbench.boards.reproduction import PAGE as REPRODUCTION
 from genbench.boards.seeds import shown_rows
 from genbench.boards.web import html
 from genbench.errors import GenbenchError
-from genbench.run.records import SHARED, Record, Run, example_values, join_manifests, open_run, pack
+from genbench.run.records import SHARED, Record, Run, example_values, join_manifests, model_key, open_run, pack
 from genbench.text import PICTURED, slug
 
 INDEX = "README.md"
@@ -49,7 +49,7 @@ def publish(runs: list[Run], folder: Path) -> list[Path]:
         GenbenchError: a run has no record, or what cannot be read; a row of the board that is there would be lost; or
             nothing can be written.
     """
-    records = together(runs)
+    records = with_intervals(together(runs))
     page = Run(folder)
     lost = names_of([page]) - names_of(runs)
     if lost:
@@ -102,6 +102,27 @@ def together(runs: Iterable[Run]) -> list[Record]:
     if not found:
         raise GenbenchError("no record to publish", "Measure something first: `genbench evaluate -o RUN`.")
     return [found[cell_id] for cell_id in sorted(found)]
+
+
+def with_intervals(records: list[Record]) -> list[Record]:
+    """Those that have the interval that was asked for, one of every value.
+
+    Raises:
+        GenbenchError: a value was measured with --no-intervals alone: ranks and claims would take it for one that is
+            known without error, or pass over it.
+    """
+
+    def place(record: Record) -> tuple[str, str]:
+        return model_key(record), column_key(record)
+
+    whole = {place(record) for record in records if not record.alone}
+    alone = [record for record in records if record.alone and place(record) not in whole]
+    if alone:
+        raise GenbenchError(
+            f"{len(alone)} values were measured with --no-intervals, {alone[0].metric['name']} among them",
+            "Measure them with their intervals: the same `genbench evaluate` without --no-intervals.",
+        )
+    return [record for record in records if not record.alone]
 
 
 def settled(rows: dict[str, Any], measured: set[str]) -> dict[str, Any]:

@@ -27,9 +27,10 @@ import numpy as np
 from genbench.boards.columns import cards, column_key
 from genbench.boards.ranks import PER_EXAMPLE, Row
 from genbench.files import content_key
+from genbench.metrics import NOT_ASKED
 from genbench.numerics import student
 from genbench.numerics.intervals import Z95
-from genbench.run.records import SHARED, Record, Run, example_values, in_rows, model_key
+from genbench.run.records import SHARED, Record, Run, example_values, in_rows, model_key, said_of
 from genbench.space import Space
 
 
@@ -58,7 +59,9 @@ def pooled(records: Iterable[Record], runs: list[Run]) -> list[Record]:
         seeds, key = record.model.get("seeds"), model_key(record)
         at = (record.dataset["name"], seeds["name"] if seeds else record.model["name"])
         if seeds and key in plans[at]["members"]:
-            rows.setdefault((*at, column_key(record)), {})[key] = record
+            found_so_far = rows.setdefault((*at, column_key(record)), {})
+            if key not in found_so_far or found_so_far[key].alone or not record.alone:
+                found_so_far[key] = record
         elif not seeds and at in plans:
             alone.append(replace(record, model={**record.model, "name": f"{at[1]} [{key[:6]}]"}))
         else:
@@ -118,6 +121,11 @@ def of_seeds(
     values = np.array([math.nan if r.value is None else r.value for r in records])
     if not np.isfinite(values).all():
         return replace(row, ci_method="none: the value of a checkpoint is not finite")
+    if any(r.alone for r in records):
+        row.metric = {**row.metric, **said_of(intervals=False)}
+        row.details["note"] = f"mean of {len(members)} training seeds"
+        return replace(row, value=float(values.mean()), ci_method=NOT_ASKED)
+    row.metric = {name: said for name, said in row.metric.items() if name != "intervals"}
     within, freedom, how = of_examples(records, runs)
     between = float(values.var(ddof=1)) / len(values)
     value, variance = float(values.mean()), within + between

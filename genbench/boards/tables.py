@@ -11,6 +11,7 @@ from genbench.errors import GenbenchError, ModelError
 from genbench.run.records import Record
 from genbench.text import one_line
 
+NO_INTERVAL = " (no interval)"  # behind a value whose interval was not asked for
 SIGNS = {"exact": "=", "upper_bound": "≤", "lower_bound": "≥", "estimate": "~"}
 
 
@@ -91,13 +92,18 @@ def with_half(value: float, half: float) -> str:
 
 
 def compact(record: Record, sign: bool = True) -> str:
-    """`= 1.873 ±0.021`: the sign of its kind if wanted, the value, and the wider half of its 95 % interval."""
+    """`= 1.873 ±0.021`: the sign of its kind if wanted, the value, and the wider half of its 95 % interval.
+
+    A value that was measured without the interval that there is of it says so: `~ 1.873 (no interval)`.
+    """
     assert record.kind is not None
     before = f"{SIGNS[record.kind]} " if sign else ""
     if record.value is None:
         return f"{before}not finite"
     half = record.half_width
-    return before + (alone(record.value) if half is None else with_half(record.value, half))
+    if half is None:
+        return before + alone(record.value) + NO_INTERVAL * record.alone
+    return before + with_half(record.value, half)
 
 
 ONE_NETWORK = (

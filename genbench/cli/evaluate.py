@@ -79,6 +79,11 @@ def add_arguments(p: Parser) -> None:
     p.add_argument("--k", type=int, help="importance samples per example")
     p.add_argument("--outside", metavar="NAME", help="other data to be told from test data (noise)")
     p.add_argument("--limit", type=int, metavar="N", help="only N test examples, chosen by their contents")
+    p.add_argument(
+        "--no-intervals",
+        action="store_true",
+        help="values alone where an interval takes work of its own, as in a training loop",
+    )
     add_batch_size(p)
     p.add_argument("--device", default="auto")
     p.add_argument("--rerun", choices=["only-missing", "failed", "always", "never"], default="only-missing")
@@ -163,7 +168,7 @@ def run(args: argparse.Namespace) -> int:
         suite = fitted(suite, dataset, sources)
     weights = by_extractor(args.extractor_weights, suite.extractor)
     references = references_of(args.reference, suite.extractor, args.reference_count)
-    todo = plan(suite, dataset, sources, weights, references, labels, ask)
+    todo = plan(suite, dataset, sources, weights, references, labels, ask, not args.no_intervals)
     if args.cells:
         todo = todo.restricted(read_cells(args.cells))
     launch = launch_of(args)

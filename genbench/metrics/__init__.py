@@ -15,7 +15,8 @@ Every file here defines
     MIN_SAMPLES the fewest samples it can do with, where that is more than one
     compute(*needs, **parameters) -> {name: Measure}
 
-as literals that can be read without importing the file. A metric neither draws from global
+(and, where the interval takes work of its own, `intervals=True` as the last parameter: without them it gives the same
+values `alone`) as literals that can be read without importing the file. A metric neither draws from global
 randomness, nor touches a network or a disk, nor changes its inputs. Every parameter of `compute`
 beyond NEEDS has a default and is part of the record's identity.
 """
@@ -163,6 +164,14 @@ def check_outputs(cards: Mapping[str, Mapping[str, Any]], found: Any) -> None:
             above = most is not None and number > most + ROUNDING * max(1, abs(most))
             if below or above:
                 raise ValueError(f"{name}: {number!r} is outside the range {[least, most]} of its card")
+
+
+NOT_ASKED = "none: not asked for"
+
+
+def alone(value: float, **rest: Any) -> Measure:
+    """An estimate without its interval, which nobody asked for."""
+    return Measure(value, "estimate", None, None, NOT_ASKED, **rest)
 
 
 def holding(

@@ -54,6 +54,7 @@ def share(
     at_least: int,
     details: dict[str, Any],
     shared: tuple[float, ...] | None = None,
+    intervals: bool = True,
 ) -> Measure:
     """The share of rows for which `judged(x, y)` is true.
 
@@ -64,6 +65,8 @@ def share(
     """
     rows = judged(x, y)
     p = float(rows.mean())
+    if not intervals:
+        return metrics.alone(p, details=details)
     found = design(judged, x, y, at_least)
     if found is None:
         return Measure(p, "estimate", None, None, too_few(at_least), details=details)
@@ -73,9 +76,13 @@ def share(
     return replace(measure, shared=moving(judged, x, y, at_least, measure.stderr) if shared is None else shared)
 
 
-def mean(judged: Judged, x: Points, y: Points, at_least: int, details: dict[str, Any]) -> Measure:
+def mean(
+    judged: Judged, x: Points, y: Points, at_least: int, details: dict[str, Any], intervals: bool = True
+) -> Measure:
     """The mean of `judged(x, y)`, which is nowhere below 0: see `share`."""
     rows = judged(x, y)
+    if not intervals:
+        return metrics.alone(float(np.asarray(rows, np.float64).mean()), details=details)
     found = design(judged, x, y, at_least)
     plain = metrics.mean(rows)
     if found is None or plain.stderr is None or plain.ci95 is None:

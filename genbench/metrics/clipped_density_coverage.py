@@ -67,7 +67,9 @@ REFERENCE = "Salvy et al., 2025"
 DOMAINS = {"k": "a whole number in [1, inf)"}
 
 
-def compute(sample_features: Points, reference_features: Points, k: int = 5) -> dict[str, Measure]:
+def compute(
+    sample_features: Points, reference_features: Points, k: int = 5, intervals: bool = True
+) -> dict[str, Measure]:
     check(DOMAINS, {"k": k}, "clipped_density_coverage")
     x, data = point_sets(k + 1, sample_features=sample_features, reference_features=reference_features)
     y = reference(x, data)
@@ -81,8 +83,8 @@ def compute(sample_features: Points, reference_features: Points, k: int = 5) -> 
         radii = y.nearest(y, k)[0][:, -1:]
         return (y.nearest(x, k)[0] < radii).mean(1)
 
-    density = widened(_groups.mean(held, x, y, k + 1, details), len(x))
-    coverage = widened(_groups.mean(filled, x, y, k + 1, details), len(y))
+    density = widened(_groups.mean(held, x, y, k + 1, details, intervals), len(x))
+    coverage = widened(_groups.mean(filled, x, y, k + 1, details, intervals), len(y))
     return {"clipped_density": cut(density), "clipped_coverage": calibrated(coverage, expected(len(x), len(y), k))}
 
 

@@ -21,7 +21,7 @@ from __future__ import annotations
 import numpy as np
 
 from genbench.domains import check
-from genbench.metrics import Measure
+from genbench.metrics import Measure, alone
 from genbench.metrics._halves import of_square, variance
 from genbench.metrics._inputs import point_sets
 from genbench.numerics.kernels import Gaussian
@@ -52,6 +52,7 @@ def compute(
     reference_features: np.ndarray | Points,
     sigma: float = 10.0,
     normalise: bool = True,
+    intervals: bool = True,
 ) -> dict[str, Measure]:
     check(DOMAINS, {"sigma": sigma, "normalise": normalise}, "cmmd")
     x, y = point_sets(MIN_SAMPLES, sample_features=sample_features, reference_features=reference_features)
@@ -59,8 +60,10 @@ def compute(
     n, m = len(x), len(y)
     xx, yy, xy = (float(a.kernel_sums(b, kernel).sum()) for a, b in ((x, x), (y, y), (x, y)))
     value = SCALE * ((xx + n) / n**2 + (yy + m) / m**2 - 2 * xy / (n * m))  # k(x_i, x_i) = 1
-    stderr = SCALE * np.sqrt(variance(lambda a, b: _jackknife(a, b, kernel) + _jackknife(b, a, kernel), x, y))
     details = {"n_samples": n, "n_train": m, "dimension": x.d}
+    if not intervals:
+        return {"cmmd": alone(max(value, 0.0), details=details)}  # rounding can make a distance of 0 negative
+    stderr = SCALE * np.sqrt(variance(lambda a, b: _jackknife(a, b, kernel) + _jackknife(b, a, kernel), x, y))
     method = "normal for the root at these counts, delete-one jackknife with its quadratic part corrected from halves"
     return {"cmmd": of_square(value, float(stderr), method, details)}
 

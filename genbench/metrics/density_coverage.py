@@ -57,7 +57,9 @@ REFERENCE = "Naeem et al., 2020"
 DOMAINS = {"k": "a whole number in [1, inf)"}
 
 
-def compute(sample_features: Points, reference_features: Points, k: int = 5) -> dict[str, Measure]:
+def compute(
+    sample_features: Points, reference_features: Points, k: int = 5, intervals: bool = True
+) -> dict[str, Measure]:
     check(DOMAINS, {"k": k}, "density_coverage")
     x, train = point_sets(k + 1, sample_features=sample_features, reference_features=reference_features)
     y = reference(x, train)
@@ -71,6 +73,6 @@ def compute(sample_features: Points, reference_features: Points, k: int = 5) -> 
         return y.nearest(x)[0][:, 0] < radii
 
     return {
-        "density": _groups.mean(crowding, x, y, k + 1, details),
-        "coverage": _groups.share(reached, x, y, k + 1, details),
+        "density": _groups.mean(crowding, x, y, k + 1, details, intervals),
+        "coverage": _groups.share(reached, x, y, k + 1, details, intervals=intervals),
     }

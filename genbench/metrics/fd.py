@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from genbench.metrics import Measure, _shared, normal
+from genbench.metrics import Measure, _shared, alone, normal
 from genbench.metrics._halves import variance
 from genbench.metrics._inputs import points_and_moments, said_of
 from genbench.numerics import roots
@@ -51,7 +51,7 @@ REFERENCE = "Heusel et al., 2017"
 
 
 def compute(
-    sample_features: np.ndarray | Points, reference_moments: np.ndarray | Points | Summary
+    sample_features: np.ndarray | Points, reference_moments: np.ndarray | Points | Summary, intervals: bool = True
 ) -> dict[str, Measure]:
     x, y = points_and_moments(MIN_SAMPLES, sample_features, reference_moments)
     mean_term, covariance_term = terms(x, y)
@@ -63,6 +63,8 @@ def compute(
         "mean_term": mean_term,
         "covariance_term": covariance_term,
     }
+    if not intervals:
+        return {"fd": alone(value, details=details)}
     if min(len(s) for s in (x, y) if isinstance(s, Points)) < 4:
         why = "none: halves of fewer than 4 rows have no covariance"
         return {"fd": Measure(value, "estimate", None, None, why, details=details)}

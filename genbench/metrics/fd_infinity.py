@@ -30,7 +30,7 @@ from functools import reduce
 import numpy as np
 
 from genbench.domains import check
-from genbench.metrics import Measure, normal
+from genbench.metrics import Measure, alone, normal
 from genbench.metrics._inputs import enough, points_and_moments, said_of
 from genbench.metrics.fd import at, of_training, spread, terms
 from genbench.numerics.moments import merge
@@ -55,7 +55,10 @@ DOMAINS = {"parts": "a whole number in [2, inf)"}
 
 
 def compute(
-    sample_features: np.ndarray | Points, reference_moments: np.ndarray | Points | Summary, parts: int = 5
+    sample_features: np.ndarray | Points,
+    reference_moments: np.ndarray | Points | Summary,
+    parts: int = 5,
+    intervals: bool = True,
 ) -> dict[str, Measure]:
     check(DOMAINS, {"parts": parts}, "fd_infinity")
     x, y = points_and_moments(4, sample_features, reference_moments)
@@ -64,8 +67,6 @@ def compute(
     inverse, less = (float(part) for part in np.mean(found, 0))
     whole = sum(terms(x, y))
     slope = (less - whole) / (inverse - 1 / len(x))
-    once, twice = spread(x, y)
-    stderr = np.sqrt(once + max(twice - once, 0.0) / (parts - 1))
     details = {
         "n_samples": len(x),
         **said_of(y),
@@ -76,9 +77,13 @@ def compute(
     }
     curved = f"{len(x)} samples of {x.d} features: below 4 to 1, FD may not be linear in 1/n, and the value too low"
     warnings = (curved,) if len(x) < 4 * x.d else ()
+    value = whole - slope / len(x)
+    if not intervals:
+        return {"fd_infinity": alone(value, details=details, warnings=warnings)}
+    once, twice = spread(x, y)
+    stderr = np.sqrt(once + max(twice - once, 0.0) / (parts - 1))
     over = "" if isinstance(y, Points) else f" {at(y)}"
     method = f"normal{over}, by the influence function with its quadratic part corrected from halves"
-    value = whole - slope / len(x)
     shared = of_training(x, y, once) if isinstance(y, Points) else ()
     measure = normal(value, float(stderr), method=method, details=details, warnings=warnings, shared=shared)
     return {"fd_infinity": measure}

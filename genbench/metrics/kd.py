@@ -21,7 +21,7 @@ from __future__ import annotations
 import numpy as np
 
 from genbench.domains import check
-from genbench.metrics import Measure, _shared, normal
+from genbench.metrics import Measure, _shared, alone, normal
 from genbench.metrics._halves import variance
 from genbench.metrics._inputs import enough, point_sets
 from genbench.numerics.kernels import Cubic
@@ -46,7 +46,11 @@ DOMAINS = {"subsets": "a whole number in [0, inf)", "subset_size": "a whole numb
 
 
 def compute(
-    sample_features: Points, reference_features: Points, subsets: int = 0, subset_size: int = 1000
+    sample_features: Points,
+    reference_features: Points,
+    subsets: int = 0,
+    subset_size: int = 1000,
+    intervals: bool = True,
 ) -> dict[str, Measure]:
     check(DOMAINS, {"subsets": subsets, "subset_size": subset_size}, "kd")
     x, y = point_sets(MIN_SAMPLES, sample_features=sample_features, reference_features=reference_features)
@@ -57,13 +61,15 @@ def compute(
         why = "none: subsets overlap, so their spread is no standard error; subsets=0 has one"
         return {"kd": Measure(float(values.mean()), "estimate", None, None, why, details=details)}
     xx, yy, xy = (a.kernel_sums(b, Cubic()) for a, b in ((x, x), (y, y), (x, y)))
+    value = unbiased_mmd2(xx, yy, xy)
+    if not intervals:
+        return {"kd": alone(value, details=details)}
     if min(len(x), len(y)) < 2 * MIN_SAMPLES:
         why = f"none: halves of fewer than {MIN_SAMPLES} rows have no jackknife"
-        return {"kd": Measure(unbiased_mmd2(xx, yy, xy), "estimate", None, None, why, details=details)}
+        return {"kd": Measure(value, "estimate", None, None, why, details=details)}
     whole, corrected = jackknife(x, y) + jackknife(y, x), variance(lambda a, b: jackknife(a, b) + jackknife(b, a), x, y)
     shared = _shared.of_rows(-(len(y) - 1) * without_each(y, x), y, corrected / whole if whole > 0 else 0.0)
     method = "normal, delete-one jackknife with its quadratic part corrected from halves"
-    value = unbiased_mmd2(xx, yy, xy)
     return {"kd": normal(value, float(np.sqrt(corrected)), method=method, details=details, shared=shared)}
 
 

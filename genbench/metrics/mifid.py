@@ -27,7 +27,7 @@ import math
 import numpy as np
 
 from genbench.domains import check
-from genbench.metrics import Measure, normal, normal_of_log
+from genbench.metrics import Measure, alone, normal, normal_of_log
 from genbench.metrics._halves import variance
 from genbench.metrics._inputs import point_sets
 from genbench.metrics.fd import influences, linear_variance, terms
@@ -61,6 +61,7 @@ def compute(
     train_features: np.ndarray | Points,
     tau: float = 0.1,
     epsilon: float = 1e-14,
+    intervals: bool = True,
 ) -> dict[str, Measure]:
     check(DOMAINS, {"tau": tau, "epsilon": epsilon}, "mifid")
     x, y = point_sets(MIN_SAMPLES, sample_features=sample_features, train_features=train_features)
@@ -80,6 +81,8 @@ def compute(
         "cosine_distance_stderr": s_error,
         "penalised": penalised,
     }
+    if not intervals:
+        return {"mifid": alone(value, details=details)}
     if why := _no_interval(fd <= least, s, Z95 * s_error, tau):
         return {"mifid": Measure(value, "estimate", None, None, f"none: {why}", details=details)}
     once, twice = variance(linear_variance, x, y), linear_variance(x, y)  # V1 + V2 and V1 + 2 V2 of FD

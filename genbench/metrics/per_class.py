@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from genbench.errors import GenbenchError
-from genbench.metrics import Measure, density_coverage, fd, holding, precision_recall
+from genbench.metrics import NOT_ASKED, Measure, alone, density_coverage, fd, holding, precision_recall
 from genbench.metrics._inputs import enough, labels_of, point_sets
 from genbench.numerics.points import Points
 
@@ -77,6 +77,7 @@ def compute(
     class_labels: np.ndarray,
     train_features: np.ndarray | Points,
     train_labels: np.ndarray,
+    intervals: bool = True,
 ) -> dict[str, Measure]:
     x, y = point_sets(1, class_features=class_features, train_features=train_features)
     asked, known = labels_of(x, class_labels, "class_labels"), labels_of(y, train_labels, "train_labels")
@@ -90,7 +91,7 @@ def compute(
         own = _rows(x, asked, c)
         by_class[c] = {}
         for module in dict.fromkeys(METRICS.values()):
-            by_class[c] |= module.compute(own, of_class)
+            by_class[c] |= module.compute(own, of_class, intervals=intervals)
     measures = {name: {c: of_class[name] for c, of_class in by_class.items()} for name in METRICS}
     return {f"{name}_per_class": average(measures[name], math.inf if name == "fd" else 1.0) for name in METRICS}
 
@@ -102,6 +103,8 @@ def average(by_class: dict[int, Measure], most: float = math.inf) -> Measure:
     details: dict[str, Any] = {"classes": {str(c): m.value for c, m in by_class.items()}}
     if all("n_reference" in m.details for m in measures):
         details["n_reference"] = {str(c): m.details["n_reference"] for c, m in by_class.items()}
+    if all(m.ci_method == NOT_ASKED for m in measures):
+        return alone(value, details=details)
     for c, m in by_class.items():
         if m.ci95 is None or m.stderr is None:
             return Measure(value, "estimate", None, None, f"none: class {c} has {m.ci_method}", details=details)

@@ -53,7 +53,9 @@ REFERENCE = "Kynkäänniemi et al., 2019"
 DOMAINS = {"k": "a whole number in [1, inf)"}
 
 
-def compute(sample_features: Points, reference_features: Points, k: int = 3) -> dict[str, Measure]:
+def compute(
+    sample_features: Points, reference_features: Points, k: int = 3, intervals: bool = True
+) -> dict[str, Measure]:
     check(DOMAINS, {"k": k}, "precision_recall")
     x, train = point_sets(k + 1, sample_features=sample_features, reference_features=reference_features)
     y = reference(x, train)
@@ -62,7 +64,8 @@ def compute(sample_features: Points, reference_features: Points, k: int = 3) -> 
     def inside(points: Points, manifold: Points) -> np.ndarray:
         return points.balls(manifold, k).closed > 0
 
+    reached = _shared.of_rows(inside(y, x), y) if intervals else ()
     return {
-        "precision": _groups.share(inside, x, y, k + 1, details),
-        "recall": _groups.share(lambda x, y: inside(y, x), x, y, k + 1, details, _shared.of_rows(inside(y, x), y)),
+        "precision": _groups.share(inside, x, y, k + 1, details, intervals=intervals),
+        "recall": _groups.share(lambda x, y: inside(y, x), x, y, k + 1, details, reached, intervals),
     }

@@ -18,7 +18,7 @@ import math
 
 import numpy as np
 
-from genbench.metrics import Measure, normal
+from genbench.metrics import Measure, alone, normal
 from genbench.metrics._halves import corrected
 from genbench.metrics._inputs import point_sets
 from genbench.metrics.fd import influences, terms
@@ -41,13 +41,17 @@ OUTPUTS = {
 REFERENCE = "Heusel et al., 2017"
 
 
-def compute(reconstruction_features: np.ndarray | Points, test_features: np.ndarray | Points) -> dict[str, Measure]:
+def compute(
+    reconstruction_features: np.ndarray | Points, test_features: np.ndarray | Points, intervals: bool = True
+) -> dict[str, Measure]:
     x, y = point_sets(2, reconstruction_features=reconstruction_features, test_features=test_features)
     if len(x) != len(y):
         raise ValueError(f"{len(x)} reconstructions of {len(y)} images")
     mean_term, covariance_term = terms(x, y)
     value = max(mean_term + covariance_term, 0.0)  # rounding can make a distance of 0 negative
     details = {"n": len(x), "dimension": x.d, "mean_term": mean_term, "covariance_term": covariance_term}
+    if not intervals:
+        return {"rfd": alone(value, details=details)}
     if len(x) < 4:
         why = "none: halves of fewer than 4 rows have no covariance"
         return {"rfd": Measure(value, "estimate", None, None, why, details=details)}

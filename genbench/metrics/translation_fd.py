@@ -59,6 +59,7 @@ def compute(
     translated_back_features: np.ndarray | Points,
     train_features: np.ndarray | Points,
     target_test_features: np.ndarray | Points,
+    intervals: bool = True,
 ) -> dict[str, Measure]:
     forth, there, x, back, here, y = point_sets(
         MIN_SAMPLES,
@@ -69,11 +70,14 @@ def compute(
         train_features=train_features,
         target_test_features=target_test_features,
     )
-    return {"translation_fd": beside(forth, x, there), "translation_fd_back": beside(back, y, here)}
+    return {
+        "translation_fd": beside(forth, x, there, intervals),
+        "translation_fd_back": beside(back, y, here, intervals),
+    }
 
 
-def beside(translated: Points, untranslated: Points, domain: Points) -> Measure:
+def beside(translated: Points, untranslated: Points, domain: Points, intervals: bool) -> Measure:
     """FD of the translations to the domain; in the details that of what was translated."""
-    measure = fd.compute(translated, domain)["fd"]
+    measure = fd.compute(translated, domain, intervals)["fd"]
     before = max(sum(fd.terms(untranslated, domain)), 0.0)
     return replace(measure, details={**measure.details, "untranslated": before, "note": f"untranslated {before:.4g}"})

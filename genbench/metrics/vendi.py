@@ -29,10 +29,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.linalg import eigh
+from scipy.linalg import eigh, eigvalsh
 
 from genbench.domains import check
-from genbench.metrics import Measure, normal_of_log
+from genbench.metrics import Measure, alone, normal_of_log
 from genbench.metrics._halves import variance
 from genbench.metrics._inputs import point_sets
 from genbench.numerics.directions import directions
@@ -60,15 +60,17 @@ MANY = 3  # rows per feature: from there on the influence function is enough
 EPS = float(np.finfo(np.float64).eps)
 
 
-def compute(sample_features: np.ndarray | Points, q: float | str = 1.0) -> dict[str, Measure]:
+def compute(sample_features: np.ndarray | Points, q: float | str = 1.0, intervals: bool = True) -> dict[str, Measure]:
     """`q`: the order, positive; "inf" is one."""
     check(DOMAINS, {"q": q}, "vendi")
     (x,) = point_sets(MIN_SAMPLES, sample_features=sample_features)
     q = float(q)
     (x,) = directions(x)
-    H, _ = _entropy(x, q)
+    H = _renyi(_spectrum(x)[0] if intervals else _eigenvalues(x), q)[0]
     value = min(max(math.exp(H), 1.0), len(x))  # rounding can take it outside
     details = {"n": len(x), "d": x.d, "q": q if math.isfinite(q) else "inf"}
+    if not intervals:
+        return {"vendi": alone(value, details=details)}
     if why := _no_interval(len(x), x.d, q):
         return {"vendi": Measure(value, "estimate", None, None, f"none: {why}", details=details)}
     how = "its influence function, corrected from halves"
@@ -131,10 +133,27 @@ def _spectrum(x: Points) -> tuple[np.ndarray, np.ndarray]:
     return x.remember("spectrum", lambda: _decompose(x.x.astype(np.float64)))
 
 
+def _eigenvalues(x: Points) -> np.ndarray:
+    """The same eigenvalues up to rounding, without what the interval takes: `[r]`."""
+    w = eigvalsh(_smaller(x.x.astype(np.float64)), check_finite=False, overwrite_a=True)
+    return w[_clear(w)]
+
+
+def _smaller(X: np.ndarray) -> np.ndarray:
+    """Of X'X/n and XX'/n, which share their eigenvalues other than 0, the smaller one."""
+    n, d = X.shape
+    return X.T @ X / n if d < n else X @ X.T / n
+
+
+def _clear(w: np.ndarray) -> np.ndarray:
+    """Which eigenvalues `[r]`, ascending, stand clear of rounding."""
+    return w > len(w) * EPS * w[-1]
+
+
 def _decompose(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     n, d = X.shape
-    w, V = eigh(X.T @ X / n if d < n else X @ X.T / n)
-    keep = w > len(w) * EPS * w[-1]
+    w, V = eigh(_smaller(X))
+    keep = _clear(w)
     w, V = w[keep], V[:, keep]
     if d >= n:
         return w, V**2 * (n * w)

@@ -21,7 +21,7 @@ from genbench import catalog
 from genbench.environment import forget_peak, memory_status
 from genbench.errors import Died, Unavailable
 from genbench.importing import running
-from genbench.metrics import check_outputs
+from genbench.metrics import NOT_ASKED, Measure, check_outputs
 from genbench.models.adapters import Source
 from genbench.models.guard import drawn_globally, guarded
 from genbench.privacy import published
@@ -31,7 +31,7 @@ from genbench.run.artifacts.making import Artifacts
 from genbench.run.limits import amount
 from genbench.run.noting import LONGEST, noting
 from genbench.run.plan import Cell, Job, Plan
-from genbench.run.records import READ, Record, Run
+from genbench.run.records import READ, Record, Run, said_of
 from genbench.run.reporting import MANY, describe_error, fill, framed
 from genbench.text import said, short
 
@@ -119,7 +119,8 @@ def measure(artifacts: Artifacts, job: Job, cells: list[Cell], bench: Bench) -> 
     """The records of one metric for one model, whatever happens to it."""
     started, artifacts.phases, artifacts.elsewhere = datetime.now(UTC), {}, False
     forget_peak()
-    status, error, found, phase, extractor = "ok", None, {}, "model", None
+    status, error, phase, extractor = "ok", None, "model", None
+    found: dict[str, Measure] = {}
     with noting() as texts:
         try:
             needs = {need: artifacts.get(need, job.extractor) for need in job.needs}
@@ -133,7 +134,7 @@ def measure(artifacts: Artifacts, job: Job, cells: list[Cell], bench: Bench) -> 
             ):
                 given = computed(job, needs)
             check_outputs(job.entry.constants["OUTPUTS"], given)
-            found = given
+            found = given if job.intervals else {name: valued(one) for name, one in given.items()}
         except Unavailable as reason:
             status, error = "skipped", describe_error(reason, phase)
         except Died as reason:
@@ -176,11 +177,12 @@ def computed(job: Job, needs: dict[str, Any]) -> Any:
     Warns where it gives something else when the global generators stand elsewhere: no seed decides them.
     """
     compute = catalog.load("metrics", job.metric).compute
+    params = {**job.params, **said_of(job.intervals)}
     if job.entry.origin == "genbench":
-        return compute(**needs, **job.params)
+        return compute(**needs, **params)
 
     def once() -> Any:
-        return compute(**{name: lent(value) for name, value in needs.items()}, **job.params)
+        return compute(**{name: lent(value) for name, value in needs.items()}, **params)
 
     before = drawn_globally()
     found = once()
@@ -191,6 +193,11 @@ def computed(job: Job, needs: dict[str, Any]) -> Any:
             stacklevel=2,
         )
     return found
+
+
+def valued(measure: Measure) -> Measure:
+    """The value without an interval, whatever its metric made of not being asked for one."""
+    return replace(measure, stderr=None, ci95=None, ci_method=NOT_ASKED, shared=())
 
 
 def lent(value: Any) -> Any:

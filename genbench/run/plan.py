@@ -24,7 +24,7 @@ from genbench.files import content_key, sha256_array, sha256_file
 from genbench.models.adapters import Source
 from genbench.run.artifacts import ARTIFACTS
 from genbench.run.protocol import Protocol, Suite
-from genbench.run.records import PROTOCOL_VERSION, READ, Key, Record, Run, named
+from genbench.run.records import PROTOCOL_VERSION, READ, Key, Record, Run, named, said_of
 from genbench.run.reference import Reference
 from genbench.space import Space
 
@@ -40,6 +40,7 @@ class Job:
     extractor: str | None
     outputs: tuple[str, ...]
     params: dict[str, Any]
+    intervals: bool = True  # False only of a metric that spares work without them
 
     @cached_property
     def entry(self) -> catalog.Entry:
@@ -64,10 +65,11 @@ class Job:
         return f"{name}[{self.extractor.rpartition(':')[2]}]" if self.extractor else name
 
 
-def jobs(specs: Iterable[str], extractor: str, params: dict[str, dict[str, Any]]) -> list[Job]:
+def jobs(specs: Iterable[str], extractor: str, params: dict[str, dict[str, Any]], intervals: bool = True) -> list[Job]:
     """The metrics that `name` or `name[extractor]` specs ask for; a name is a file's or an output's.
 
-    The extractor is a name in the catalog or a function in code, `FILE.py:NAME`.
+    The extractor is a name in the catalog or a function in code, `FILE.py:NAME`. Without intervals those that take no
+    work of their own stay: a mean over examples has its own for nothing.
 
     Raises:
         GenbenchError: no such metric or parameter, a parameter that is not in its domain, or a metric that needs what
@@ -93,10 +95,12 @@ def jobs(specs: Iterable[str], extractor: str, params: dict[str, dict[str, Any]]
         depends = any(ARTIFACTS[need].extracted for need in catalog.find("metrics", metric).constants["NEEDS"])
         key = (metric, inside if depends else None)
         wanted.setdefault(key, []).extend(o for o in outputs if o not in wanted.get(key, []))
-    return [
-        Job(metric, inside, tuple(outputs), {**catalog.find("metrics", metric).parameters, **params.get(metric, {})})
-        for (metric, inside), outputs in wanted.items()
-    ]
+    found = []
+    for (metric, inside), asked in wanted.items():
+        entry = catalog.find("metrics", metric)
+        all_params = {**entry.parameters, **params.get(metric, {})}
+        found.append(Job(metric, inside, tuple(asked), all_params, intervals or not entry.spares))
+    return found
 
 
 def checked(metric: str, given: dict[str, Any]) -> dict[str, Any]:
@@ -179,6 +183,7 @@ class Plan:
                 "name": output,
                 "version": job.entry.constants["VERSION"],
                 "params": job.params,
+                **said_of(job.intervals),
                 **({} if job.entry.origin == "genbench" else {"made_of": job.entry.made_of}),
             },
             "extractor": self.extractors[job.extractor] if job.extractor else None,
@@ -236,6 +241,7 @@ def plan(
     references: dict[str, Reference] | None = None,
     labels: np.ndarray | None = None,
     apart: Callable[..., Any] | None = None,
+    intervals: bool = True,
 ) -> Plan:
     """Checks what can be checked before the long work.
 
@@ -244,12 +250,13 @@ def plan(
         references: by extractor, what samples are compared with in place of the training features.
         labels: the class to ask of every sample of class-conditional models `[n]`, in place of each in turn.
         apart: calls a function in a process of its own, for extractors in code; None has them run here.
+        intervals: False leaves out those that take work of their own; such a record has another identity.
 
     Raises:
         GenbenchError: unknown metric or extractor, two models of one name, fewer samples than a metric needs, weights
             that are not there, or a reference that no metric asks for.
     """
-    todo = jobs(suite.metrics, suite.extractor, suite.params)
+    todo = jobs(suite.metrics, suite.extractor, suite.params, intervals)
     if labels is not None and len(labels) != suite.protocol.n_samples:
         raise GenbenchError(
             f"there are {len(labels)} labels for {suite.protocol.n_samples} samples of each model",

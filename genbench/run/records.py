@@ -94,6 +94,7 @@ class MetricSaid(TypedDict):
     version: int
     params: dict[str, Any]
     title: NotRequired[str]
+    intervals: NotRequired[Literal[False]]  # of a value alone, whose interval was not asked for
     extractor: NotRequired[str | None]
     extractor_sha256: NotRequired[str | None]
     reference: NotRequired[ReferenceSaid]
@@ -183,6 +184,11 @@ class Record:
         warnings = list(self.warnings)
         body = finite({**asdict(self), "warnings": None}, "", warnings)
         return json.dumps({**body, "warnings": warnings}, indent=1, sort_keys=True, allow_nan=False) + "\n"
+
+    @property
+    def alone(self) -> bool:
+        """Whether it was measured without the interval that there is of it."""
+        return not self.metric.get("intervals", True)
 
     @property
     def half_width(self) -> float | None:
@@ -569,6 +575,11 @@ def commands_of(manifest: dict[str, Any]) -> dict[str, str]:
     """The command behind every run_id; a manifest of version 0.1 says only that of its last call."""
     last = {manifest["run_id"]: manifest["command"]} if {"run_id", "command"} <= manifest.keys() else {}
     return last | manifest.get("commands", {})
+
+
+def said_of(intervals: bool) -> dict[str, bool]:
+    """What an identity and a record say of intervals: nothing where there are, as of all that were ever measured."""
+    return {} if intervals else {"intervals": False}
 
 
 def named(record: Record, name: str, seeds: dict[str, Any] | None = None) -> Record:

@@ -18,7 +18,7 @@ from genbench.models.adapters import Source, public_path
 from genbench.privacy import LONGER, public_value, published
 from genbench.run.noting import LONGEST
 from genbench.run.plan import Cell, Job, Plan
-from genbench.run.records import SHARED, Record, Run
+from genbench.run.records import SHARED, Record, Run, said_of
 from genbench.run.reference import Reference
 from genbench.text import capped, said
 
@@ -84,6 +84,7 @@ def fill(
             "unit": unit,
             "title": output["title"],
             "params": cell.job.params,
+            **said_of(cell.job.intervals),
             "extractor": public_path(cell.job.extractor) if cell.job.extractor else None,
             "extractor_sha256": cell.identity["extractor"],
             "preprocessing": extractor.preprocessing if extractor else None,

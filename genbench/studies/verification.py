@@ -172,6 +172,8 @@ def groups(records: Iterable[Record]) -> list[list[Record]]:
     found: list[tuple[dict[str, Any], list[Record]]] = []
     for record in records:
         mine = {**record.protocol, f"params of {record.metric['name']}": record.metric["params"]}
+        if job_of(record.metric["name"]).entry.spares:
+            mine["intervals"] = not record.alone
         for said, group in found:
             if all(said.get(name, value) == value for name, value in mine.items()):
                 said.update(mine)
@@ -191,7 +193,8 @@ def plan_of(group: list[Record], dataset: Dataset, sources: list[Source]) -> Pla
         params[job_of(record.metric["name"]).metric] = {
             k: math.inf if v == "inf" else v for k, v in record.metric["params"].items()
         }
-    return plan(Suite(dataset.name, names, protocol=Protocol(**protocol), params=params), dataset, sources)
+    suite = Suite(dataset.name, names, protocol=Protocol(**protocol), params=params)
+    return plan(suite, dataset, sources, intervals=not any(record.alone for record in group))
 
 
 def source_of(record: Record, known: dict[str, Path], dataset: Dataset) -> Source | None:
