@@ -29,7 +29,6 @@ WIDTH, WIDTH_MET = 5, 2  # neighbours in the tables within a set and between two
 BALLS = (3, 5)  # neighbours that the radius of a ball usually reaches to
 
 HALVED = 8  # rows from which kernels are summed over halves
-CHEAP = 256  # dimensions up to which products cost no more than a kernel of them that nobody may ask for
 WORTH_KEEPING = 2000  # rows from which what takes the square of them is kept beyond the process
 Lasting = Callable[[str, Callable[[], dict[str, np.ndarray]]], dict[str, np.ndarray]]
 KERNELS = (Cubic(), Gaussian(10.0, of_directions=True))  # those of KID and CMMD, from the same products
@@ -100,6 +99,7 @@ class Points:
     ) -> None:
         self.x, self.device, self.tile, self.called = x, device, tile, called
         self.lasting = lasting if len(x) >= WORTH_KEEPING else None
+        self.is_half = False
         self._keys = keys
         self._own: dict[Hashable, Any] = {}
         self._against: WeakKeyDictionary[Points | Summary, dict[Hashable, Any]] = WeakKeyDictionary()
@@ -164,7 +164,10 @@ class Points:
     def halves(self) -> tuple[tuple[np.ndarray, Points], tuple[np.ndarray, Points]]:
         """Places and rows of two random halves. What is summed over all rows is summed over theirs."""
         places = self.shuffled(0)
-        return (places[::2], self.part(places[::2])), (places[1::2], self.part(places[1::2]))
+        found = (places[::2], self.part(places[::2])), (places[1::2], self.part(places[1::2]))
+        for _, half in found:
+            half.is_half = True
+        return found
 
     @cached_property
     def moments(self) -> Moments:
@@ -257,9 +260,11 @@ class Points:
     def kernel_sums(self, other: Points, kernel: Kernel) -> np.ndarray:
         """sum_j k(x_i, y_j) over the rows of `other` for every row, without j = i if `other` is this set: `[n]`.
 
-        From the sums of the halves, which some standard errors ask for too.
+        From the sums of the halves, which some standard errors ask for too: of a half, where products take the time,
+        they are those that the whole was summed from.
         """
-        if min(len(self), len(other)) < HALVED:
+        known = self.is_half and other.is_half and self.d > kernels.MANY
+        if known or min(len(self), len(other)) < HALVED:
             return self._kernel_sums(other, kernel)
 
         def make() -> np.ndarray:
@@ -271,7 +276,7 @@ class Points:
         return self.remember_against(other, ("sums of halves", kernel), make)
 
     def _kernel_sums(self, other: Points, kernel: Kernel) -> np.ndarray:
-        together = KERNELS if kernel in KERNELS and self.d > CHEAP else (kernel,)
+        together = KERNELS if kernel in KERNELS and self.d > kernels.MANY else (kernel,)
         key, tile = ("sums", together), self.tile or kernels.TILE
 
         def own() -> Iterable[np.ndarray]:

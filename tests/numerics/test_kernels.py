@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from genbench.numerics.kernels import Cubic, Gaussian, own_sums, sums
+from genbench.numerics import kernels
+from genbench.numerics.kernels import MANY, Cubic, Gaussian, own_sums, sums
 from genbench.numerics.points import Points
 
 
@@ -84,3 +85,18 @@ def test_no_kernel_exceeds_one_where_rounding_makes_squares_negative(rng):
     for kernel in (Gaussian(0.3), Gaussian(1e-9, of_directions=True)):
         assert (Points(x).kernel_sums(Points(x.copy()), kernel) <= 20).all()
         assert (own_sums(x, (kernel,), (8, 8))[kernel] <= 19).all()
+
+
+@pytest.mark.parametrize("d", [MANY, MANY + 1])
+def test_sums_of_many_dimensions_are_those_of_the_matrix_and_their_halves_are_summed_once(rng, d, monkeypatch):
+    x, y = rng.standard_normal((50, d)).astype(np.float32), rng.standard_normal((60, d)).astype(np.float32)
+    matrix = (x.astype(np.float64) @ y.T.astype(np.float64) / d + 1) ** 3
+    X, Y = Points(x, tile=(7, 40)), Points(y, tile=(7, 40))
+    np.testing.assert_allclose(X.kernel_sums(Y, Cubic()), matrix.sum(1), rtol=1e-12)
+    calls = []
+    monkeypatch.setattr(kernels, "sums", lambda *given: calls.append(given) or sums(*given))
+    for places, half in X.halves:
+        for other_places, other in Y.halves:
+            expected = matrix[np.ix_(places, other_places)].sum(1)
+            np.testing.assert_allclose(half.kernel_sums(other, Cubic()), expected, rtol=1e-12)
+    assert bool(calls) == (d <= MANY), "where products take the time, they are those of the whole"
