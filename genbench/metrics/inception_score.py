@@ -17,7 +17,10 @@ References:
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
+import torch
 
 from genbench.domains import check
 from genbench.metrics import Measure, mean
@@ -40,6 +43,8 @@ OUTPUTS = {
 REFERENCE = "Salimans et al., 2016"
 DOMAINS = {"splits": "a whole number in [1, inf)"}
 
+LARGE = 2**20  # logits from which threads are worth it
+
 
 def compute(sample_logits: np.ndarray, splits: int = 10) -> dict[str, Measure]:
     check(DOMAINS, {"splits": splits}, "inception_score")
@@ -47,7 +52,9 @@ def compute(sample_logits: np.ndarray, splits: int = 10) -> dict[str, Measure]:
     logits = matrix(sample_logits, "sample_logits", at_least=2 * splits)
     n = len(logits)
     order = np.random.RandomState(2020).permutation(n)
-    scores = np.array([_score(logits[order[i * n // splits : (i + 1) * n // splits]]) for i in range(splits)])
+    parts = [order[i * n // splits : (i + 1) * n // splits] for i in range(splits)]
+    with ThreadPoolExecutor(torch.get_num_threads() if logits.size >= LARGE else 1) as threads:
+        scores = np.array(list(threads.map(lambda part: _score(logits[part]), parts)))
     details = {"n_samples": n, "splits": splits, "std_ddof0": float(scores.std())}
     measure = mean(scores, least=1.0, most=float(logits.shape[1]), details=details)
     if splits == 1:
