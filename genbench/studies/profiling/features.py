@@ -6,7 +6,7 @@ import contextlib
 import importlib
 import io
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from types import ModuleType
 from typing import Any
 
@@ -30,6 +30,7 @@ BOTH = ("cpu", "cuda")
 LOGITS = 1008  # of InceptionV3
 FEW = 8  # dimensions up to which trees make do with less than all distances, so that no formula holds
 CHUNK = 50  # log-weights that arrive together
+WITH = "with intervals"  # our other way: what values alone are faster than
 READY = ("sample_features", "train_features", "test_features", "sample_logits")  # what a metric can be given here
 
 
@@ -272,8 +273,8 @@ def prdc(k: int) -> Kernel:
     )
 
 
-def genbench_precision_recall(x: np.ndarray, y: np.ndarray, where: str) -> np.ndarray:
-    found = precision_recall.compute(Points(x, where), Points(y, where))
+def genbench_precision_recall(x: np.ndarray, y: np.ndarray, where: str, intervals: bool = False) -> np.ndarray:
+    found = precision_recall.compute(Points(x, where), Points(y, where), intervals=intervals)
     return np.array([found["precision"].value, found["recall"].value])
 
 
@@ -297,6 +298,7 @@ PRECISION_RECALL = Kernel(
     ways=(
         Way("genbench", genbench_precision_recall, "float32", BOTH),
         Way("torch-fidelity", fidelity_precision_recall, dtype="float32", packages=("torch-fidelity",)),
+        Way(WITH, lambda x, y, where: genbench_precision_recall(x, y, where, True), "float32", BOTH),
     ),
     sizes=({"n": 10_000, "d": 2048},),
     quick={"n": 500, "d": 16},
@@ -331,8 +333,9 @@ KERNEL_SUMS = Kernel(
     "cubic kernel over all pairs within and between two sets: the kernel distance",
     inputs=two_sets,
     ways=(
-        Way("genbench", lambda x, y: kd.compute(x, y)["kd"].value),
+        Way("genbench", lambda x, y: kd.compute(x, y, intervals=False)["kd"].value),
         Way("torch-fidelity", fidelity_kernel_distance, dtype="float32", packages=("torch-fidelity",)),
+        Way(WITH, lambda x, y: kd.compute(x, y)["kd"].value),
     ),
     sizes=({"n": 10_000, "d": 64}, {"n": 10_000, "d": 2048}),
     quick={"n": 500, "d": 16},
@@ -417,8 +420,8 @@ INCEPTION_SCORE = Kernel(
 )
 
 
-def vendi(x: np.ndarray) -> float:
-    return catalog.load("metrics", "vendi").compute(x)["vendi"].value
+def vendi(x: np.ndarray, intervals: bool = False) -> float:
+    return catalog.load("metrics", "vendi").compute(x, intervals=intervals)["vendi"].value
 
 
 def vendi_score_vendi(x: np.ndarray) -> float:
@@ -439,7 +442,11 @@ VENDI = Kernel(
     "vendi",
     "Vendi score of n rows, n >= d",
     inputs=lambda device, n, d: (rows(n, d, 0, shift=0.5),),
-    ways=(Way("genbench", vendi), Way("vendi-score", vendi_score_vendi, packages=("vendi-score",))),
+    ways=(
+        Way("genbench", vendi),
+        Way("vendi-score", vendi_score_vendi, packages=("vendi-score",)),
+        Way(WITH, lambda x: vendi(x, True)),
+    ),
     sizes=({"n": 10_000, "d": 2048},),
     quick={"n": 300, "d": 16},
     # One triangle of X'X, and a tridiagonal reduction.
@@ -511,26 +518,38 @@ def ready(device: str, n: int, d: int) -> tuple:
 
 FITTED = ("fld", "bins")  # 50 epochs of a mixture, and k-means: minutes at 10,000 x 2048, and no peer's business
 FIVE = ("precision-recall", "density-coverage", "fd")
+BOARD = ("fd", "kd", "inception-score", "precision-recall", "memorisation")  # what the default board asks of features
 
 
-def all_metrics(x: np.ndarray, train: np.ndarray, test: np.ndarray, x_logits: np.ndarray) -> None:
+def all_metrics(*sets: np.ndarray, intervals: bool = False) -> None:
     """Every metric in the catalog that needs no more than this and fits nothing, over shared points."""
-    measure([name for name in catalog.names("metrics") if name not in FITTED], x, train, test, x_logits)
+    measure([name for name in catalog.names("metrics") if name not in FITTED], sets, intervals)
 
 
-def five(x: np.ndarray, train: np.ndarray, test: np.ndarray, x_logits: np.ndarray) -> None:
-    measure(FIVE, x, train, test, x_logits)
+def five(*sets: np.ndarray, intervals: bool = False) -> None:
+    measure(FIVE, sets, intervals)
 
 
-def measure(names: Sequence[str], *sets: np.ndarray) -> None:
+def board(*sets: np.ndarray, intervals: bool = False) -> None:
+    measure(BOARD, sets, intervals)
+
+
+def board_sets(device: str, n: int, d: int) -> tuple:
+    """As the default board has them: so many samples and test examples, and 2.6 times as many to train on."""
+    return rows(n, d, 0, shift=0.1), rows(13 * n // 5, d, 1), rows(n, d, 2), logits(device, n)[0][:, :10]
+
+
+def measure(names: Sequence[str], sets: Sequence[np.ndarray], intervals: bool) -> None:
     *features, x_logits = sets
     given = dict(zip(READY, (*map(Points, features), x_logits), strict=True))
     given |= dict.fromkeys(("reference_features", "reference_moments"), given["train_features"])
     for name in names:
-        needs = catalog.find("metrics", name).constants["NEEDS"]
+        entry = catalog.find("metrics", name)
+        needs = entry.constants["NEEDS"]
+        spared = {} if intervals or not entry.spares else {"intervals": False}
         if set(needs) <= set(given):
             with contextlib.suppress(Unavailable):
-                catalog.load("metrics", name).compute(*(given[need] for need in needs))
+                catalog.load("metrics", name).compute(*(given[need] for need in needs), **spared)
 
 
 def prdc_and_fid(x: np.ndarray, train: np.ndarray, test: np.ndarray, x_logits: np.ndarray) -> None:
@@ -549,6 +568,7 @@ ALL_METRICS = Kernel(
     ways=(
         Way("genbench", all_metrics),
         Way("prdc + torch-fidelity FID", prdc_and_fid, packages=("prdc", "torch-fidelity"), note="five values"),
+        Way(WITH, partial(all_metrics, intervals=True)),
     ),
     sizes=({"n": 10_000, "d": 2048},),
     quick={"n": 200, "d": 16},
@@ -556,19 +576,28 @@ ALL_METRICS = Kernel(
 )
 FD_PRDC = Kernel(
     "fd-prdc",
-    "FD, precision, recall, density and coverage over ready features; ours with standard errors, intervals too",
+    "FD, precision, recall, density and coverage over ready features",
     inputs=ready,
     ways=(
         Way("genbench", five),
-        Way("prdc + torch-fidelity FID", prdc_and_fid, packages=("prdc", "torch-fidelity"), note="values alone"),
+        Way("prdc + torch-fidelity FID", prdc_and_fid, packages=("prdc", "torch-fidelity")),
+        Way(WITH, partial(five, intervals=True)),
     ),
     sizes=({"n": 10_000, "d": 2048},),
     quick={"n": 200, "d": 16},
     most_runs=3,
 )
+BOARD_METRICS = Kernel(
+    "board-metrics",
+    "what the default board asks of features, n samples against 2.6 n: FD, KD, IS, precision, recall, memorisation",
+    inputs=board_sets,
+    ways=(Way("genbench", board), Way(WITH, partial(board, intervals=True))),
+    sizes=({"n": 500, "d": 64},),
+    quick={"n": 100, "d": 16},
+)
 
 
 def kernels() -> list[Kernel]:
     found = [MOMENTS, FRECHET_TRACE, FRECHET_TRACE_LOW_RANK, neighbours(k=5), prdc(k=5), PRECISION_RECALL]
-    found += [KERNEL_SUMS, KID_SUBSETS, INCEPTION_SCORE, LOG_MEAN_EXP, FD_PRDC, ALL_METRICS]
+    found += [KERNEL_SUMS, KID_SUBSETS, INCEPTION_SCORE, LOG_MEAN_EXP, FD_PRDC, ALL_METRICS, BOARD_METRICS]
     return found + [VENDI] * ("vendi" in catalog.entries("metrics"))
