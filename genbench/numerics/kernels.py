@@ -15,9 +15,28 @@ import torch
 from torch import Tensor
 
 TILE = (1024, 2048)  # rows and columns: 16 MiB of float64
+STRIPS = 4  # of rows that meet a tile of a set that is not kept
 STRIP = 64  # rows of a tile that a kernel is applied to at once
 MANY = 256  # dimensions from which on a product costs more than the kernels of it
 KEPT = 2**25  # numbers of a set that are kept in float64 while it is swept, 256 MiB; of a larger one a tile is
+
+
+class Picked:
+    """Some rows of a set `[n, d]`, by their places, copied as they are asked for."""
+
+    def __init__(self, x: np.ndarray, places: np.ndarray) -> None:
+        self.x, self.places = x, places
+        self.shape = (len(places), x.shape[1])
+        self.size = len(places) * x.shape[1]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        return self.x[self.places[rows]]
+
+
+Set = np.ndarray | Picked
 
 
 @dataclass(frozen=True)
@@ -54,9 +73,7 @@ Kernel = Cubic | Gaussian
 Sums = dict[Kernel, np.ndarray]
 
 
-def sums(
-    x: np.ndarray, y: np.ndarray, kernels: tuple[Kernel, ...], tile: tuple[int, int], device: str = "cpu"
-) -> tuple[Sums, Sums]:
+def sums(x: Set, y: Set, kernels: tuple[Kernel, ...], tile: tuple[int, int], device: str = "cpu") -> tuple[Sums, Sums]:
     """sum_j k(x_i, y_j) `[n]` and sum_i k(x_i, y_j) `[m]`, float64, of every kernel."""
     rows, columns = ({k: np.zeros(n) for k in kernels} for n in (len(x), len(y)))
     for i, j, of in _tiles(x, y, tile, device):
@@ -67,7 +84,7 @@ def sums(
     return rows, columns
 
 
-def own_sums(x: np.ndarray, kernels: tuple[Kernel, ...], tile: tuple[int, int], device: str = "cpu") -> Sums:
+def own_sums(x: Set, kernels: tuple[Kernel, ...], tile: tuple[int, int], device: str = "cpu") -> Sums:
     """sum_{j != i} k(x_i, x_j), `[n]` float64, of every kernel."""
     total = {k: np.zeros(len(x)) for k in kernels}
     for i, j, of in _tiles(x, x, (min(tile), min(tile)), device, upper=True):
@@ -82,11 +99,11 @@ def own_sums(x: np.ndarray, kernels: tuple[Kernel, ...], tile: tuple[int, int], 
 
 
 def _tiles(
-    x: np.ndarray, y: np.ndarray, tile: tuple[int, int], device: str, upper: bool = False
+    x: Set, y: Set, tile: tuple[int, int], device: str, upper: bool = False
 ) -> Iterator[tuple[slice, slice, Callable[[Kernel], Tensor]]]:
     """Places, and what gives the values of a kernel there `[r, c]`, which hold until it is asked again."""
 
-    def block(z: np.ndarray, rows: slice) -> tuple[Tensor, Tensor]:
+    def block(z: Set, rows: slice) -> tuple[Tensor, Tensor]:
         Z = torch.from_numpy(z[rows].astype(np.float64)).to(device)
         return Z, Z.square().sum(1)
 
@@ -96,21 +113,25 @@ def _tiles(
     kept = {c.start: block(y, c) for c in columns} if y.size <= KEPT else {}
     # Written again and again: memory that the system has to hand out anew costs as much as a product of few dimensions.
     products, values = (torch.empty(tile[0] * tile[1], dtype=torch.float64, device=device) for _ in range(2))
-    for s in range(0, len(x), tile[0]):
-        i = slice(s, min(s + tile[0], len(x)))
-        X, xx = block(x, i)
-        for j in columns[s // tile[1] if upper else 0 :]:
+    high = tile[0] * (1 if kept else STRIPS)
+    for first in range(0, len(x), high):
+        strips = [slice(s, min(s + tile[0], len(x))) for s in range(first, min(first + high, len(x)), tile[0])]
+        blocks = [block(x, i) for i in strips]
+        for j in columns[first // tile[1] if upper else 0 :]:
             Y, yy = kept[j.start] if kept else block(y, j)
-            shape = (len(X), len(Y))
-            P, V = (buffer[: len(X) * len(Y)].view(shape) for buffer in (products, values))
-            if by_numpy:
-                np.matmul(X.numpy(), Y.numpy().T, out=P.numpy())
-            else:
-                torch.mm(X, Y.T, out=P)
+            for i, (X, xx) in zip(strips, blocks, strict=True):
+                if upper and j.start < i.start:
+                    continue
+                shape = (len(X), len(Y))
+                P, V = (buffer[: len(X) * len(Y)].view(shape) for buffer in (products, values))
+                if by_numpy:
+                    np.matmul(X.numpy(), Y.numpy().T, out=P.numpy())
+                else:
+                    torch.mm(X, Y.T, out=P)
 
-            def of(k: Kernel, P: Tensor = P, V: Tensor = V, xx: Tensor = xx, yy: Tensor = yy) -> Tensor:
-                for r in range(0, len(P), STRIP):  # what is between stays in the cache
-                    V[r : r + STRIP] = k(P[r : r + STRIP], xx[r : r + STRIP], yy, x.shape[1])
-                return V
+                def of(k: Kernel, P: Tensor = P, V: Tensor = V, xx: Tensor = xx, yy: Tensor = yy) -> Tensor:
+                    for r in range(0, len(P), STRIP):  # what is between stays in the cache
+                        V[r : r + STRIP] = k(P[r : r + STRIP], xx[r : r + STRIP], yy, x.shape[1])
+                    return V
 
-            yield i, j, of
+                yield i, j, of

@@ -30,6 +30,8 @@ from genbench.numerics.choice import may_repeat, row_keys
 
 TILE = (1024, 1024)  # rows and columns: 4 MiB of float32
 GROUP = 32  # distances that are looked at together
+KEPT = 2**25  # numbers of a set that are kept centred while it is swept, 128 MiB; of a larger one a tile is
+STRIPS = 8  # of rows that meet such a tile
 Table = tuple[np.ndarray, np.ndarray]  # squared distances [n, k] float64, indices [n, k]
 
 
@@ -214,20 +216,27 @@ def tiles(x: Rows, y: Rows, shape: tuple[int, int]) -> Iterator[Tile]:
     longest = check_rows(x, y)
     plain = torch.get_float32_matmul_precision() == "highest"  # otherwise products may have fewer bits than float32
     dtype = torch.float32 if plain and longest < 1e18 else torch.float64
-    Y, yy = (torch.empty(size, dtype=dtype, device=y.device) for size in (y.distinct.shape, len(y)))
-    for t in range(0, len(y), shape[1]):
-        columns = slice(t, min(t + shape[1], len(y)))
-        Y[columns], yy[columns] = y.centred(columns, y.middle, dtype)
-    for s in range(0, len(x), shape[0]):
-        rows = slice(s, min(s + shape[0], len(x)))
-        left = x.centred(rows, y.middle, dtype)
-        for t in range(s if x is y else 0, len(y), shape[1]):
+    kept = y.distinct.size <= KEPT
+    if kept:
+        Y, yy = (torch.empty(size, dtype=dtype, device=y.device) for size in (y.distinct.shape, len(y)))
+        for t in range(0, len(y), shape[1]):
             columns = slice(t, min(t + shape[1], len(y)))
-            tile = product(x, y, rows, columns, left, (Y[columns], yy[columns]))
-            if x is y and t < rows.stop:
-                below = torch.arange(t, columns.stop) <= torch.arange(s, rows.stop)[:, None]
-                tile.d2.masked_fill_(below.to(tile.d2.device), torch.inf)
-            yield tile
+            Y[columns], yy[columns] = y.centred(columns, y.middle, dtype)
+    high = shape[0] * (1 if kept else STRIPS)
+    for first in range(0, len(x), high):
+        strips = [slice(s, min(s + shape[0], len(x))) for s in range(first, min(first + high, len(x)), shape[0])]
+        lefts = [x.centred(rows, y.middle, dtype) for rows in strips]
+        for t in range(first if x is y else 0, len(y), shape[1]):
+            columns = slice(t, min(t + shape[1], len(y)))
+            right = (Y[columns], yy[columns]) if kept else y.centred(columns, y.middle, dtype)
+            for rows, left in zip(strips, lefts, strict=True):
+                if x is y and columns.stop <= rows.start:  # below the diagonal
+                    continue
+                tile = product(x, y, rows, columns, left, right)
+                if x is y and t < rows.stop:
+                    below = torch.arange(t, columns.stop) <= torch.arange(rows.start, rows.stop)[:, None]
+                    tile.d2.masked_fill_(below.to(tile.d2.device), torch.inf)
+                yield tile
 
 
 class Nearest:

@@ -19,7 +19,7 @@ import numpy as np
 from genbench.files import sha256_array
 from genbench.numerics import kernels, neighbours
 from genbench.numerics.choice import sampled, shuffled
-from genbench.numerics.kernels import Cubic, Gaussian, Kernel
+from genbench.numerics.kernels import Cubic, Gaussian, Kernel, Picked, Set
 from genbench.numerics.moments import Moments, moments
 from genbench.numerics.neighbours import Counts, Nearest, Rows, Table, Taker, Within
 
@@ -77,7 +77,7 @@ class Points:
     """Rows `[n, d]` of finite numbers, never changed.
 
     Arguments:
-        x: kept as it is.
+        x: kept as it is; rows of another set are copied when somebody asks for all of them.
         device: where distances are computed.
         tile: rows and columns of distances held at once, by default those of `neighbours` and of `kernels`; changes no
             value.
@@ -90,26 +90,35 @@ class Points:
 
     def __init__(
         self,
-        x: np.ndarray,
+        x: Set,
         device: str = "cpu",
         tile: tuple[int, int] | None = None,
         keys: Callable[[], list[bytes]] | None = None,
         called: str = TRAINING,
         lasting: Lasting | None = None,
     ) -> None:
-        self.x, self.device, self.tile, self.called = x, device, tile, called
+        self.set = x
+        self.shape = x.shape
+        self.device, self.tile, self.called = device, tile, called
         self.lasting = lasting if len(x) >= WORTH_KEEPING else None
         self.is_half = False
         self._keys = keys
         self._own: dict[Hashable, Any] = {}
         self._against: WeakKeyDictionary[Points | Summary, dict[Hashable, Any]] = WeakKeyDictionary()
 
+    @property
+    def x(self) -> np.ndarray:
+        """The rows themselves."""
+        if isinstance(self.set, Picked):
+            self.set = self.set[:]
+        return self.set
+
     def __len__(self) -> int:
-        return len(self.x)
+        return self.shape[0]
 
     @property
     def d(self) -> int:
-        return self.x.shape[1]
+        return self.shape[1]
 
     def remember(self, key: Hashable, make: Callable[[], T]) -> T:
         """`make()`, computed the first time that `key` is asked for."""
@@ -164,9 +173,15 @@ class Points:
     def halves(self) -> tuple[tuple[np.ndarray, Points], tuple[np.ndarray, Points]]:
         """Places and rows of two random halves. What is summed over all rows is summed over theirs."""
         places = self.shuffled(0)
-        found = (places[::2], self.part(places[::2])), (places[1::2], self.part(places[1::2]))
-        for _, half in found:
-            half.is_half = True
+        (a, of_a), (b, of_b) = ((part, self._half(part)) for part in (places[::2], places[1::2]))
+        return (a, of_a), (b, of_b)
+
+    def _half(self, places: np.ndarray) -> Points:
+        def keys() -> list[bytes]:
+            return [self.keys[place] for place in places]
+
+        found = Points(Picked(self.x, places), self.device, self.tile, keys, lasting=self.lasting)
+        found.is_half = True
         return found
 
     @cached_property
@@ -280,10 +295,10 @@ class Points:
         key, tile = ("sums", together), self.tile or kernels.TILE
 
         def own() -> Iterable[np.ndarray]:
-            return kernels.own_sums(self.x, together, tile, self.device).values()
+            return kernels.own_sums(self.set, together, tile, self.device).values()
 
         def of_both() -> Iterable[np.ndarray]:
-            mine, theirs = kernels.sums(self.x, other.x, together, tile, self.device)
+            mine, theirs = kernels.sums(self.set, other.set, together, tile, self.device)
             return *mine.values(), *theirs.values()
 
         if other is self:

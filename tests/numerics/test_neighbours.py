@@ -6,7 +6,8 @@ import itertools
 import numpy as np
 import pytest
 
-from genbench.numerics import neighbours
+from genbench.numerics import kernels, neighbours
+from genbench.numerics.kernels import Cubic, Gaussian
 from genbench.numerics.neighbours import Rows
 from genbench.numerics.points import Points
 
@@ -241,3 +242,32 @@ def test_a_set_does_not_meet_itself():
     x = Points(np.zeros((3, 2)))
     with pytest.raises(ValueError, match="does not meet itself"):
         x.meet(x)
+
+
+@pytest.mark.parametrize("tile", [(16, 16), (17, 64)])
+@pytest.mark.parametrize(("n", "m", "d"), [(100, 130, 5), (16, 33, 300), (300, 95, 9)])
+def test_sets_too_large_to_be_kept_have_the_same_bits(rng, n, m, d, tile, monkeypatch):
+    """Strips of rows meet a tile that is made anew, and every pair is still met once, in the same order."""
+    x, y = rng.standard_normal((n, d)).astype(np.float32), rng.standard_normal((m, d)).astype(np.float32)
+
+    def everything():
+        X, Y = Points(x, tile=tile), Points(y, tile=tile)
+        tables = [*X.nearest(X, 3), *Y.nearest(Y, 3), *Y.nearest(X), X.balls(Y, 3).closed, Y.balls(X, 3).open]
+        inside = X.inside(X, X.nearest(X, 3)[0][:, -1], 3).closed
+        return [*tables, inside, X.kernel_sums(Y, Cubic()), X.kernel_sums(X, Gaussian(2.0))]
+
+    usual = everything()
+    monkeypatch.setattr(neighbours, "KEPT", 0)
+    monkeypatch.setattr(kernels, "KEPT", 0)
+    for kept, large in zip(usual, everything(), strict=True):
+        np.testing.assert_array_equal(large, kept)
+
+
+def test_a_half_copies_no_rows_until_they_are_asked_for(rng):
+    x, y = Points(rng.standard_normal((40, 300))), Points(rng.standard_normal((50, 300)))
+    x.kernel_sums(y, Cubic())
+    x.kernel_sums(x, Cubic())
+    for places, half in x.halves:
+        assert isinstance(half.set, kernels.Picked)
+        assert (len(half), half.d) == (20, 300)
+        np.testing.assert_array_equal(half.x, x.x[places])
