@@ -24,10 +24,18 @@ def add_arguments(p: Parser) -> None:
     )
     p.add_argument("--own", action="store_true", help="leave the peers out")
     p.add_argument("--runs", type=number(THREADS), metavar="N", help="no more than so many of each")
-    p.add_argument("--sweep", action="store_true", help="also fit how the cost grows with n, d and K")
-    p.add_argument("--update", type=Path, metavar="FILE", help="put what is measured into this profile, the rest stays")
+    p.add_argument("--sweep", action="store_true", help="also fit how the cost grows; with --show, its table")
+    p.add_argument(
+        "--update",
+        type=Path,
+        metavar="FILE",
+        help="put what is measured into this profile, the rest stays; made if absent",
+    )
     p.add_argument(
         "--show", type=Path, metavar="FILE", help="measure nothing, print this profile: one page, the rest folded"
+    )
+    p.add_argument(
+        "--times", type=Path, metavar="RUN", help="measure nothing, say where the time of this run (or kept FILE) went"
     )
     p.add_argument("--page", type=Path, metavar="FILE", help="also put it into this page, between its marks")
     p.add_argument("--json", type=Path, metavar="FILE", help="keep all times, for `genbench compare`")
@@ -45,8 +53,15 @@ def size(text: str) -> dict[str, int]:
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.times:
+        return show_times(args.times, args.json, args.page)
     if args.show:
-        return show(args.show, args.page)
+        from genbench.studies.profiling import report, results
+
+        kept = results.read(args.show)
+        if args.sweep:
+            return put(report.sweep(kept), args.page, report.SWEEP)
+        return put(report.page(kept), args.page, (report.BEGIN, report.END))
     from tabulate import tabulate
 
     from genbench.environment import threads
@@ -58,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     if args.list:
         print(tabulate([[one.name, one.summary] for one in chosen], tablefmt="plain"))
         return 0
-    base = results.read(args.update) if args.update else None
+    base = results.read(args.update) if args.update and args.update.exists() else None
     device, n_threads = pick_device(args.device), args.threads or threads()
     if args.at and not any(set(axes) == set(one.quick) for axes in args.at for one in chosen):
         raise GenbenchError(
@@ -70,8 +85,8 @@ def run(args: argparse.Namespace) -> int:
         found.growth = fit.sweep(chosen, device, n_threads, args.quick)
     if args.json:
         results.write(args.json, found)
-    if base:
-        results.write(args.update, results.merged(base, found))
+    if args.update:
+        results.write(args.update, results.merged(base, found) if base else found)
     print(report.table(found), end="")
     wrong = [*(f"failed: {what}" for what in found.failed), *found.impossible()]
     for line in wrong:
@@ -79,18 +94,27 @@ def run(args: argparse.Namespace) -> int:
     return FAILED if wrong else 0
 
 
-def show(path: Path, into: Path | None) -> int:
-    """Of a profile that was kept."""
-    from genbench.files import write_atomically
-    from genbench.studies.profiling import report, results
+def show_times(path: Path, keep: Path | None, into: Path | None) -> int:
+    """Of a run, or of what was kept of one."""
+    from genbench.studies.profiling import phases
 
-    made = report.page(results.read(path))
+    found = phases.of(path)
+    if keep:
+        phases.write(keep, found)
+    return put(phases.page(found), into, (phases.BEGIN, phases.END))
+
+
+def put(made: str, into: Path | None, marks: tuple[str, str]) -> int:
+    """Into a page between its marks, or printed."""
+    from genbench.files import write_atomically
+    from genbench.studies.profiling import report
+
     if into is None:
         print(made, end="")
         return 0
     try:
-        text = report.put(into.read_text(encoding="utf-8"), made)
+        text = report.put(into.read_text(encoding="utf-8"), made, marks)
     except (OSError, ValueError) as error:
-        raise GenbenchError(f"cannot put a profile into {into}: {error}", f"It needs a line {report.BEGIN}.") from error
+        raise GenbenchError(f"cannot put a table into {into}: {error}", f"It needs a line {marks[0]}.") from error
     write_atomically(into, text.encode())
     return 0

@@ -19,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import damage
 from genbench import catalog
 from genbench.errors import GenbenchError
-from genbench.studies.profiling import fit, measure, report, results, timer
+from genbench.studies.profiling import fit, measure, phases, report, results, timer
 from genbench.studies.profiling.compare import ALPHA, change, changes, tripped
 from genbench.studies.profiling.kernel import OWN, Kernel, Way, Work, kernels, select
 from genbench.studies.profiling.results import Machine, Profile, Row
@@ -500,3 +500,61 @@ def test_damaged_profiles_raise_nothing_but_errors_that_say_so(tmp_path):
             errors.append(str(error))
     assert 100 < len(errors) < 200
     assert all(len(error.splitlines()) == 2 for error in errors)
+
+
+# Where the time of a run went
+
+
+def test_the_times_of_a_run_are_kept_and_shown(cli, tmp_path, pixels_checkpoint):
+    call = ["evaluate", f"a={pixels_checkpoint}", "--metrics", "fd,copies", "--samples", "60", "--start-method", "none"]
+    assert cli(*call, "-o", tmp_path / "run")[0] == 0
+    assert cli("profile", "--times", tmp_path / "run", "--json", tmp_path / "times.json")[0] == 0
+    found, kept = phases.of(tmp_path / "run"), phases.of(tmp_path / "times.json")
+    assert kept == found
+    assert set(kept.by_metric) == {"fd[digits-cnn]", "copies"}
+    spent = sum(s for kinds in kept.by_metric.values() for s in kinds.values())
+    assert sum(kept.by_kind.values()) == pytest.approx(max(kept.span, spent))
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{phases.BEGIN}\nold\n{phases.END}\nafter\n")
+    assert cli("profile", "--times", tmp_path / "times.json", "--page", page)[0] == 0
+    text = page.read_text()
+    assert text.startswith("before\n")
+    assert text.endswith("\nafter\n")
+    assert "old" not in text
+    assert "| the model's own" in text
+    assert "`genbench evaluate a=" in text
+
+
+def test_shares_of_a_run_are_those_of_all_its_time():
+    table = {"nll": {"the model's own": 6.0}, "fd": {"features": 1.0, "metrics": 2.0}}
+    found = phases.Phases("genbench evaluate", {"device": "a processor", "threads": 1}, 2, 10.0, table)
+    assert found.by_kind[phases.BETWEEN] == 1.0
+    text = phases.page(found)
+    assert "What is not the models' own is 40% of it." in text
+    assert text.index("| fd ") > text.index("| nll ")
+    several = phases.Phases("c", {}, 2, 5.0, table)  # of two workers, whose seconds are more than the span
+    assert several.by_kind[phases.BETWEEN] == 0.0
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"schema": 1}', '{"schema": 1, "phases": {"records": -1}}'])
+def test_a_file_without_times_is_refused(tmp_path, content):
+    (tmp_path / "t.json").write_text(content)
+    with pytest.raises(GenbenchError, match="no times of a run"):
+        phases.of(tmp_path / "t.json")
+
+
+def test_a_sweep_is_measured_in_parts_and_shown_with_its_exponents(cli, tmp_path):
+    path = tmp_path / "sweep.json"
+    for K in (100, 200):
+        words = ("profile", "log-mean-exp", "--quick", "--threads", 1, "--own", "--runs", 1, "--at", f"K={K},B=10")
+        assert cli(*words, "--update", path)[0] == 0
+    assert [row.size["K"] for row in results.read(path).rows] == [100, 200]
+    one, four = replace(ROW, times_s=[1.0]), replace(ROW, size={"n": 40}, times_s=[16.0])
+    other = replace(ROW, kernel="prdc", times_s=[3.0])
+    lines = [line.split("|")[1:-1] for line in report.sweep(profile_of(four, other, one)).splitlines()[2:5]]
+    assert [[c.strip() for c in line[:4]] for line in lines] == [
+        ["nearest", "n=10", "1", "-"], ["nearest", "n=40", "16", "2.00"], ["prdc", "n=10", "3", "-"],
+    ]  # fmt: skip
+    code, out, _ = cli("profile", "--show", path, "--sweep")
+    assert code == 0
+    assert "exponent" in out

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from tabulate import tabulate
 
 from genbench.studies.profiling.kernel import shown
@@ -9,6 +11,7 @@ from genbench.studies.profiling.results import TOLERATED, Growth, Machine, Profi
 
 UNKNOWN = "-"
 BEGIN, END = "<!-- profile -->", "<!-- end of profile -->"
+SWEEP = "<!-- sweep -->", "<!-- end of sweep -->"
 
 
 def table(profile: Profile) -> str:
@@ -42,6 +45,29 @@ def page(profile: Profile) -> str:
     return "\n\n".join([brief, ceilings(profile.machine), f"{whole}</details>", f"{said}\n</details>"]) + "\n"
 
 
+def sweep(profile: Profile) -> str:
+    """How time and memory of genbench's ways grow from size to size, and the exponents between the first and the last.
+
+    The exponent of a row is log of the ratio of times over log of the ratio of lengths, against the row before.
+    """
+    headers = ["kernel", "shape", "seconds", "exponent", "% of roofline", "extra memory"]
+    own = [row for row in profile.rows if row.own]
+    own.sort(key=lambda row: (row.kernel, tuple(row.size.values())))
+    lines, before = [], None
+    for row in own:
+        grown = UNKNOWN
+        if before is not None and before.kernel == row.kernel:
+            longer = [row.size[axis] / before.size[axis] for axis in row.size if row.size[axis] != before.size[axis]]
+            if len(longer) == 1:
+                grown = f"{math.log(row.median / before.median) / math.log(longer[0]):.2f}"
+        whole = cells(row, profile)
+        lines.append([row.kernel, shown(row.size), f"{row.median:.3g}", grown, whole[9], whole[10]])
+        before = row
+    align = ("left", "left", *["right"] * 4)
+    made = tabulate(lines, headers, "pipe", colalign=align, disable_numparse=True)
+    return f"{made}\n\n{ceilings(profile.machine)}\n"
+
+
 def short(row: Row, profile: Profile) -> list[str]:
     """Of genbench's way of a kernel at one size."""
     beside = [r for r in profile.rows if (r.kernel, r.size) == (row.kernel, row.size) and not r.own]
@@ -50,17 +76,17 @@ def short(row: Row, profile: Profile) -> list[str]:
     return [row.kernel, shown(row.size), duration(row.median), faster, whole[9], whole[10]]
 
 
-def put(text: str, made: str) -> str:
-    """The text with what stands between the lines `BEGIN` and `END` made anew.
+def put(text: str, made: str, marks: tuple[str, str] = (BEGIN, END)) -> str:
+    """The text with what stands between two lines made anew.
 
     Raises:
         ValueError: it has no such lines.
     """
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    before, begin, rest = text.partition(marks[0])
+    _, end, after = rest.partition(marks[1])
     if not (begin and end):
-        raise ValueError(f"no lines {BEGIN!r} and {END!r}")
-    return f"{before}{BEGIN}\n\n{made}\n{END}{after}"
+        raise ValueError(f"no lines {marks[0]!r} and {marks[1]!r}")
+    return f"{before}{begin}\n\n{made}\n{end}{after}"
 
 
 def cells(row: Row, profile: Profile) -> list[str]:
