@@ -128,7 +128,7 @@ def parts(x: Points, count: int, seed: int) -> list[Points]:
 
     def make() -> list[Points]:
         order = x.shuffled(seed)
-        return [x.part(order[i::count]) for i in range(count)]
+        return [x.piece(order[i::count]) for i in range(count)]
 
     return x.remember(("parts", count, seed), make)
 

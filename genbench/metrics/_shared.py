@@ -58,6 +58,6 @@ def halves(x: Points, seed: int) -> list[Points]:
     """`PARTS` random halves: those of n rows vary as n rows do among all that might have been drawn."""
 
     def make() -> list[Points]:
-        return [Points(x.x[x.shuffled(s)[: len(x) // 2]], x.device) for s in range(seed, seed + PARTS)]
+        return [x.piece(x.shuffled(s)[: len(x) // 2]) for s in range(seed, seed + PARTS)]
 
     return x.remember(("random halves", seed), make)

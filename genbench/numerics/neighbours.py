@@ -414,14 +414,15 @@ def spread(table: Table, x: Rows, y: Rows, k: int) -> Table:
     return np.take_along_axis(squares, order, 1), np.take_along_axis(places, order, 1)
 
 
-def check_k(x: Rows, y: Rows, k: int) -> None:
-    if not 1 <= k <= y.n - (x is y):
-        raise ValueError(f"{k} neighbours cannot be found among {y.n - (x is y)} rows")
+def check_k(n: int, k: int) -> None:
+    """Whether there are k neighbours among n rows."""
+    if not 1 <= k <= n:
+        raise ValueError(f"{k} neighbours cannot be found among {n} rows")
 
 
 def own_nearest(x: Rows, k: int, shape: tuple[int, int] | None = None) -> Table:
     """The k nearest other rows of every row."""
-    check_k(x, x, k)
+    check_k(x.n - 1, k)
     distinct = min(k, len(x) - 1)
     if distinct == 0:
         return spread((np.empty((1, 0)), np.empty((1, 0), dtype=np.int64)), x, x, k)
@@ -432,7 +433,7 @@ def own_nearest(x: Rows, k: int, shape: tuple[int, int] | None = None) -> Table:
 
 def nearest(x: Rows, y: Rows, k: int, shape: tuple[int, int] | None = None) -> Table:
     """The k nearest rows of y to every row of x, nearest first."""
-    check_k(x, y, k)
+    check_k(y.n - (x is y), k)
     taker = Nearest(x, y, min(k, len(y)))
     sweep(x, y, [taker], [], shape)
     return spread(taker.result(), x, y, k)
@@ -447,6 +448,34 @@ def count_within(x: Rows, y: Rows, squared_radii: np.ndarray, shape: tuple[int, 
     taker = Within(x, y, {1: squared_radii[x.first]}, about_x=True)
     sweep(x, y, [taker], [], shape)
     return taker.counts(x)[1].closed
+
+
+def all_distances(x: Rows, y: Rows) -> np.ndarray:
+    """Every squared distance by the definition, `[n, m]` float64; of x and itself infinite on the diagonal."""
+    check_rows(x, y)
+    d2 = np.empty((x.n, y.n))
+    for i, row in enumerate(x.x):
+        difference = np.subtract(row, y.x, dtype=np.float64)
+        np.einsum("ij,ij->i", difference, difference, out=d2[i])  # as in `squared_distance`: the same bits
+    if x is y:
+        np.fill_diagonal(d2, np.inf)
+    return d2
+
+
+def least(squares: np.ndarray, k: int) -> Table:
+    """The k least of every row of `[n, m]`, ascending, ties to the lower index."""
+    reach = np.partition(squares, k - 1, axis=1)[:, k - 1]
+    i, j = np.nonzero(squares <= reach[:, None])  # k of each row, more where there are ties
+    d2 = squares[i, j]
+    order = np.lexsort((j, d2, i))
+    best = order[np.searchsorted(i, np.arange(len(squares)))[:, None] + np.arange(k)]
+    return d2[best], j[best]
+
+
+def counted(squares: np.ndarray, squared_radii: np.ndarray) -> Counts:
+    """In how many of m balls every row of `[n, m]` lies."""
+    inside = (squares <= squared_radii).sum(1), (squares < squared_radii).sum(1)
+    return Counts(*(count.astype(np.int64) for count in inside))
 
 
 def squared_distance(x: np.ndarray, y: np.ndarray, i: np.ndarray, j: np.ndarray, chunk: int = 2**18) -> np.ndarray:

@@ -31,6 +31,7 @@ BALLS = (3, 5)  # neighbours that the radius of a ball usually reaches to
 HALVED = 8  # rows from which kernels are summed over halves
 WORTH_KEEPING = 2000  # rows from which what takes the square of them is kept beyond the process
 Lasting = Callable[[str, Callable[[], dict[str, np.ndarray]]], dict[str, np.ndarray]]
+SMALL = 2**21  # distances of two sets, 16 MiB, that are kept for their pieces
 KERNELS = (Cubic(), Gaussian(10.0, of_directions=True))  # those of KID and CMMD, from the same products
 
 
@@ -102,6 +103,7 @@ class Points:
         self.device, self.tile, self.called = device, tile, called
         self.lasting = lasting if len(x) >= WORTH_KEEPING else None
         self.is_half = False
+        self.whole: tuple[Points, np.ndarray] | None = None  # of a piece, and its places there
         self._keys = keys
         self._own: dict[Hashable, Any] = {}
         self._against: WeakKeyDictionary[Points | Summary, dict[Hashable, Any]] = WeakKeyDictionary()
@@ -169,6 +171,25 @@ class Points:
 
         return Points(self.x[places], self.device, self.tile, keys, lasting=self.lasting)
 
+    def piece(self, places: np.ndarray) -> Points:
+        """A part that is one of many: where the whole is small, its neighbours are looked up among all distances."""
+        found = self.part(places)
+        found.whole = self, places
+        return found
+
+    def _squares(self, other: Points) -> np.ndarray | None:
+        """Squared distances to the rows of `other`, `[n, m]`, a row's own infinite; None unless both are pieces of
+        small sets.
+        """
+        if self.whole is None or other.whole is None:
+            return None
+        (x, i), (y, j) = self.whole, other.whole
+        if len(x) * len(y) > SMALL or (x is y and self is not other):
+            return None
+        if x is not y and "all distances" in y._against.get(x, ()):
+            return y._against[x]["all distances"][np.ix_(j, i)].T
+        return x.remember_against(y, "all distances", lambda: neighbours.all_distances(x.rows, y.rows))[np.ix_(i, j)]
+
     @cached_property
     def halves(self) -> tuple[tuple[np.ndarray, Points], tuple[np.ndarray, Points]]:
         """Places and rows of two random halves. What is summed over all rows is summed over theirs."""
@@ -198,7 +219,11 @@ class Points:
         Returns:
             Squared distances `[n, k]` float64, and indices into `other` `[n, k]`.
         """
-        neighbours.check_k(self.rows, other.rows, k)
+        neighbours.check_k(len(other) - (other is self), k)
+        if (squares := self._squares(other)) is not None:
+            width = min(max(k, WIDTH), len(other) - (other is self))
+            found = self.remember_against(other, ("looked up", width), lambda: neighbours.least(squares, width))
+            return found[0][:, :k], found[1][:, :k]
         if other is self:
             table = self._own_table(k)
         elif k <= WIDTH_MET:
@@ -223,7 +248,9 @@ class Points:
 
     def balls(self, other: Points, k: int) -> Counts:
         """In how many of `other`'s balls every row lies; each reaches to its centre's k-th neighbour in `other`."""
-        other.nearest(other, k)  # before they meet, so that their meeting counts the balls
+        radii = other.nearest(other, k)  # before they meet, so that their meeting counts the balls
+        if (squares := self._squares(other)) is not None:
+            return neighbours.counted(squares, radii[0][:, -1])
         mine, theirs = self.meet(other), other.meet(self)
         if k not in mine.balls:
             ks = BALLS if k in BALLS else (k,)
@@ -240,6 +267,8 @@ class Points:
             squared_radii: `[len(other)]`, the same for equal rows.
             k: rows that a ball usually holds.
         """
+        if (squares := self._squares(other)) is not None:
+            return neighbours.counted(squares, squared_radii)
         taker = Within(self.rows, other.rows, {k: squared_radii[other.rows.first]})
         neighbours.sweep(self.rows, other.rows, [taker], [taker] if other is self else [], self.tile)
         found = taker.counts(self.rows)[k]

@@ -6,7 +6,7 @@ import itertools
 import numpy as np
 import pytest
 
-from genbench.numerics import kernels, neighbours
+from genbench.numerics import kernels, neighbours, points
 from genbench.numerics.kernels import Cubic, Gaussian
 from genbench.numerics.neighbours import Rows
 from genbench.numerics.points import Points
@@ -271,3 +271,32 @@ def test_a_half_copies_no_rows_until_they_are_asked_for(rng):
         assert isinstance(half.set, kernels.Picked)
         assert (len(half), half.d) == (20, 300)
         np.testing.assert_array_equal(half.x, x.x[places])
+
+
+@pytest.mark.parametrize("a", SETS)
+def test_what_pieces_look_up_is_what_they_would_have_computed(rng, a):
+    """The same bits and places, ties and copies included; and what is asked from the other side."""
+    x, y = (Points(SETS[a](rng, n).astype(np.float32)) for n in (60, 90))
+    for _ in range(2):
+        i, j = rng.permutation(60)[:25], rng.permutation(90)[:40]
+        pieces, parts = ((x.piece(i), y.piece(j)), (x.part(i), y.part(j)))
+        assert pieces[0]._squares(pieces[1]) is not None
+        for k in (1, 3, 7):
+            found = []
+            for p, q in (pieces, parts):
+                radii = q.nearest(q, k)[0][:, -1]
+                counts = [p.balls(q, k), q.balls(p, k), p.inside(q, radii, k), q.inside(q, radii, k)]
+                tables = [*p.nearest(q, k), *q.nearest(p, k), *q.nearest(q, k)]
+                found.append([*tables, *(c for count in counts for c in (count.closed, count.open))])
+            for one, other in zip(*found, strict=True):
+                np.testing.assert_array_equal(one, other)
+        with pytest.raises(ValueError, match="40 neighbours cannot be found among 39 rows"):
+            pieces[1].nearest(pieces[1], 40)
+
+
+def test_pieces_of_large_sets_look_nothing_up(rng, monkeypatch):
+    monkeypatch.setattr(points, "SMALL", 60 * 90 - 1)
+    x, y = Points(rng.standard_normal((60, 3))), Points(rng.standard_normal((90, 3)))
+    p, q = x.piece(np.arange(25)), y.piece(np.arange(40))
+    assert p._squares(q) is None
+    assert q._squares(y) is None
