@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
         raise GenbenchError(
             "none of these kernels has the axes of --at", "Their sizes stand in `genbench profile --quick`."
         )
-    found = measure.profile(chosen, device, n_threads, args.quick, args.at, args.own, args.runs)
+    found = measure.profile(chosen, device, n_threads, args.quick, args.at, args.own, args.runs, base is not None)
     found.command = args.line
     if args.sweep:
         found.growth = fit.sweep(chosen, device, n_threads, args.quick)

@@ -172,8 +172,13 @@ def profile(
     at: Sequence[Size] = (),
     own: bool = False,
     most_runs: int | None = None,
+    known: bool = False,
 ) -> Profile:
-    """All ways at hand of the kernels, at all of their sizes or `at` others; says on stderr what it is at."""
+    """All ways at hand of the kernels, at all of their sizes or `at` others; says on stderr what it is at.
+
+    Arguments:
+        known: whether the ceilings were measured before, so that once more is enough.
+    """
     ceilings = fresh(machine.measure, device, threads, quick)
     cells, left_out = todo(chosen, device, quick, at, own)
     found = Profile(ceilings, env=environment(device), left_out=left_out)
@@ -187,5 +192,6 @@ def profile(
             print(error, file=sys.stderr)
             (found.failed if way.own else found.left_out).append(f"{what}: {error}")
     # Whatever else ran in the meantime lowered the ceilings too: they are measured again, and the better count.
-    found.machine = ceilings.better(fresh(machine.measure, device, threads, quick))
+    if not known:
+        found.machine = ceilings.better(fresh(machine.measure, device, threads, quick))
     return found
