@@ -293,8 +293,11 @@ def of_true_likelihoods(b: Board, column: Column | None, shown: Callable[[str], 
     ranks, limit = column.standing.ranks, "lower_bound" if column.direction == "higher" else "upper_bound"
     bounds = sorted((m for m in ranks if column.records[m].kind == limit), key=lambda m: (ranks[m], m))
     exact = [m for m in ranks if column.records[m].kind == "exact"]
+    opposite = "upper_bound" if limit == "lower_bound" else "lower_bound"
+    hopeful = [m for m in b.models if m not in ranks and (r := column.records.get(m)) and r.kind == opposite]
+    unranked = f"no rank has {listed(hopeful, shown)}, whose true value may be any worse one" if hopeful else ""
     if not bounds:
-        return ""
+        return f"{unranked}." if unranked else ""
     side = "lower" if limit == "upper_bound" else "higher"
     rule = f"behind a bound ({SIGNS[limit]}) the true value may be any {side} one, so two bounds decide nothing"
     if exact:
@@ -305,6 +308,7 @@ def of_true_likelihoods(b: Board, column: Column | None, shown: Callable[[str], 
     gaps = [c for c in b.columns if c.metric == GAP]
     found = [f"{shown(m)} {shown(compact(r, sign=False))} {shown(c.unit)}" for c in gaps for m, r in c.records.items()
              if r.status == "ok"]  # fmt: skip
+    rule += f"; {unranked}" if unranked else ""
     loose = "The bounds of annealed importance sampling are loose, by BDMC on simulated data, by"
     return f"{rule}." + (f" {loose}: {', '.join(found)}." if found else "")
 

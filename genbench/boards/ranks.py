@@ -11,7 +11,7 @@ examples, training seeds, and what the interval of a value says of its own stand
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -90,9 +90,12 @@ def rank(found: list[Board], runs: list[Run], some: Callable[[Board], list[Colum
 def standing(column: Column, ranked: dict[str, Record], runs: list[Run]) -> Standing | None:
     """The ranks of some models of a column; None where fewer than two have a value with a standard error.
 
-    A value that is not finite is worse than any that is.
+    A value that is not finite is worse than any that is. Beside values that certify how good a model is at least, a
+    bound on the other side of the truth has no rank: the model may be as much worse as it likes.
     """
     ranked = {m: r for m, r in ranked.items() if r.value is None or r.stderr is not None}
+    hopeful = flattering(ranked, column.direction)
+    ranked = {m: r for m, r in ranked.items() if m not in hopeful}
     if column.direction not in ("lower", "higher") or len(ranked) < 2 or all(r.value is None for r in ranked.values()):
         return None
     worst = math.inf if column.direction == "lower" else -math.inf
@@ -107,6 +110,13 @@ def standing(column: Column, ranked: dict[str, Record], runs: list[Run]) -> Stan
     best = [m for m, (low, _) in ends.items() if low == 1]
     best.sort(key=lambda m: values[list(ranked).index(m)], reverse=column.direction == "higher")
     return Standing(ends, tuple(best), said)
+
+
+def flattering(records: Mapping[str, Record], direction: str) -> list[str]:
+    """The models whose values are bounds that say only how good they are at most, beside others that say more."""
+    side = "lower_bound" if direction == "lower" else "upper_bound"
+    found = [model for model, record in records.items() if record.kind == side]
+    return found if len(found) < len(records) else []
 
 
 class Errors(NamedTuple):

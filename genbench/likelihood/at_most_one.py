@@ -3,7 +3,8 @@
 Nor do the probabilities of different examples together exceed 1. A mean over dimensions in place of their sum, -1.5
 nats for each of 500 images, breaks that law alone: it would stand on a board as 0.03 bits per dimension.
 
-Densities of real numbers may exceed 1, so of them nothing is asked. What is not finite is counted elsewhere.
+Densities of real numbers may exceed 1, so of them nothing is asked. A log-probability of -inf, or one that is no
+number, is counted elsewhere.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def refuse_above_one(log_p: np.ndarray, space: Space, who: str) -> None:
     """
     if space.levels is None:
         return
-    above = log_p[np.isfinite(log_p) & (log_p > ROUNDING * space.dim)]
+    above = log_p[log_p > ROUNDING * space.dim]
     if len(above):
         raise ModelError(
             f"{who}: {len(above)} of {log_p.size} log-probabilities of integers are above 0, the largest "
@@ -71,9 +72,15 @@ def above_one(bounds: np.ndarray, space: Space, x: np.ndarray | None = None) -> 
             different examples add up to 1 at most, the mean of their logarithms is at most -log n.
 
     Raises:
-        ModelError: such bounds are above 0 on average, by more than their noise.
+        ModelError: such bounds are above 0 on average, by more than their noise; or one of them is infinite.
     """
-    if space.levels is None or not np.isfinite(bounds).all():
+    if space.levels is None:
+        return ()
+    if many := int((bounds == np.inf).sum()):
+        raise ModelError(
+            f"{many} of {bounds.size} bounds on log P are infinite, and no probability of integers exceeds 1"
+        )
+    if not np.isfinite(bounds).all():
         return ()
     mean, n, noise = bounds.mean(), 1, np.inf
     if x is not None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from genbench.boards.columns import boards
+from genbench.boards.markdown import markdown
 from genbench.boards.publishing import packed_values
 from genbench.boards.ranks import rank
 from genbench.run.records import Run
@@ -36,9 +37,14 @@ def measured(record, tmp_path):
     return make
 
 
-def stood(records, runs):
+def ranked(records, runs=()):
     found = boards(records)
-    rank(found, runs)
+    rank(found, list(runs))
+    return found
+
+
+def stood(records, runs):
+    found = ranked(records, runs)
     return {c.name: c.standing for c in found[0].columns}
 
 
@@ -175,6 +181,29 @@ def test_real_data_copies_of_them_and_failures_have_no_rank(record, missing):
 def test_a_likelihood_that_is_infinite_is_last_for_certain(record):
     records = [record("a", value=1.0, stderr=0.1), record("b", value=1.1, stderr=0.1), record("c", value=None)]
     assert stood(records, [])["nll"].ranks == {"a": (1, 2), "b": (1, 2), "c": (3, 3)}
+
+
+@pytest.mark.parametrize(
+    ("direction", "hopeful", "certified", "values"),
+    [
+        ("lower", "lower_bound", "exact", {"a": 2.0, "b": 1.0, "c": 3.0}),
+        ("lower", "lower_bound", "upper_bound", {"a": 2.0, "b": 1.0, "c": 3.0}),
+        ("lower", "lower_bound", "estimate", {"a": 2.0, "b": 1.0, "c": 3.0}),
+        ("higher", "upper_bound", "exact", {"a": 2.0, "b": 3.0, "c": 1.0}),
+        ("higher", "upper_bound", "lower_bound", {"a": 2.0, "b": 3.0, "c": 1.0}),
+    ],
+)
+def test_a_bound_that_flatters_has_no_rank_beside_what_certifies(record, direction, hopeful, certified, values):
+    """NLL >= 1 may be any larger number; that it is 1 beside an exact 2 makes it no better."""
+    card, kinds = {"direction": direction}, {"a": certified, "b": hopeful, "c": certified}
+    records = [record(m, "nll", v, 0.1, kinds[m], card, stderr=0.01) for m, v in values.items()]
+    standing = stood(records, [])["nll"]
+    assert standing.ranks == {"a": (1, 1), "c": (2, 2)}
+    assert standing.best == ("a",)
+    text = markdown(ranked(records))
+    assert "no rank has b" in text
+    alike = [record(m, "nll", v, 0.1, hopeful, card, stderr=0.01) for m, v in values.items()]
+    assert stood(alike, [])["nll"].ranks["b"] == (1, 1)  # as numbers, bounds of one kind have an order
 
 
 @pytest.mark.parametrize(

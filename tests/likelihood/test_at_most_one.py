@@ -157,7 +157,13 @@ def test_a_density_of_real_numbers_may_exceed_1(does):
     assert getattr(found, "warnings", ()) == ()
 
 
-@pytest.mark.parametrize("bad", [-math.inf, math.inf, math.nan])
+@pytest.mark.parametrize("does", [*EXACT, *BOUNDS])
+def test_an_infinite_probability_of_integers_exceeds_1_too(does):
+    with pytest.raises(ModelError, match="exceeds 1"):
+        (EXACT | BOUNDS)[does](model_for(does, math.inf, other=-10.0))
+
+
+@pytest.mark.parametrize("bad", [-math.inf, math.nan])
 @pytest.mark.parametrize("does", ["log_prob", "log_prob of a class"])
 def test_what_is_not_finite_is_kept_and_counted_as_ever(does, bad):
     found = EXACT[does](model_for(does, bad, other=-10.0))
