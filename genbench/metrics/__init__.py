@@ -45,7 +45,7 @@ GROUPS = (
     "representation",  # what latents and codes keep, and how evenly they are spaced
     "translation",  # whether translated examples are of the other domain, and what they keep
     "uses",  # what it is trained for: to find anomalies, to decide, to be fair to rare groups
-    "cost",  # how long sampling takes
+    "cost",  # what sampling takes of time, and training of time and memory
 )
 ROUNDING = 1e-9  # by which a value may leave its range, relative to the end, or absolute at 0
 # Every unit of a value, and whether a column's header names it. Shares, counts and distances speak for themselves.
@@ -55,6 +55,8 @@ UNITS = {
     "nats": True,
     "1/s": True,
     "ms": True,
+    "s": True,
+    "MB": True,
     "100 nats/feature": False,
     "cost": False,  # as the cost matrix of the record has it
     "share": False,  # of 1; an excess over what fresh data would have can be below 0

@@ -20,7 +20,7 @@ from genbench.models.sampling import derive, seeded
 if TYPE_CHECKING:
     from genbench.datasets import Dataset
     from genbench.models.checkpoint import Card
-    from genbench.models.training import Loop
+    from genbench.models.training import Loop, Stage
 
 LEAST = 0.2  # seconds of training in a repeat: so many steps are taken
 
@@ -50,6 +50,8 @@ class TrainingTimings:
         batch_size: of the preset.
         stages: of the training, each with its share of the steps.
         device: its name; threads: of the CPU.
+        to_best: seconds `[r]` of the steps that led to the best weights; None where the card does not say how many.
+        best_steps: of each stage.
     """
 
     per_second: np.ndarray
@@ -57,6 +59,8 @@ class TrainingTimings:
     stages: int
     device: str
     threads: int
+    to_best: np.ndarray | None = None
+    best_steps: tuple[int, ...] = ()
 
 
 def device_name(device: torch.device) -> str:
@@ -93,35 +97,66 @@ def take_steps(loop: Loop, n: int) -> None:
         loop.take_step(0.5)
 
 
-def time_training(card: Card, dataset: Dataset, device: torch.device, repeats: int = 6) -> TrainingTimings:
-    """Times the training loop of a checkpoint's baseline from its first weights, without validation.
-
-    The options are those of the card, everything else that of the preset for the data. Of several stages each has its
-    share of the steps.
+def untrained(card: Card, dataset: Dataset, device: torch.device) -> Any:
+    """A checkpoint's baseline before its training, with the options of the card.
 
     Raises:
         Unavailable: it is fitted in closed form.
     """
+    torch.manual_seed(derive(0, "init"))
+    model: Any = building.build(card.baseline, dataset.space, card.options, building.of_machine()).to(device)
+    if hasattr(model, "fit"):
+        raise Unavailable("it is fitted in closed form, without steps")
+    return model
+
+
+def beginning(model: Any, card: Card, dataset: Dataset, device: torch.device) -> Callable[[Stage], Loop]:
+    """Makes the loop of a stage, at its first step. All but the options is that of the preset for the data."""
     from genbench.models.batches import Batches
-    from genbench.models.training import Loop, initialised, preset_of, stages_of, takes_labels
+    from genbench.models.training import Loop, initialised, preset_of, takes_labels
 
     preset = replace(preset_of(card.baseline, dataset.name, {}), options=card.options)
+    initialised(model, dataset, 0, device)
+    batches = Batches(dataset, preset.batch_size, 0, takes_labels(model), device, isinstance(model, Translator))
+    model.train()
+    return partial(Loop, model, batches=batches, preset=preset, seed=0, minutes=math.inf)
+
+
+def best_steps(card: Card, stages: list[str]) -> tuple[int, ...]:
+    """How many steps of each stage led to its best weights, as the card says; () where it does not."""
+    said = [card.training.get(f"{name}_best_step" if len(stages) > 1 else "best_step") for name in stages]
+    return tuple(steps for steps in said if isinstance(steps, int)) if None not in said else ()
+
+
+def time_training(card: Card, dataset: Dataset, device: torch.device, repeats: int = 6) -> TrainingTimings:
+    """Times the training loop of a checkpoint's baseline from its first weights, without validation.
+
+    Of several stages each has its share of the steps.
+
+    Raises:
+        Unavailable: it is fitted in closed form.
+    """
+    from genbench.models.training import stages_of
+
     with torch.random.fork_rng():
-        torch.manual_seed(derive(0, "init"))
-        model: Any = building.build(card.baseline, dataset.space, card.options, building.of_machine()).to(device)
-        if hasattr(model, "fit"):
-            raise Unavailable("it is fitted in closed form, without steps")
-        initialised(model, dataset, 0, device)
-        batches = Batches(dataset, preset.batch_size, 0, takes_labels(model), device, isinstance(model, Translator))
-        stages, seconds, examples = stages_of(model), np.zeros(repeats), 0.0
-        model.train()
+        model = untrained(card, dataset, device)
+        begin, stages = beginning(model, card, dataset, device), stages_of(model)
+        of_step, seen = [], []
         for stage in stages:
-            loop = Loop(model, stage, batches, preset, 0, math.inf)
+            loop = begin(stage)
             take_steps(loop, 1)  # which also makes what is made once
             steps = math.ceil(LEAST / max(timed(partial(take_steps, loop, 1), device), 1e-3))
-            share = stage.fraction / sum(other.fraction for other in stages)
             some = partial(take_steps, loop, steps)
-            seconds += share * np.array([timed(some, device) for _ in range(repeats)]) / steps
-            examples += share * batches.size * max(objective.repeats for objective in stage.objectives)
-    where = device_name(device), torch.get_num_threads()
-    return TrainingTimings(examples / seconds, batches.size, len(stages), *where)
+            of_step.append([timed(some, device) / steps for _ in range(repeats)])
+            seen.append(loop.batches.size * max(objective.repeats for objective in stage.objectives))
+    share = np.array([stage.fraction for stage in stages]) / sum(stage.fraction for stage in stages)
+    seconds, best = np.array(of_step), best_steps(card, [stage.name for stage in stages])  # [stages, r]
+    return TrainingTimings(
+        share @ np.array(seen) / (share @ seconds),
+        loop.batches.size,
+        len(stages),
+        device_name(device),
+        torch.get_num_threads(),
+        np.array(best) @ seconds if best else None,
+        best,
+    )

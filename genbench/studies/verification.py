@@ -38,7 +38,7 @@ from genbench.text import one_line
 ROUNDING = 1e-5  # of a value
 NEAR = 0.01  # of a 95 % half-width
 DECISIONS = {"n_samples", "temperatures"}  # what protocols say of metrics behind which samples are drawn or accepted
-CLOCKS = ("timings", "training_timings")  # artifacts that measure the machine
+CLOCKS = ("timings", "training_timings", "training_memory")  # artifacts that measure the machine, or its torch
 FAR = 1e300  # in place of a number that is not there
 COMPARED = ("value", "stderr", "ci95")
 SAME, ROUNDED, LOOSE, DIFFERENT = "same bits", "within rounding", "within its interval", "DIFFERS"

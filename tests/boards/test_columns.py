@@ -527,4 +527,4 @@ def test_a_wide_board_is_one_table(record):
 
 
 def test_units_that_a_value_does_not_speak_for_itself_stand_in_the_header():
-    assert {unit for unit, named in UNITS.items() if named} == {"bits/dim", "bits/char", "nats", "1/s", "ms"}
+    assert {unit for unit, named in UNITS.items() if named} == {"bits/dim", "bits/char", "nats", "1/s", "ms", "s", "MB"}

@@ -1,5 +1,6 @@
 """Speed, by a clock that only the model moves: what is timed, and how stages and repeats count."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,6 +10,7 @@ from torch import nn
 
 from genbench.datasets import Dataset
 from genbench.errors import Unavailable
+from genbench.metrics import training_time
 from genbench.models import building, timing, training
 from genbench.models.checkpoint import Card
 from genbench.models.timing import time_sampling, time_training
@@ -73,6 +75,18 @@ def test_a_training_is_timed_by_its_own_loop_each_stage_with_its_share(model):
     assert model.asked == [("watched", {"depth": 3})]  # as the checkpoint was built
     assert model.seen == len(X)
     assert model.weight.abs().sum() > 0
+
+
+def test_time_to_the_best_weights_is_that_of_the_steps_on_the_card(model):
+    """100 steps of 5 s and 30 of 6 s; what the card does not say nobody knows."""
+    said = {"game_best_step": 100, "prior_best_step": 30}
+    found = time_training(replace(CARD, training=said), DATA, CPU, repeats=6)
+    assert found.to_best == pytest.approx([100 * 5 + 30 * 6] * 6)
+    assert training_time.compute(found)["training_time"].value == pytest.approx(680)
+    for training_said in ({}, {"game_best_step": 100}, {"best_step": 130}):
+        silent = time_training(replace(CARD, training=training_said), DATA, CPU, repeats=6)
+        with pytest.raises(Unavailable, match="does not say"):
+            training_time.compute(silent)
 
 
 def test_a_closed_form_has_no_steps_to_time(model):

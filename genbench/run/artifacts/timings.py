@@ -1,4 +1,4 @@
-"""How long a model takes: seconds of sampling and of training, measured by the process that has the model alone."""
+"""What a model costs: seconds of sampling and of training, measured by the process that has the model alone; memory."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from genbench.models.fixed import FixedSamples
 from genbench.run.artifacts.declaration import MODEL, artifact
 
 if TYPE_CHECKING:
+    from genbench.models.checkpoint import Card
+    from genbench.models.footprint import TrainingMemory
     from genbench.models.timing import Timings, TrainingTimings
     from genbench.run.artifacts.context import Context
 
@@ -27,11 +29,26 @@ def timings(c: Context) -> Timings:
 
 @artifact(MODEL, alone=True)
 def training_timings(c: Context) -> TrainingTimings:
-    """Training examples per second of the loop that a checkpoint comes from."""
-    if c.artifacts.source.adapter != "checkpoint":
-        raise Unavailable("only a checkpoint that `genbench train` wrote says how it is trained")
+    """Training examples per second of the loop that a checkpoint comes from, and seconds to its best weights."""
     import torch
 
     from genbench.models.timing import time_training
 
-    return time_training(c.artifacts.source.extra, c.dataset, torch.device(c.device))
+    return time_training(card_of(c), c.dataset, torch.device(c.device))
+
+
+@artifact(MODEL, alone=True)
+def training_memory(c: Context) -> TrainingMemory:
+    """Bytes that tensors hold in the first steps of the training that a checkpoint comes from."""
+    import torch
+
+    from genbench.models import footprint
+
+    return footprint.training_memory(card_of(c), c.dataset, torch.device(c.device))
+
+
+def card_of(c: Context) -> Card:
+    """Of the model, where it was trained here."""
+    if c.artifacts.source.adapter != "checkpoint":
+        raise Unavailable("only a checkpoint that `genbench train` wrote says how it is trained")
+    return c.artifacts.source.extra

@@ -23,6 +23,7 @@ from genbench.metrics import (
     reconstruction,
     throughput,
     training_throughput,
+    training_time,
 )
 from genbench.models.timing import Timings, TrainingTimings
 from genbench.space import Space
@@ -247,7 +248,10 @@ def trained(repeats: int) -> Case:
 
     def draw(rng: np.random.Generator) -> dict[str, Measure]:
         speeds = np.exp(0.3 * rng.standard_normal(repeats))
-        return training_throughput.compute(TrainingTimings(speeds, 1, 1, "cpu", 1))
+        timings = TrainingTimings(speeds, 1, 1, "cpu", 1, 1 / speeds, (1,))
+        return training_throughput.compute(timings) | training_time.compute(timings)
 
-    truth = {"training_throughput": Truth(1.0)}
-    return Case(("training_throughput",), "log-normal speeds", str(repeats), draw, lambda: truth, 10_000)
+    truth = {"training_throughput": Truth(1.0), "training_time": Truth(1.0)}
+    return Case(
+        ("training_throughput", "training_time"), "log-normal speeds", str(repeats), draw, lambda: truth, 10_000
+    )
