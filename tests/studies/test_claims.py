@@ -3,6 +3,7 @@
 import ast
 import json
 import math
+import time
 from pathlib import Path
 from types import ModuleType
 
@@ -29,6 +30,7 @@ from genbench.studies.claims import (
     larger_codebooks_are_no_better,
     likelihood_measures_samples,
     losses_at_a_distance,
+    pixels_in_turn_fall_behind,
     prior_draws_are_wasted,
     raising_the_elbo,
     relaxations_are_biased,
@@ -369,7 +371,8 @@ TRUE = {
     ),
     "narrow_codes_memorise": ({("trained",): 0.2, ("linear",): 0.1}, {("trained",): 0.7}),
     "order_of_pixels": (
-        {("LSTM", "random"): 2.3, ("LSTM", "rows"): 2.1, ("MADE", "random"): 2.0, ("MADE", "rows"): 2.0},
+        {("RNN", "random"): 2.4, ("RNN", "rows"): 2.2, ("LSTM", "random"): 2.3, ("LSTM", "rows"): 2.1,
+         ("PixelCNN", "random"): 2.2, ("PixelCNN", "rows"): 1.9, ("MADE", "random"): 2.0, ("MADE", "rows"): 2.0},
         {("MADE", "random"): 0.2},
     ),
     "pretraining_by_layers": (
@@ -386,7 +389,7 @@ TRUE = {
         {("autoencoder", "random"): -0.15},
     ),
 }  # fmt: skip
-OF_SHARES = {"collapse_without_overfitting"}  # see below
+APART = {"collapse_without_overfitting", "pixels_in_turn_fall_behind"}  # see below
 OF_TRIALS = [name for name, module in claims.modules().items() if hasattr(module, "trial")]
 
 
@@ -402,7 +405,7 @@ def verdict_of_trials(name, moved=(), wider=1.0, seeds=None, draw=0):
     return Claim(name, module, tuple(module.judged(results(seeds or module.SEEDS)))).verdict
 
 
-@pytest.mark.parametrize("name", sorted(set(OF_TRIALS) - OF_SHARES))
+@pytest.mark.parametrize("name", sorted(set(OF_TRIALS) - APART))
 def test_a_true_effect_is_confirmed_its_absence_is_not_and_little_data_decide_nothing(name):
     moved = TRUE[name][1]
     assert verdict_of_trials(name) == "confirmed"
@@ -422,6 +425,33 @@ def test_collapse_is_some_modes_and_not_all():
     assert says(*[8] * 20, 1, 2, 1, 7) == "for"
     assert says(*[8] * 24) == says(*[8] * 20, *[0] * 4) == "open"
     assert says(*[8] * 1000) == "against"
+
+
+def test_exponents_are_those_of_powers_of_the_side():
+    """A gap that grows, one that does not, and times that are all over the place."""
+    claim, rng = pixels_in_turn_fall_behind, np.random.default_rng(0)
+
+    def says(spread, **powers):
+        found = [
+            {str(s): {m: 1e-5 * s**a * math.exp(spread * rng.standard_normal()) for m, a in powers.items()}
+             for s in claim.SIDES}
+            for _ in range(claim.SEEDS)
+        ]  # fmt: skip
+        if spread == 0:
+            assert claim.exponents(found, "cache") == pytest.approx([powers["cache"]] * claim.SEEDS)
+        return [one.says for one in claim.judged(found)]
+
+    assert says(0.05, VAE=1.5, cache=2.0, passes=4.0) == ["for", "for"]
+    assert says(0.05, VAE=2.0, cache=2.0, passes=4.0) == ["for", "against"]
+    assert says(2.0, VAE=1.9, cache=2.0, passes=2.1) == ["open", "open"]
+    says(0, VAE=2.0, cache=2.0, passes=4.0)
+
+
+def test_seconds_are_of_processor_time_and_one_repeat():
+    assert pixels_in_turn_fall_behind.seconds(lambda: time.sleep(0.05), least=0.001) < 0.02
+    once = pixels_in_turn_fall_behind.seconds(lambda: sum(range(300_000)), least=0.1)
+    twice = pixels_in_turn_fall_behind.seconds(lambda: sum(range(600_000)), least=0.1)
+    assert 1.3 < twice / once < 3
 
 
 def test_modes_are_reached_by_one_sample_in_a_hundred():

@@ -41,6 +41,7 @@ HERE = Path(__file__).parent
 PICTURES = "claims"  # folder beside the document
 Says = Literal["for", "against", "open"]
 Verdict = Literal["confirmed", "refuted", "undecided"]
+VERDICTS = ("confirmed", "refuted", "undecided")  # in the order of the page
 
 
 @dataclass(frozen=True)
@@ -223,23 +224,43 @@ def seeds_of(record: Record) -> int:
     return len(record.details.get("seeds", [None]))
 
 
+def turning(claim: Claim) -> str:
+    """The finding that its verdict turns on, the first one of those that do, and how many others there are."""
+    says = {"refuted": "against", "confirmed": "for", "undecided": "open"}[claim.verdict]
+    first = next((f for f in claim.findings if f.says == says), None)
+    if first is None:
+        return ""
+    number = first.interval if first.interval not in ("", "exact") else first.found
+    if number.startswith("["):  # an interval without the value that it is of
+        number = f"{first.found} {number}"
+    why = f"; {first.why}" if says == "open" else ""
+    others = len(claim.findings) - 1
+    return f"{first.what}: {number}".rstrip(": ") + why + (f" (and {others} more)" if others else "")
+
+
 def page(claims: list[Claim]) -> str:
     """The document of these claims in markdown."""
-    rows = [[f"[{shown(c.module.SENTENCE)}](#{c.name.replace('_', '-')})", f"**{c.verdict}**"] for c in claims]
-    counts = {word: sum(c.verdict == word for c in claims) for word in ("confirmed", "refuted", "undecided")}
+    ordered = sorted(claims, key=lambda c: VERDICTS.index(c.verdict))
+    rows = [
+        [f"[{shown(c.module.SENTENCE)}](#{c.name.replace('_', '-')})", f"**{c.verdict}**", shown(turning(c))]
+        for c in ordered
+    ]
+    counts = {word: sum(c.verdict == word for c in claims) for word in VERDICTS}
     parts = [
         "# What everybody says, decided by measurement",
-        f"{len(claims)} claims: {', '.join(f'{n} {word}' for word, n in counts.items())}. Made by `genbench claims -o "
-        "docs/claims.md` from the boards in `leaderboards/`, from small computations and from small trainings, which "
-        "`genbench claims --measure` does and keeps in `docs/claims.jsonl`; a claim is a file in "
-        "`genbench/studies/claims/`. An interval over seeds is of the mean over trainings. "
-        "*Undecided* means at this size, with these trainings: the findings say why.",
-        pipes(rows, ["claim", "verdict"], 2),
+        f"{len(claims)} claims: {', '.join(f'{n} {word}' for word, n in counts.items())}. A claim is *confirmed* where "
+        "all of its findings speak for it, *refuted* where one speaks against it beyond chance, and else *undecided*: "
+        "at this size, with these trainings. Brackets are 95 % intervals that hold for all findings of a claim "
+        "together; over seeds they are of the mean over trainings.",
+        "Made by `genbench claims -o docs/claims.md` from the boards in `leaderboards/`, from small computations and "
+        "from small trainings, which `genbench claims --measure` does and keeps in `docs/claims.jsonl`; a claim is a "
+        "file in `genbench/studies/claims/`.",
+        pipes(rows, ["claim", "verdict", "what it turns on"], 3),
     ]
     for c in claims:
         parts.append(f"## {c.name.replace('_', '-')}")
         parts.append(f"**{shown(c.module.SENTENCE)}** {c.verdict.capitalize()}.")
-        parts.append(f"Said by {shown(c.module.SAID_BY)}. Decided by {shown(c.module.DECIDED_BY)}.")
+        parts.append(f"Said by {shown(c.module.SAID_BY)}.\n\nDecided by {shown(c.module.DECIDED_BY)}.")
         parts.append(table(c))
         if c.drawn:
             parts.append(f"![{shown(c.module.PICTURE)}]({PICTURES}/{c.name}.png)\n\n*{shown(c.module.PICTURE)}*")
@@ -251,7 +272,7 @@ def page(claims: list[Claim]) -> str:
 
 def table(claim: Claim) -> str:
     rows = [[shown(x) for x in (f.what, f.found, f.interval, f.says, f.why)] for f in claim.findings]
-    return pipes(rows, ["finding", "found", "difference or 95 %", "says", "why"], 5)
+    return pipes(rows, ["finding", "found", "difference, 95 % interval", "speaks", "because"], 5)
 
 
 def picture(claim: Claim) -> bytes:
