@@ -158,7 +158,7 @@ PRESETS = {
     ),
     "mnist-binary": Preset(
         {"lower": 200, "upper": 50, "hidden": 200},
-        steps=60000,
+        steps=40_000,
         batch_size=128,
         lr=2e-3,
         ema=0.999,
