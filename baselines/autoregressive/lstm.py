@@ -39,7 +39,8 @@ class LSTM(Recurrent):
 
 PRESETS = {
     "tinyshakespeare": Preset(
-        {"width": 112, "embedding": 64}, steps=9000, batch_size=32, lr=4e-3, clip=64.0, validate_every=500
+        {"width": 160, "embedding": 64, "dropout": 0.1}, steps=10_000, batch_size=32, lr=4e-3, clip=64.0, ema=0.999,
+        validate_every=500, half=True,
     ),
     "digits": Preset(
         {"width": 112, "embedding": 24, "dropout": 0.4}, steps=3000, batch_size=64, lr=4e-3, weight_decay=0.1,

@@ -187,7 +187,8 @@ class Recurrent(nn.Module):
 
 PRESETS = {
     "tinyshakespeare": Preset(
-        {"width": 240, "embedding": 64}, steps=4000, batch_size=32, lr=2e-3, clip=64.0, validate_every=250
+        {"width": 340, "embedding": 64, "dropout": 0.1}, steps=8000, batch_size=32, lr=1.5e-3, clip=64.0, ema=0.999,
+        validate_every=500, half=True,
     ),
     "digits": Preset(
         {"width": 200, "embedding": 24, "dropout": 0.4}, steps=3000, batch_size=64, lr=2e-3, weight_decay=0.1,

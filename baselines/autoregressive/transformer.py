@@ -229,13 +229,16 @@ class Transformer(nn.Module):
 
 PRESETS = {
     "tinyshakespeare": Preset(
-        {"width": 64, "layers": 2, "heads": 4, "hidden": 220},
-        steps=5000,
+        {"width": 72, "layers": 3, "heads": 4, "hidden": 240},
+        steps=8000,
         batch_size=32,
-        lr=8e-3,
+        lr=5e-3,
+        weight_decay=0.1,
         betas=(0.9, 0.99),
         clip=128.0,  # of a loss that is a sum over 128 characters
-        validate_every=250,
+        ema=0.999,
+        validate_every=500,
+        half=True,
     ),
 }
 
