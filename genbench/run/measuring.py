@@ -32,7 +32,7 @@ from genbench.run.limits import amount
 from genbench.run.noting import LONGEST, noting
 from genbench.run.plan import Cell, Job, Plan
 from genbench.run.records import READ, Record, Run, said_of
-from genbench.run.reporting import MANY, describe_error, fill, framed
+from genbench.run.reporting import MANY, describe_error, env_of, fill, framed
 from genbench.text import said, short
 
 
@@ -144,7 +144,9 @@ def measure(artifacts: Artifacts, job: Job, cells: list[Cell], bench: Bench) -> 
             if bench.memory is not None and out_of_memory(reason):
                 status = "crashed"
                 error["message"] = f"more memory than the limit of {amount(bench.memory)}: {error['message']}"
-    env = {**bench.env, "arrays": "made elsewhere"} if artifacts.elsewhere else bench.env
+    env = env_of(artifacts.source, bench)
+    if artifacts.elsewhere:
+        env = {**env, "arrays": "made elsewhere"}
     if artifacts.read:
         read = sorted({published(path, LONGEST) for path in artifacts.read})[:MANY]
         env = {**env, READ: read}

@@ -21,10 +21,11 @@ from genbench.datasets._files import count_samples
 from genbench.datasets._labels import digest
 from genbench.errors import Died, GenbenchError, unknown
 from genbench.files import content_key, sha256_array, sha256_file
+from genbench.models import steady
 from genbench.models.adapters import Source
 from genbench.run.artifacts import ARTIFACTS
 from genbench.run.protocol import Protocol, Suite
-from genbench.run.records import PROTOCOL_VERSION, READ, Key, Record, Run, named, said_of
+from genbench.run.records import PROTOCOL_VERSION, READ, RULES, Key, Record, Run, named, said_of
 from genbench.run.reference import Reference
 from genbench.space import Space
 
@@ -212,8 +213,11 @@ class Plan:
         return {OUTSIDE: self.digest}
 
     def reusable(self, cell: Cell, record: Record) -> bool:
-        """Whether a value that an earlier call measured may stand: all that it was made of is known, and the same."""
-        return cell.source.pinned and cell.job.extractor not in self.unpinned and READ not in record.env
+        """Whether a value that an earlier call measured may stand: all that it was made of is known and the same, and
+        the model's answers were held to the rules of today.
+        """
+        known = cell.source.pinned and cell.job.extractor not in self.unpinned and READ not in record.env
+        return known and (cell.source.ours or record.env.get(RULES) == steady.RULES)
 
     def seeds(self, source: Source) -> dict[str, Any] | None:
         """Of one of several checkpoints the row that they make together, and the keys of all of them."""

@@ -43,6 +43,9 @@ DONE = ("ok", "skipped")
 SHARED = "shared"  # among a record's arrays: how the value moves with the training examples (metrics/_shared.py)
 PARTS = ("dataset", "env", "metric", "model", "protocol")  # of a record, which in a pack stand once
 READ = "read"  # in a record's env: what foreign code read as it ran, which no identity holds
+RULES = "rules"  # in a record's env: by which rules the model's answers were held to be its own (models/steady.py)
+OURS = ("checkpoint", "data", "samples")  # adapters of models that need none, but for the baselines of plugins
+UNASKED = "called exact by a genbench that did not ask the model twice; the same call of evaluate measures it anew"
 DEADLY = ("crashed", "timeout")  # what a process died of, or was stopped for
 REMEDY = "Remove the file, and the same `genbench evaluate` measures it again."
 REPUBLISH = "Take it back from where it was published, or make it anew with `genbench publish`."
@@ -589,7 +592,12 @@ def named(record: Record, name: str, seeds: dict[str, Any] | None = None) -> Rec
         seeds: of one of several checkpoints that make a row together: its name and their keys, and when that was
             planned.
     """
-    return replace(record, model={**record.model, "name": name, **({"seeds": seeds} if seeds else {})})
+    believed = RULES in record.env or record.model.get("adapter", "checkpoint") in OURS or record.kind != "exact"
+    return replace(
+        record,
+        model={**record.model, "name": name, **({"seeds": seeds} if seeds else {})},
+        warnings=record.warnings if believed else [*record.warnings, UNASKED],
+    )
 
 
 def in_rows(runs: Iterable[Run]) -> list[Record]:

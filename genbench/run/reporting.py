@@ -6,7 +6,7 @@ import re
 import traceback
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,11 +14,12 @@ from genbench.errors import Died, GenbenchError, Unavailable
 from genbench.features import Extractor
 from genbench.files import content_key
 from genbench.metrics import Measure
+from genbench.models import steady
 from genbench.models.adapters import Source, public_path
 from genbench.privacy import LONGER, public_value, published
 from genbench.run.noting import LONGEST
 from genbench.run.plan import Cell, Job, Plan
-from genbench.run.records import SHARED, Record, Run, said_of
+from genbench.run.records import RULES, SHARED, Record, Run, said_of
 from genbench.run.reference import Reference
 from genbench.text import capped, said
 
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
 
 TRACEBACK = 20_000  # characters of a traceback in a record
 MANY = 50  # warnings in a record
+
+
+def env_of(source: Source, bench: Bench) -> dict[str, Any]:
+    """What a model is measured on; of other people's also the rules that its answers are held to."""
+    return bench.env if source.ours else {**bench.env, RULES: steady.RULES}
 
 
 def framed(todo: Plan, source: Source, job: Job, bench: Bench) -> Record:
@@ -50,7 +56,7 @@ def framed(todo: Plan, source: Source, job: Job, bench: Bench) -> Record:
         metric={},
         protocol={},
         complete=not limited or limit is None or limit >= len(dataset.test),
-        env=bench.env,
+        env=env_of(source, bench),
         started=now,
         ended=now,
     )

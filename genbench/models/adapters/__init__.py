@@ -107,6 +107,13 @@ class Source:
         return self.made_of.get("files", {})
 
     @property
+    def ours(self) -> bool:
+        """Whether no code but that of genbench answers for it, which tests hold to what it says: files of samples, real
+        data, and checkpoints of baselines that ship.
+        """
+        return self.adapter in ("data", "samples") or str(self.made_of.get("baseline")).startswith("version ")
+
+    @property
     def training_seed(self) -> Any:
         """Of a checkpoint, the seed that its card says it was trained with."""
         return self.extra.training.get("seed") if self.adapter == "checkpoint" else None

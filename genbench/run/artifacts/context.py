@@ -19,6 +19,7 @@ from genbench.errors import Unavailable
 from genbench.features import Extractor
 from genbench.files import content_key
 from genbench.locks import Lock
+from genbench.models import steady
 from genbench.models.capabilities import n_classes
 from genbench.models.witness import known_code
 from genbench.numerics.choice import row_keys
@@ -100,6 +101,8 @@ class Context:
             "model": None if declared.asks == DATA else of.source.identity,
             "dataset": {**plan.dataset.identity, **plan.brought(declared.fields)},
         }
+        if declared.asks != DATA and not of.source.ours:
+            identity["rules"] = str(steady.RULES)  # what its answers were held to as they were made
         whole = declared.asks == DATA or of.source.pinned
         if not (whole and (not declared.extracted or self.name not in plan.unpinned)):
             identity["nonce"] = plan.nonce  # of this call: what decides the arrays is not all known
