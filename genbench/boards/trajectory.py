@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 
 from genbench.boards.columns import ARROWS, Column, columns_of
 from genbench.boards.tables import Notes, cell
+from genbench.boards.terminal import NARROWEST, filled, narrow
 from genbench.errors import GenbenchError
 from genbench.run.records import Record
+from genbench.text import one_line
 
 if TYPE_CHECKING:
     from genbench.models.adapters import Source
@@ -42,23 +44,24 @@ def steps_of(sources: list[Source]) -> dict[str, int]:
 
 
 def columns(records: list[Record], steps: dict[str, int]) -> list[Column]:
-    """The metrics that one of the checkpoints has a value of."""
-    own = [record for record in records if record.model["name"] in steps]
-    return [c for c in columns_of(own).values() if any(r.value is not None for r in c.records.values())]
+    """The metrics of the checkpoints; those that none of them has a value of say why."""
+    return list(columns_of([record for record in records if record.model["name"] in steps]).values())
 
 
-def table(name: str, found: list[Column], steps: dict[str, int]) -> str:
-    """A line for each checkpoint, a column for each metric, and the notes below."""
-    from tabulate import tabulate
-
+def table(name: str, found: list[Column], steps: dict[str, int], width: int) -> str:
+    """A line for each checkpoint, a column for each metric in as many tables as fit, and the notes below."""
     notes = Notes()
     rows = [[f"{n:,}", *[cell(c.records.get(one), notes) for c in found]] for one, n in steps.items()]
-    text = tabulate(rows, [f"{name}: step", *[c.title for c in found]], disable_numparse=True, stralign="right")
-    return "\n".join([text, "", *[f"[{i}] {said}" for i, said in enumerate(notes.texts, 1)]]).rstrip() + "\n"
+    tables = narrow(["step", *[one_line(c.title) for c in found]], rows, max(width, NARROWEST))
+    said = [filled(f"[{i}] {text}", width) for i, text in enumerate(notes.texts, 1)]
+    return "\n\n".join([f"# {one_line(name)}", *tables, *said]) + "\n"
 
 
-def plot(name: str, found: list[Column], steps: dict[str, int]) -> bytes:
-    """SVG: a curve for each metric, with 95 % intervals, above one axis of steps."""
+def plot(name: str, found: list[Column], steps: dict[str, int]) -> bytes | None:
+    """SVG: a curve for each metric, with 95 % intervals, above one axis of steps; None where none has a value."""
+    found = [c for c in found if any(r.value is not None for r in c.records.values())]
+    if not found:
+        return None
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -76,7 +79,7 @@ def plot(name: str, found: list[Column], steps: dict[str, int]) -> bytes:
             ax.plot(x, y, marker="o", color="#0072B2", linewidth=1.2)
             ax.set_ylabel(f"{column.name} {ARROWS[column.direction]}", fontsize="small")
             ax.grid(alpha=0.3)
-        axes[0].set_title(name, fontsize="medium", parse_math=False)
+        axes[0].set_title(one_line(name), fontsize="medium", parse_math=False)
         axes[-1].set_xlabel("step of training")
         content = io.BytesIO()
         figure.savefig(content, format="svg", metadata={"Date": None})

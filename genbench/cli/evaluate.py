@@ -196,15 +196,16 @@ def run(args: argparse.Namespace) -> int:
         data_root=args.data_root,
         launch=launch,
     )
-    records = todo.rows(run)
+    records, width = todo.rows(run), shutil.get_terminal_size().columns
     found = boards(pooled(records, [run]), suite.sort, strict=False)
     if args.json:
         print(as_json(found), end="")
     elif curves:
-        for name, steps in curves.items():
-            print(curve(name, records, steps, run), end="")
+        show_trajectories(curves, records, run)
+        along = set().union(*curves.values())
+        beside = [record for record in records if record.model["name"] not in along]
+        print("\n" + terminal(boards(pooled(beside, [run]), suite.sort, strict=False), width, suite.sort), end="")
     elif found:
-        width = shutil.get_terminal_size().columns
         print(markdown(found) if args.wide else terminal(found, width, suite.sort), end="")
     else:
         print(f"no table: {run.folder} has none of the planned records", file=sys.stderr)
@@ -290,18 +291,19 @@ def trajectories(sources: list[Source]) -> dict[str, dict[str, int]]:
     return {name: steps_of([one for one in sources if one.row == name]) for name in names}
 
 
-def curve(name: str, records: list[Record], steps: dict[str, int], run: Run) -> str:
-    """The table of a training run; its plot is written into the run."""
+def show_trajectories(curves: dict[str, dict[str, int]], records: list[Record], run: Run) -> None:
+    """The table of every training; its plot is written into the run."""
     from genbench.boards.trajectory import columns, plot, table
-    from genbench.files import write_atomically
 
-    found = columns(records, steps)
-    if not found:
-        return f"no metric has a value for {one_line(name)}\n"
-    path = run.folder / f"{slug(name)}.svg"
-    write_atomically(path, plot(name, found, steps))
-    print(f"the curve is {path}", file=sys.stderr)
-    return table(name, found, steps)
+    for count, (name, steps) in enumerate(curves.items()):
+        found = columns(records, steps)
+        if not found:
+            print(f"no record of {one_line(name)}", file=sys.stderr)
+            continue
+        print("\n" * (count > 0) + table(name, found, steps, shutil.get_terminal_size().columns), end="")
+        if (drawn := plot(name, found, steps)) is not None:
+            run.write(path := run.folder / f"{slug(name)}.svg", drawn)
+            print(f"the curve is {path}", file=sys.stderr)
 
 
 def show_curves(b: Board, run: Run, quiet: bool) -> None:
