@@ -11,7 +11,7 @@ from genbench.text import csv_cell
 
 
 def flat(found: list[Board]) -> list[dict]:
-    """One dictionary for each record, in the order of the boards."""
+    """One dictionary for each record, in the order of the boards; `reason` says why there is no value."""
     return [
         {
             "dataset": b.dataset,
@@ -26,6 +26,8 @@ def flat(found: list[Board]) -> list[dict]:
             "stderr": record.stderr,
             "ci95_low": record.ci95[0] if record.ci95 else None,
             "ci95_high": record.ci95[1] if record.ci95 else None,
+            "reason": record.error["message"] if record.error else None,
+            "warnings": record.warnings,
             "cell_id": record.cell_id,
         }
         for b in found
@@ -42,7 +44,9 @@ def as_csv(found: list[Board]) -> str:
     if rows:
         writer = csv.DictWriter(out, rows[0].keys(), lineterminator="\n")
         writer.writeheader()
-        writer.writerows({name: csv_cell(value) for name, value in row.items()} for row in rows)
+        for row in rows:
+            lines = {**row, "warnings": "; ".join(row["warnings"])}
+            writer.writerow({name: csv_cell(value) for name, value in lines.items()})
     return out.getvalue()
 
 

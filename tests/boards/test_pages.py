@@ -24,6 +24,8 @@ ROW = {
     "stderr": 1.5,
     "ci95_low": 9.5,
     "ci95_high": 15.25,
+    "reason": None,
+    "warnings": ["odd", "=2+2"],
     "cell_id": "abc",
 }
 
@@ -32,7 +34,8 @@ ROW = {
 def three(record, missing):
     """The records of two models, of which the last by name is a reference: it stands on top."""
     card = {"unit": "share"}
-    fd = record("b", "fd[pixels]", 12.5, card=card, kind="estimate", stderr=1.5, ci95=(9.5, 15.25), cell_id="abc")
+    said = {"cell_id": "abc", "warnings": ["odd", "=2+2"]}
+    fd = record("b", "fd[pixels]", 12.5, card=card, kind="estimate", stderr=1.5, ci95=(9.5, 15.25), **said)
     return boards([fd, record("b", value=2.0, ci95=None), missing("z", family="reference", cell_id="def")])
 
 
@@ -40,12 +43,14 @@ def test_json_and_csv_hold_every_record_in_the_order_of_the_board(three):
     rows = json.loads(as_json(three))
     assert [(r["model"], r["metric"]) for r in rows] == [("z", "nll"), ("b", "nll"), ("b", "fd[pixels]")]
     assert rows[2] == ROW
-    skipped = {"status": "skipped", "cell_id": "def", "family": "reference", "unit": "bits/dim"}
+    skipped = {"status": "skipped", "cell_id": "def", "family": "reference", "unit": "bits/dim", "warnings": []}
+    skipped["reason"] = "needs log_prob"
     empty = dict.fromkeys(("kind", "value", "stderr", "ci95_low", "ci95_high"))
     assert rows[0] == ROW | empty | skipped | {"model": "z", "metric": "nll"}
     assert (rows[1]["value"], rows[1]["ci95_low"], rows[1]["ci95_high"]) == (2.0, None, None)
     read = csv.DictReader(io.StringIO(as_csv(three)))
     assert read.fieldnames == list(ROW)
+    rows = [{**row, "warnings": "; ".join(row["warnings"])} for row in rows]
     assert list(read) == [{k: "" if v is None else str(v) for k, v in row.items()} for row in rows]
     assert "\r" not in as_csv(three)
 
