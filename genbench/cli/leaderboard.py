@@ -11,12 +11,17 @@ from genbench.cli.ending import FAILED, TRIPPED, name_unreadable
 from genbench.errors import GenbenchError, unknown
 
 SUMMARY = "a ranked table from the records of runs"
+SUFFIXES = {".md": "md", ".csv": "csv", ".json": "json", ".html": "html", ".htm": "html", ".tex": "latex"}
 
 
 def add_arguments(p: Parser) -> None:
     p.add_argument("runs", nargs="*", type=Path, metavar="RUN")
     p.add_argument("--sort", metavar="METRIC")
-    p.add_argument("--format", choices=["md", "csv", "json", "html", "latex", "hub", "model-index"], default="md")
+    p.add_argument(
+        "--format",
+        choices=["md", "csv", "json", "html", "latex", "hub", "model-index"],
+        help="what the name of FILE ends in, .md .csv .json .html or .tex; without one md",
+    )
     p.add_argument("--model", action="append", metavar="NAME", help="only the row of this name")
     p.add_argument("-o", "--out", type=Path, metavar="FILE")
     p.add_argument("--check", action="store_true", help="compare with FILE instead of writing it; exit 3 if it differs")
@@ -40,6 +45,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.all:
         return every_page(args)
+    form = args.format or SUFFIXES.get(args.out.suffix.lower() if args.out else "", "md")
     if not args.runs:
         raise GenbenchError("no run is named", "Name one, or every board with --all.")
     runs = [open_run(path) for path in args.runs]
@@ -57,21 +63,21 @@ def run(args: argparse.Namespace) -> int:
             f"no page: no record in {where}", f"See `genbench status {args.runs[0]}` for what is planned."
         )
     rank(found, runs)
-    if args.format == "md":
+    if form == "md":
         folder = args.out.parent if args.out else None
         pictures = runs[0].pictures if len(runs) == 1 else None
         if pictures and folder and not args.check:
             draw_all(found, pictures)
         text = markdown(found, pictures, folder)
-    elif args.format == "html":
+    elif form == "html":
         text = html(found, runs)
-    elif args.format == "latex":
+    elif form == "latex":
         text = latex(found)
-    elif args.format in ("hub", "model-index"):
+    elif form in ("hub", "model-index"):
         commands = {key: line for run in runs for key, line in commands_of(run.manifest()).items()}
-        text = (eval_results if args.format == "hub" else model_index)(found, commands)
+        text = (eval_results if form == "hub" else model_index)(found, commands)
     else:
-        text = FORMATS[args.format](found)
+        text = FORMATS[form](found)
     if args.check:
         if not args.out:
             raise GenbenchError("--check compares with a file, and none is named", "Add -o FILE.")
@@ -93,7 +99,7 @@ def every_page(args: argparse.Namespace) -> int:
     from genbench.boards.publishing import all_pages, draw, published
     from genbench.files import write_atomically
 
-    if len(args.runs) > 1 or args.out or args.sort or args.model or args.format != "md":
+    if len(args.runs) > 1 or args.out or args.sort or args.model or args.format not in (None, "md"):
         raise GenbenchError("--all takes a folder of boards and --check alone", "Leave the other arguments out.")
     root = args.runs[0] if args.runs else Path("leaderboards")
     if not args.check:

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -145,3 +146,22 @@ def test_names_go_through_all_commands(cli, tmp_path):
     code, out, err = cli("compare", "run:a|b<i>$$`", "run:my model")
     assert code == 0, err
     assert len([line for line in out.splitlines() if line.startswith("|")]) == 3
+
+
+def test_the_name_of_a_file_says_its_format(cli):
+    np.save("a.npy", datasets.load("digits").train[:30])
+    assert cli("evaluate", "a=samples:a.npy", "--metrics", "copies", "--samples", "20", "-o", "run")[0] == 0
+    begins = {
+        "md": "# digits",
+        "html": "<!doctype html>",
+        "csv": "dataset,model",
+        "json": "[",
+        "tex": "% ",
+        "txt": "# digits",
+    }
+    for suffix, start in begins.items():
+        assert cli("leaderboard", "run", "-o", f"page.{suffix}")[0] == 0
+        assert Path(f"page.{suffix}").read_text().lower().startswith(start), suffix
+        assert cli("leaderboard", "run", "-o", f"page.{suffix}", "--check")[0] == 0
+    assert cli("leaderboard", "run", "-o", "page.html", "--format", "csv")[0] == 0  # what is asked for comes first
+    assert Path("page.html").read_text() == cli("leaderboard", "run", "--format", "csv")[1]
