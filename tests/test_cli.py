@@ -268,6 +268,8 @@ def test_version_and_env_tell_where_a_number_comes_from(cli):
     found = json.loads(cli("env", "--json")[1])
     assert found["packages"]["torch"] == torch.__version__
     assert found["threads"] >= 1
+    lines = {name: line for line in cli("env")[1].splitlines() for name in found if line.startswith(f"{name} ")}
+    assert lines.keys() == found.keys()  # each word stands apart from what it says
 
 
 def usage_error(result, problem: str, remedy: str = "") -> None:

@@ -301,8 +301,8 @@ def test_a_card_makes_bare_weights_the_checkpoint_they_were(bare, cli, pixels_ch
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (("--baseline", "mixture"), "does not fit its baseline"),
-        (("--baseline", "independent-pixels", "--dataset", "checkerboard"), "does not fit its baseline"),
+        (("--baseline", "mixture"), "name the data with --dataset"),
+        (("--baseline", "independent-pixels", "--dataset", "checkerboard"), "name the data with --dataset"),
         (("--baseline", "independent-pixel"), "Did you mean 'independent-pixels'?"),
         (("--baseline", "independent-pixels", "--set", "width=3"), "unknown option"),
         (("--baseline", "independent-pixels", "--set", "width"), "has no value"),

@@ -38,7 +38,8 @@ def terminal(found: list[Board], width: int, sort: str | None = None) -> str:
             headers, rows = table(part, notes)
             if not part.wide:  # model, family, parameters, metrics
                 again = described.issuperset(part.models)
-                headers, *rows = ([row[0], *row[3:], *([] if again else row[1:3])] for row in (headers, *rows))
+                said = [] if again else [1] if all(row[2] == "" for row in rows) else [1, 2]  # none knows its size
+                headers, *rows = ([row[0], *row[3:], *(row[i] for i in said)] for row in (headers, *rows))
                 described.update(part.models)
             parts += narrow(headers, rows, width)
         parts += [filled(line, width) for line in (*left_out(b, notes), *legend(b))]

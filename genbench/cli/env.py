@@ -22,6 +22,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(found, indent=1))
         return 0
+    wide = max(map(len, found))
     for key, value in found.items():
-        print(f"{key:<10}{', '.join(f'{k} {v}' for k, v in value.items()) if isinstance(value, dict) else value}")
+        print(f"{key:<{wide}} {', '.join(f'{k} {v}' for k, v in value.items()) if isinstance(value, dict) else value}")
     return 0

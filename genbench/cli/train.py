@@ -47,6 +47,7 @@ def run(args: argparse.Namespace) -> int:
         started = time.monotonic()
         card = train(args.baseline, dataset, preset, path, seed, args.minutes, device, args.line)
         reached = ", ".join(f"{k} {v}" for k, v in card.training.items() if k not in ("command", "seed", "environment"))
-        print(f"{path}: {card.parameters:,} parameters, {path.stat().st_size / 1000:.0f} kB; {reached}", flush=True)
+        size = f"{path}: {card.parameters:,} parameters, {path.stat().st_size / 1000:.0f} kB"
+        print("; ".join(filter(None, [size, reached])), flush=True)
         print(f"{time.monotonic() - started:.0f} s", file=sys.stderr)
     return 0

@@ -222,6 +222,10 @@ def read_card(path: Path) -> Card:
     return reading.read(Card, reading.parse_json(metadata["genbench"], origin, remedy), origin, remedy)
 
 
+class Unfit(GenbenchError):
+    """Weights that are not those of the model they are for."""
+
+
 def load_weights(path: Path, model: torch.nn.Module, device: torch.device | str = "cpu") -> None:
     """Fills `model` with the weights in `path`, all of them, and moves it to `device`.
 
@@ -244,7 +248,7 @@ def load_weights(path: Path, model: torch.nn.Module, device: torch.device | str 
     if wrong:
         name = min(wrong)
         found = tuple(weights[name].shape) if name in weights else "none"
-        raise GenbenchError(
+        raise Unfit(
             f"{path} does not fit its baseline: {len(wrong)} weights differ, first '{name}': "
             f"expected {expected.get(name, 'none')}, found {found}",
             "The baseline's code changed since it was saved, or the card's options are not those it was trained with.",
@@ -308,7 +312,14 @@ def with_card(
     Raises:
         GenbenchError: the weights are damaged or do not fit, or the file cannot be written.
     """
-    model = rebuilt(path, baseline, dataset.space, options)
+    try:
+        model = rebuilt(path, baseline, dataset.space, options)
+    except Unfit as error:
+        raise GenbenchError(
+            error.problem,
+            f"The baseline was built for '{dataset.name}', {dataset.space}: name the data with --dataset, and options "
+            "of the model with --set.",
+        ) from error
     card = Card(
         baseline=baseline,
         space=dataset.space,

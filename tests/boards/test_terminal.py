@@ -2,6 +2,7 @@
 
 import random
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -148,3 +149,10 @@ real test data   = 1.000 ±0.020  reference       1,234
 b               = -2.500 ±0.020       flow       1,234
 c                       n/a [1]       flow       1,234"""
     )
+
+
+def test_a_column_that_no_row_fills_is_not_drawn(record):
+    nameless = [replace(r, model={**r.model, "parameters": None}) for r in map(record, "ab")]
+    assert "family" in terminal(boards(nameless), 80)
+    assert "parameters" not in terminal(boards(nameless), 80)
+    assert "parameters" in terminal(boards([*nameless, record("c")]), 80)
