@@ -22,6 +22,7 @@ from types import ModuleType
 
 from genbench.errors import ModelError
 from genbench.files import sha256_file
+from genbench.models.witness import have_compiled_code_tell
 
 
 @contextmanager
@@ -204,6 +205,7 @@ def import_file(path: Path) -> ModuleType:
         ModelError: it calls `sys.exit`.
         Exception: whatever else its code raises.
     """
+    have_compiled_code_tell()
     path = path.resolve()
     with within(path.parent) as project:
         project.refresh()
@@ -230,6 +232,7 @@ def import_module(name: str) -> ModuleType:
         ModelError: it calls `sys.exit`.
         Exception: whatever else its code raises.
     """
+    have_compiled_code_tell()
     with within(Path.cwd()) as project, running(name):
         project.refresh()
         return importlib.import_module(name)

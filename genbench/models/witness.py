@@ -2,7 +2,8 @@
 
 The state of a model is known when it is opened. What its code reads later, a file in `sample`, a module that it imports
 by a name in a string, may be another the next time; so it is watched, and nothing that rests on it is used again. The
-interpreter tells of every file that it opens (PEP 578); a compiled library that opens one by itself is not seen.
+interpreter tells of every file that it opens and of every folder that it lists (PEP 578). A compiled library that opens
+a file by itself is not seen, but for those in `COMPILED`, which are made to tell: they are how weights are read.
 
 Reads by genbench and by installed packages on their own behalf do not count, nor does what lies where they do, nor a
 file that the same process has written.
@@ -10,11 +11,12 @@ file that the same process has written.
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import sysconfig
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -23,10 +25,16 @@ from typing import Any
 
 HERE = str(Path(__file__).resolve().parents[1]) + os.sep
 BASELINES = str(Path(__file__).resolve().parents[2] / "baselines") + os.sep  # where they lie in a clone
-LOADER = HERE + "importing.py"  # loads foreign modules on behalf of foreign code
+ON_BEHALF = (HERE + "importing.py", str(Path(__file__).resolve()))  # work here for foreign code
 SYSTEM = tuple(f"/{name}/" for name in ("proc", "dev", "sys", "etc", "usr", "lib", "lib64"))
 STARTS = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn")
 NETWORK = ("socket.connect", "urllib.Request")
+
+LISTS = ("os.listdir", "os.scandir")
+COMPILED = {  # the functions, by module, that open the file of their first argument themselves
+    "safetensors": ("safe_open",),
+    "torch": ("from_file", "UntypedStorage.from_file"),
+}
 
 _lists: list[set[str]] = []  # of those who watch
 _written: set[str] = set()
@@ -41,6 +49,7 @@ def watching() -> Iterator[set[str]]:
     if not _installed:
         sys.addaudithook(hear)
         _installed = True
+    have_compiled_code_tell()
     found: set[str] = set()
     _lists.append(found)
     try:
@@ -59,20 +68,52 @@ def unwatched() -> Iterator[None]:
         _lists[:] = lists
 
 
+def have_compiled_code_tell() -> None:
+    """From now on the functions in `COMPILED` say what they open, also to modules that have imported them by name."""
+    importlib.import_module("safetensors")  # before anybody has the silent one by name; torch is named with its module
+    for name, functions in COMPILED.items():
+        for function in functions:
+            holder, attribute = sys.modules.get(name), function
+            if "." in function and holder is not None:
+                kind, _, attribute = function.partition(".")
+                holder = getattr(holder, kind, None)
+            silent = getattr(holder, attribute, None)
+            if silent is None or hasattr(silent, "tells"):
+                continue
+            telling = Telling(attribute, (), {"silent": staticmethod(silent), "__doc__": silent.__doc__})
+            for one in [holder, *(m for key, m in list(sys.modules.items()) if key.startswith(f"{name}."))]:
+                if getattr(one, attribute, None) is silent or one is holder:
+                    setattr(one, attribute, telling)
+
+
+class Telling(type):
+    """In place of a function or a class of a compiled library: tells the interpreter what is opened, then opens it."""
+
+    tells = True
+    silent: Callable[..., Any]
+
+    def __call__(cls, path: Any, *args: Any, **options: Any) -> Any:
+        if isinstance(path, str | bytes | os.PathLike):
+            sys.audit("open", os.fspath(path), "r", 0)
+        return cls.silent(path, *args, **options)
+
+    def __instancecheck__(cls, one: object) -> bool:
+        return isinstance(cls.silent, type) and isinstance(one, cls.silent)
+
+
 def hear(event: str, args: tuple[Any, ...]) -> None:
     """Called by the interpreter for everything that it does; must be quick, and never raise."""
     if not _lists or getattr(_busy, "at", False):
         return
-    if event == "open":
-        kind = "open"
-    elif event in STARTS or event in NETWORK or event == "sqlite3.connect":
+    if event == "open" or event in LISTS or event in STARTS or event in NETWORK or event == "sqlite3.connect":
         kind = event
     else:
         return
     _busy.at = True
     try:
-        said = read_of(*args[:3]) if kind == "open" else words(kind, args)
-        if said and foreign(sys._getframe(1)):
+        frame = sys._getframe(1)
+        said = read_of(*args[:3]) if kind == "open" else listed(args[0], frame) if kind in LISTS else words(kind, args)
+        if said and foreign(frame):
             for found in _lists:
                 found.add(said)
     except Exception:  # a hook that raises breaks whatever it was told of
@@ -94,6 +135,14 @@ def read_of(path: Any, mode: str | None, flags: int) -> str:
     if not reads or place in _written or settled(place) or os.path.isdir(place):
         return ""
     return place
+
+
+def listed(path: Any, frame: FrameType) -> str:
+    """The folder that is listed, unless to look for a module, which is seen when it is read."""
+    if path is None or isinstance(path, int) or "importlib" in frame.f_code.co_filename:
+        return "" if path is not None else f"{os.getcwd()}{os.sep}"
+    place = os.path.realpath(os.fsdecode(path))
+    return "" if settled(place + os.sep) else place + os.sep
 
 
 def words(event: str, args: tuple[Any, ...]) -> str:
@@ -119,7 +168,7 @@ def places() -> tuple[str, ...]:
 def whose(code: CodeType) -> str:
     """Of the code in a frame: "genbench", "foreign", or nothing for what works on behalf of others."""
     path = os.path.realpath(code.co_filename)
-    if not path.endswith(".py") or not os.path.isfile(path) or path == LOADER:
+    if not path.endswith(".py") or not os.path.isfile(path) or path in ON_BEHALF:
         return ""
     if path.startswith((HERE, BASELINES)):
         return "genbench"

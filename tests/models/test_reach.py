@@ -36,6 +36,10 @@ from genbench import Space
 HERE = Path(__file__).parent
 {top}
 
+def part(safe_open):
+    with safe_open(HERE / "k.safetensors", "pt") as file:
+        return file.get_tensor("k")
+
 class Model(nn.Module):
     space = Space((1, 8, 8), levels=17)
     {attribute}
@@ -89,6 +93,17 @@ READS = {  # what it reads as it runs
         top=f"CACHE = {{}}\ndef k():\n    if 'k' not in CACHE:\n        CACHE['k'] = {FILE}\n    return CACHE['k']",
         tilt="k()",
     ),
+    "a part of a safetensors file": dict(top="from safetensors import safe_open", tilt="part(safe_open)"),
+    "weights, by safetensors": dict(
+        top="from safetensors.torch import load_file", tilt="load_file(HERE / 'k.safetensors')['k']"
+    ),
+    "weights, by a module": dict(
+        top="import safetensors.numpy as sn", tilt="sn.load_file(HERE / 'k.safetensors')['k']"
+    ),
+    "mapped memory": dict(tilt="torch.from_file(str(HERE / 'k.raw'), size=1)"),
+    "mapped storage": dict(tilt="sum(torch.UntypedStorage.from_file(str(HERE / 'k.raw'), False, 4)) / 1e3"),
+    "the names in a folder": dict(tilt="max(float(p.name[1:]) for p in HERE.glob('=*'))"),
+    "the entries of a folder": dict(tilt="max(float(n[1:]) for n in os.listdir(HERE) if n[0] == '=')"),
     "a program": dict(top="import subprocess", tilt="subprocess.check_output(['cat', str(HERE / 'k.txt')])"),
 }
 UNKNOWN = {  # what nobody can read
@@ -107,12 +122,16 @@ def digits():
 def put(folder: Path, k: float) -> None:
     """The number, everywhere where a model may look."""
     import torch
+    from safetensors.torch import save_file
 
     (folder / "lib").mkdir(exist_ok=True)
     (folder / "k.txt").write_text(str(k))
     (folder / "k.json").write_text(str(k))
     np.save(folder / "k.npy", [k])
     torch.save(torch.tensor(k), folder / "k.pt")
+    save_file({"k": torch.tensor(k)}, folder / "k.safetensors")
+    np.array([k], "f4").tofile(folder / "k.raw")
+    (folder / f"={k}").touch()
     (folder / "beside.py").write_text(
         "from pathlib import Path\nK = float((Path(__file__).parent / 'k.txt').read_text())"
     )
