@@ -8,6 +8,7 @@ does, and ships its weights beside it. Any function in code is one too: `FILE.py
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -99,7 +100,13 @@ class Extractor:
                 return {"features": features} if logits is None else {"features": features, "logits": logits}
 
             found = in_blocks(len(distinct), size, make, keep, progress)
-        logits = found.get("logits")
+        logits, features = found.get("logits"), found["features"]
+        if len(features) > 1 and (features == features[0]).all():
+            warnings.warn(
+                f"extractor '{self.name}': {len(features)} different images have the same features, in which nothing "
+                "is far from anything",
+                stacklevel=2,
+            )
         return found["features"][places], None if logits is None else logits[places]
 
     def seen(self, block: np.ndarray) -> Features:
@@ -108,7 +115,7 @@ class Extractor:
         Raises:
             GenbenchError: not one finite row for each image.
         """
-        features, logits = self.extract(block)
+        features, logits = self.extract(block.copy())  # somebody else's may write into its own
         rows = self.checked("features", features, len(block))
         return rows, None if logits is None else self.checked("logits", logits, len(block))
 

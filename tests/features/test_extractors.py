@@ -755,3 +755,39 @@ def test_features_that_become_copies_in_float32_are_warned_of(tmp_path, value, w
         warnings.simplefilter("always")
         extractor.extract(images(GREY))
     assert any("equal as float32" in str(w.message) for w in said) == warned
+
+
+@pytest.mark.parametrize(
+    ("value", "blind"),
+    [
+        ("np.zeros((len(x), 2))", True),
+        ("np.full((len(x), 3), 7)", True),
+        ("[[1.0, 2.0]] * len(x)", True),
+        ("np.minimum(x.reshape(len(x), -1).max(1, keepdims=True), 1)", True),
+        ("x.reshape(len(x), -1)", False),
+        ("np.zeros((len(x), 2)) + np.arange(len(x))[:, None]", False),
+    ],
+)
+def test_features_that_tell_no_images_apart_are_warned_of(tmp_path, value, blind):
+    """Any distance in them is 0, which looks best."""
+    path = tmp_path / "f.py"
+    path.write_text(f"import numpy as np\ndef blind(x):\n    return {value}\n")
+    extractor = load(f"{path}:blind", GREY)
+    for x in (images(GREY), np.repeat(images(GREY)[:1], 9, 0)):  # of one image there is nothing to tell apart
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            extractor(x)
+        assert any("same features" in str(w.message) for w in said) == (blind and len(np.unique(x, axis=0)) > 1)
+
+
+def test_images_are_not_those_of_an_extractor_that_writes_into_them():
+    def scrub(x):
+        features = x.reshape(len(x), -1).astype(np.float32)
+        x[...] = 0
+        return features, None
+
+    extractor, x = Extractor("scrub", "0", "none", scrub), images(GREY)
+    before = x.copy()
+    extractor.check_each(x)
+    assert np.array_equal(extractor(x)[0], before.reshape(len(x), -1))
+    assert np.array_equal(x, before)
