@@ -42,7 +42,7 @@ OUTPUTS = {
     },
 }
 REFERENCE = "Jayasumana et al., 2024"
-DOMAINS = {"sigma": "a number in (0, inf)", "normalise": "true or false"}
+DOMAINS = {"sigma": "a number in [1e-100, 1e100]", "normalise": "true or false"}
 
 SCALE = 1000
 
