@@ -389,3 +389,22 @@ def test_a_full_disk_loses_nothing(pixels_checkpoint, finished_run, tmp_path):
     command = [sys.executable, "-m", "genbench.cli", "evaluate", str(pixels_checkpoint), *FAST, "-o", str(out)]
     again = subprocess.run(command, capture_output=True, text=True, timeout=100, env=dict(os.environ))
     assert "2 kept" in again.stderr
+
+
+@pytest.mark.parametrize("metrics", ["", ",", "nll,"])
+def test_no_metric_is_not_all_of_a_suite(cli, metrics, pixels_checkpoint):
+    usage_error(cli("evaluate", pixels_checkpoint, "--metrics", metrics), "unknown metric ''")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("evaluate", "a.safetensors", "--metrics", "nll", "b.safetensors"),
+        ("leaderboard", "a", "--sort", "nll", "b"),
+        ("verify", "a", "--seed", "1", "b.safetensors"),
+        ("compare", "a", "b", "c"),
+    ],
+)
+def test_models_in_two_places_are_told_to_stand_together(cli, line):
+    usage_error(cli(*line), "unrecognized arguments", "in one place")
+    usage_error(cli(*line, "--no-such-option"), "unrecognized arguments", "--help")

@@ -23,7 +23,10 @@ class Parser(argparse.ArgumentParser):
     """Errors in two lines: what, and what to do."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(USAGE, f"{self.prog}: {one_line(message)}\n  See `{self.prog} --help`.\n")
+        remedy = f"See `{self.prog} --help`."
+        if message.startswith("unrecognized arguments: ") and " -" not in message:
+            remedy = "Write what no option names in one place, before the options or behind them."
+        self.exit(USAGE, f"{self.prog}: {one_line(message)}\n  {remedy}\n")
 
 
 def number(hint: Any) -> Callable[[str], Any]:

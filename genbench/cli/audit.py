@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     path = catalog.find("suites", args.dataset).path if args.dataset in catalog.entries("suites") else None
     suite = Suite.read(path) if path else Suite(args.dataset, ())
     suite = replace(suite, metrics=tuple(args.metrics.split(",")), extractor=args.extractor or suite.extractor)
-    names = args.faults.split(",") if args.faults else None
+    names = None if args.faults is None else args.faults.split(",")
     try:
         strengths = None if args.strengths is None else [float(s) for s in args.strengths.split(",")]
     except ValueError as error:

@@ -145,7 +145,7 @@ def run(args: argparse.Namespace) -> int:
     apart = isolation_of(args)
     ask = apart.ask if apart else None
     out = args.out or Path("runs") / (Path(args.suite).stem if args.suite else args.dataset or "digits")
-    metrics = args.metrics.split(",") if args.metrics else None
+    metrics = None if args.metrics is None else args.metrics.split(",")
     labels = labels_at(args.labels) if args.labels else None
     if labels is not None and args.samples is None:
         args.samples = len(labels)

@@ -100,7 +100,7 @@ def of_board(args: argparse.Namespace, board: Path) -> int:
     )
 
     every, clocks = comparable(open_run(board))
-    metrics, models = args.metrics.split(",") if args.metrics else [], args.model or []
+    metrics, models = [] if args.metrics is None else args.metrics.split(","), args.model or []
     if not args.all:  # of several boards not each has them
         cells = [*every, *clocks]
         refuse_unknown("metric", metrics, cells, lambda name: chosen(cells, [name], []))

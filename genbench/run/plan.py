@@ -85,8 +85,10 @@ def jobs(specs: Iterable[str], extractor: str, params: dict[str, dict[str, Any]]
     by_output = {output.replace("_", "-"): where for output, where in by_output.items()}
     wanted: dict[tuple[str, str | None], list[str]] = {}
     for spec in [one for given in specs for one in (by_output if given == "all" else [given])]:
-        name, _, inside = spec.partition("[")
-        name, inside = name.replace("_", "-"), hyphenated(inside.rstrip("]") or extractor)
+        name, bracket, inside = spec.partition("[")
+        if bracket and (not inside.endswith("]") or not inside[:-1]):
+            raise GenbenchError(f"'{spec}' is no metric", "Write NAME, or NAME[EXTRACTOR].")
+        name, inside = name.replace("_", "-"), hyphenated(inside[:-1] or extractor)
         if name not in by_output:
             raise catalog.absent("metric", name, by_output, ["metrics"])
         metric, outputs = by_output[name]
@@ -94,6 +96,8 @@ def jobs(specs: Iterable[str], extractor: str, params: dict[str, dict[str, Any]]
             if need not in ARTIFACTS:
                 raise unknown(f"artifact, which metric '{metric}' needs:", need, ARTIFACTS)
         depends = any(ARTIFACTS[need].extracted for need in catalog.find("metrics", metric).constants["NEEDS"])
+        if bracket and not depends:
+            raise GenbenchError(f"metric '{name}' looks at no features, '{spec}' names an extractor", f"Write {name}.")
         key = (metric, inside if depends else None)
         wanted.setdefault(key, []).extend(o for o in outputs if o not in wanted.get(key, []))
     found = []

@@ -253,6 +253,24 @@ def test_a_metric_is_named_by_file_or_by_output():
     assert [job.label("fd") for job in two] == ["fd[digits-cnn]", "fd[pixels]"]
 
 
+@pytest.mark.parametrize(
+    ("spec", "problem"),
+    [
+        ("fd[pixels", "is no metric"),
+        ("fd[]", "is no metric"),
+        ("fd[", "is no metric"),
+        ("precision[pixels]x", "is no metric"),
+        ("nll[pixels]", "looks at no features"),
+        ("copies[digits-cnn]", "looks at no features"),
+        ("", "unknown metric"),
+        ("[pixels]", "unknown metric"),
+    ],
+)
+def test_what_is_no_metric_is_refused_and_no_other_is_taken_for_it(spec, problem):
+    with pytest.raises(GenbenchError, match=problem):
+        jobs(["copies", spec], "digits-cnn", {})
+
+
 def test_kill_dash_nine_loses_no_finished_record(tmp_path, digits, pixels_checkpoint):
     """A real process is killed in the middle; the next call does only what is missing."""
     slow = code(tmp_path, "def log_prob(self, x):\n    time.sleep(60)")
