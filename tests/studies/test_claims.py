@@ -35,8 +35,10 @@ from genbench.studies.claims import (
     raising_the_elbo,
     relaxations_are_biased,
     reparameterised_gradients,
+    residual_posteriors_help,
     straight_lines_leave_the_prior,
     tight_bounds_blur_the_encoder,
+    walkback_mends_the_chain,
 )
 
 REPOSITORY = Path(__file__).parents[2]
@@ -318,6 +320,39 @@ def test_codes_of_quarters_have_distributions_and_a_uniform_prior_costs_log_k_ea
     assert 0 < found["codes"] <= found["uniform"] + 0.01
 
 
+def test_an_absolute_posterior_is_what_its_network_gives():
+    """Mean and sd do not move with the prior, and with the prior's own the two posteriors are one."""
+    claim = residual_posteriors_help
+    model, h = claim.built("residual", 0), torch.randn(3, 16, 2, 2)
+    group, features = model.groups[1], torch.randn(3, 16, 2, 2)
+    absolute = claim.Absolute(group)
+    said = group.residual(h, features)
+    for weight in group.prior.parameters():
+        weight.data += 1.0
+    mean, log_sd = group.p(h)
+    dmu, log_dsd = absolute.residual(h, features)
+    torch.testing.assert_close(mean + dmu, said[0])
+    torch.testing.assert_close(log_sd + log_dsd, said[1])
+    assert {name.replace("group.", "") for name, _ in claim.built("absolute", 0).named_parameters()} == {
+        name for name, _ in model.named_parameters()
+    }
+
+
+def test_a_walk_of_one_step_is_plain_corruption_and_longer_ones_stray():
+    claim, x = walkback_mends_the_chain, torch.ones(5000, 64)
+
+    def net(strayed):
+        return torch.full_like(strayed, -20.0)  # p(x = 1 | x~) = 0
+
+    plain = claim.walk(net, x, 1, torch.Generator().manual_seed(0))
+    assert plain.shape == x.shape
+    assert abs(float(plain.mean()) - 0.8) < 4 * math.sqrt(0.25 / x.numel())
+    walked = claim.walk(net, x, 3, torch.Generator().manual_seed(0)).reshape(3, *x.shape)
+    assert torch.equal(walked[0], plain)
+    for later in walked[1:]:  # from where the network has led: all 0
+        assert abs(float(later.mean()) - 0.2) < 4 * math.sqrt(0.25 / x.numel())
+
+
 # --- Verdicts of trials, on results of which the truth is known
 
 
@@ -374,6 +409,10 @@ TRUE = {
         {("RNN", "random"): 2.4, ("RNN", "rows"): 2.2, ("LSTM", "random"): 2.3, ("LSTM", "rows"): 2.1,
          ("PixelCNN", "random"): 2.2, ("PixelCNN", "rows"): 1.9, ("MADE", "random"): 2.0, ("MADE", "rows"): 2.0},
         {("MADE", "random"): 0.2},
+    ),
+    "residual_posteriors_help": ({("residual",): 2.0, ("absolute",): 2.2}, {("absolute",): -0.4}),
+    "walkback_mends_the_chain": (
+        {("plain", "100"): 30, ("walkback", "100"): 15, ("independent",): 60}, {("walkback", "100"): 25},
     ),
     "pretraining_by_layers": (
         {("sigmoid", "6", "by layers"): 0.9, ("sigmoid", "6", "at once"): 0.3, ("rectified", "6", "by layers"): 0.9,
