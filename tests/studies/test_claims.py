@@ -30,6 +30,7 @@ from genbench.studies.claims import (
     larger_codebooks_are_no_better,
     likelihood_measures_samples,
     losses_at_a_distance,
+    nice_needs_its_scaling,
     pixels_in_turn_fall_behind,
     prior_draws_are_wasted,
     raising_the_elbo,
@@ -40,6 +41,7 @@ from genbench.studies.claims import (
     tight_bounds_blur_the_encoder,
     walkback_mends_the_chain,
 )
+from genbench.studies.claims._training import trained
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -338,6 +340,18 @@ def test_an_absolute_posterior_is_what_its_network_gives():
     }
 
 
+def test_the_scaling_of_nice_is_bound_as_said():
+    claim = nice_needs_its_scaling
+    data = claim.datasets.load("digits")
+    x, noise = torch.from_numpy(data.train[:64].astype(np.int64)), torch.Generator().manual_seed(0)
+    for way, numbers in (("none", 1), ("one", 1), ("each", 64)):
+        model = claim.flow(data, way, 0)
+        trained(model, x, lambda batch, model=model: model.loss(batch, noise) / 64, 3, 0)
+        s = model.density.log_scale.detach()
+        assert len(s.unique()) == numbers, way
+        assert bool((s == 0).all()) == (way == "none")
+
+
 def test_a_walk_of_one_step_is_plain_corruption_and_longer_ones_stray():
     claim, x = walkback_mends_the_chain, torch.ones(5000, 64)
 
@@ -405,6 +419,11 @@ TRUE = {
         {("32", "error"): 1, ("8", "error"): 2, ("32", "fd"): 60, ("8", "fd"): 40}, {("32", "fd"): -40},
     ),
     "narrow_codes_memorise": ({("trained",): 0.2, ("linear",): 0.1}, {("trained",): 0.7}),
+    "nice_needs_its_scaling": (
+        {("digits", "none"): 4.0, ("digits", "one"): 3.0, ("digits", "each"): 2.6, ("patches", "none"): 7.0,
+         ("patches", "one"): 6.0, ("patches", "each"): 5.0},
+        {("digits", "one"): -0.35},
+    ),
     "order_of_pixels": (
         {("RNN", "random"): 2.4, ("RNN", "rows"): 2.2, ("LSTM", "random"): 2.3, ("LSTM", "rows"): 2.1,
          ("PixelCNN", "random"): 2.2, ("PixelCNN", "rows"): 1.9, ("MADE", "random"): 2.0, ("MADE", "rows"): 2.0},
