@@ -15,6 +15,8 @@ from scipy import stats
 from genbench.boards.publishing import publish
 from genbench.errors import GenbenchError
 from genbench.files import content_key
+from genbench.metrics import fd
+from genbench.numerics.points import Points
 from genbench.run.records import Record, Run
 from genbench.space import Space
 from genbench.studies import claims
@@ -32,6 +34,7 @@ from genbench.studies.claims import (
     likelihood_measures_samples,
     losses_at_a_distance,
     nice_needs_its_scaling,
+    parts_against_the_whole,
     pixels_in_turn_fall_behind,
     prior_draws_are_wasted,
     raising_the_elbo,
@@ -323,6 +326,24 @@ def test_codes_of_quarters_have_distributions_and_a_uniform_prior_costs_log_k_ea
     assert 0 < found["codes"] <= found["uniform"] + 0.01
 
 
+def test_quarters_and_what_they_lack_together_add_up_to_the_whole():
+    """Digits whose quarters are dealt anew have the same quarters, and nothing that joins them."""
+    claim, rng = parts_against_the_whole, np.random.default_rng(0)
+    x = claim.digits().train
+    same = claim.distances(x)
+    assert same["quarters"] == pytest.approx(0, abs=1e-6)
+    assert same["together"] == pytest.approx(0, abs=1e-6)
+    dealt = x.copy()
+    for rows in (slice(0, 4), slice(4, 8)):
+        for columns in (slice(0, 4), slice(4, 8)):
+            dealt[:, :, rows, columns] = x[rng.permutation(len(x))][:, :, rows, columns]
+    found = claim.distances(dealt)
+    assert found["quarters"] == pytest.approx(0, abs=1e-6)
+    assert found["together"] > 0.1
+    whole = fd.compute(Points(dealt.reshape(-1, 64) / 16), Points(x.reshape(-1, 64) / 16))["fd"].value
+    assert sum(found.values()) == pytest.approx(whole, rel=1e-6)
+
+
 def test_a_grid_of_latents_gives_log_p_and_gaps_are_what_is_lost():
     """Against 20,000 draws from the prior, for every digit; no bound is above log p, and ascent lowers none."""
     claim = flows_narrow_both_gaps
@@ -463,6 +484,10 @@ TRUE = {
         {("RNN", "random"): 2.4, ("RNN", "rows"): 2.2, ("LSTM", "random"): 2.3, ("LSTM", "rows"): 2.1,
          ("PixelCNN", "random"): 2.2, ("PixelCNN", "rows"): 1.9, ("MADE", "random"): 2.0, ("MADE", "rows"): 2.0},
         {("MADE", "random"): 0.2},
+    ),
+    "parts_against_the_whole": (
+        {("VQ-VAE", "quarters"): 1.0, ("VAE", "quarters"): 2.0, ("VQ-VAE", "together"): 3.0, ("VAE", "together"): 2.0},
+        {("VQ-VAE", "together"): -2.0},
     ),
     "residual_posteriors_help": ({("residual",): 2.0, ("absolute",): 2.2}, {("absolute",): -0.4}),
     "walkback_mends_the_chain": (
