@@ -177,7 +177,7 @@ PRESETS = {
         ema=0.995, clip=100.0,
     ),
     "mnist-binary": Preset(
-        {"width": 600, "depth": 1, "orders": 1}, steps=14_000, batch_size=100, lr=3e-3, ema=0.999, clip=100.0,
+        {"width": 500, "depth": 1, "orders": 1}, steps=60_000, batch_size=100, lr=1e-3, ema=0.999, clip=100.0,
         validate_every=2000, half=True,
     ),
 }  # fmt: skip

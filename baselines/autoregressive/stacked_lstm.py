@@ -42,8 +42,14 @@ class StackedLSTM(LSTM):
 
 PRESETS = {
     "tinyshakespeare": Preset(
-        {"width": 112, "embedding": 64, "dropout": 0.1}, steps=12_000, batch_size=32, lr=4e-3, clip=64.0, ema=0.999,
-        validate_every=500, half=True,
+        {"width": 112, "embedding": 64, "dropout": 0.1},
+        steps=12_000,
+        batch_size=32,
+        lr=4e-3,
+        clip=64.0,
+        ema=0.999,
+        validate_every=500,
+        half=True,
     ),
 }
 

@@ -291,7 +291,7 @@ PRESETS = {
     ),
     "mnist-binary": Preset(
         {"width": 32, "channels": 4, "spectral": 0.02},
-        steps=6000,
+        steps=2500,
         batch_size=128,
         lr=2e-3,
         clip=200.0,
