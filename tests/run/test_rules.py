@@ -73,6 +73,10 @@ def as_before(folder, value):
         path.write_text(json.dumps(record))
 
 
+def evaluation(metrics, *asked):
+    return ["evaluate", *asked, "--dataset", "coins.npz", "--metrics", metrics, "--start-method", "none", "-o", "r"]
+
+
 def values(folder, metric="nll"):
     return {
         r.model["family"]: r.value for r in Run(folder).records() if r.metric["name"] == metric and r.status == "ok"
@@ -89,18 +93,7 @@ def test_what_nobody_asked_twice_is_measured_anew(coins, cli, kind):
             "train", "column", "--dataset", "coins.npz", "--plugin", "column.py", "-o", "mine.safetensors"
         )
         assert code == 0, err
-    asked = [
-        "evaluate",
-        *asked,
-        "--dataset",
-        "coins.npz",
-        "--metrics",
-        "nll,copies",
-        "--start-method",
-        "none",
-        "-o",
-        "r",
-    ]
+    asked = evaluation("nll,copies", *asked)
     assert cli(*asked)[0] == 0
     (first,) = values(coins / "r").values()
     assert first == pytest.approx(1, abs=1e-6)  # bits of a fair coin
@@ -112,13 +105,13 @@ def test_what_nobody_asked_twice_is_measured_anew(coins, cli, kind):
 
 
 def test_neither_are_the_arrays_behind_it(coins, cli, monkeypatch):
-    asked = ["evaluate", "mine=coins.py:Coins", "--dataset", "coins.npz", "--metrics", "nll", "--start-method", "none"]
-    assert cli(*asked, "-o", "r")[0] == 0
+    asked = evaluation("nll", "mine=coins.py:Coins")
+    assert cli(*asked)[0] == 0
     before = (coins / "asked").read_text()
     monkeypatch.setattr(steady, "RULES", steady.RULES + 1)
-    assert cli(*asked, "-o", "r")[0] == 0
+    assert cli(*asked)[0] == 0
     assert (coins / "asked").read_text() == 2 * before  # the model was asked all again
-    assert "nothing to measure" in cli(*asked, "-o", "r")[2]
+    assert "nothing to measure" in cli(*asked)[2]
 
 
 @pytest.mark.parametrize("kind", ["shipped baseline", "samples"])
@@ -127,26 +120,15 @@ def test_what_no_foreign_code_answers_stays(coins, cli, kind):
     if kind != "samples":
         asked = ["mine.safetensors"]
         assert cli("train", "independent-pixels", "--dataset", "coins.npz", "-o", "mine.safetensors")[0] == 0
-    asked = [
-        "evaluate",
-        *asked,
-        "--dataset",
-        "coins.npz",
-        "--metrics",
-        "nll,copies",
-        "--start-method",
-        "none",
-        "-o",
-        "r",
-    ]
+    asked = evaluation("nll,copies", *asked)
     assert cli(*asked)[0] == 0
     as_before(coins / "r", 0.25)
     assert "nothing to measure" in cli(*asked)[2]
 
 
 def test_a_page_of_such_a_run_says_so(coins, cli):
-    asked = ["evaluate", "mine=coins.py:Coins", "--dataset", "coins.npz", "--metrics", "nll", "--start-method", "none"]
-    assert cli(*asked, "-o", "r")[0] == 0
+    asked = evaluation("nll", "mine=coins.py:Coins")
+    assert cli(*asked)[0] == 0
     assert UNASKED not in cli("leaderboard", "r")[1]
     as_before(coins / "r", 0.25)
     assert UNASKED in cli("leaderboard", "r")[1]
