@@ -156,15 +156,6 @@ PRESETS = {
         weight_decay=0.05,
         ema=0.99,
     ),
-    "mnist-binary": Preset(
-        {"lower": 200, "upper": 50, "hidden": 200},
-        steps=40_000,
-        batch_size=128,
-        lr=2e-3,
-        ema=0.999,
-        validate_every=2000,
-        half=True,
-    ),
 }
 
 build = WakeSleep

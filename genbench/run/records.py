@@ -23,7 +23,7 @@ import shutil
 import warnings
 from collections.abc import Callable, Container, Iterable
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
@@ -41,7 +41,7 @@ SCHEMA_VERSION = 2  # 1 held the name of the row, which the manifest has now
 PROTOCOL_VERSION = 2
 DONE = ("ok", "skipped")
 SHARED = "shared"  # among a record's arrays: how the value moves with the training examples (metrics/_shared.py)
-PARTS = ("dataset", "env", "metric", "model", "protocol")  # of a record, which in a pack stand once
+PARTS = {"dataset", "env", "error", "metric", "model", "protocol"}  # of a record, which in a pack stand once
 READ = "read"  # in a record's env: what foreign code read as it ran, which no identity holds
 RULES = "rules"  # in a record's env: by which rules the model's answers were held to be its own (models/steady.py)
 OURS = ("checkpoint", "data", "samples")  # adapters of models that need none, but for the baselines of plugins
@@ -224,6 +224,15 @@ class Record:
         if not record.model.keys() & {"key", "name"}:
             raise GenbenchError(f"{origin}: model has neither a key nor a name", REMEDY)
         return record
+
+
+def usual(f: Field[Any]) -> Any:
+    """What a field is where nothing is said of it."""
+    return f.default if f.default_factory is MISSING else f.default_factory()
+
+
+# What a pack leaves out of a record; its schema, whose usual one changes, is none of them.
+UNSAID = {f.name: usual(f) for f in fields(Record) if f.name != "schema_version" and usual(f) is not MISSING}
 
 
 class Run:
@@ -505,12 +514,16 @@ def pack(records: Iterable[Record]) -> bytes:
     """The lines of a published board: what its records say alike, by content key, then the records in the order given.
 
     A line of the former is {"part": KEY, "says": ...}; the latter have the key in its place. So a board of three
-    thousand records is half as large, and a change of one of them is a change of one line.
+    thousand records is half as large, and a change of one of them is a change of one line. Fields that say nothing
+    (UNSAID) are left out.
     """
     parts, lines = {}, []
     for record in records:
         content = json.loads(record.to_json())
-        for name in PARTS:
+        for name, usual in UNSAID.items():
+            if content[name] == usual:
+                del content[name]
+        for name in PARTS & content.keys():
             key = content_key(content[name])
             parts[key], content[name] = content[name], key
         lines.append(canonical(content))
@@ -544,8 +557,8 @@ def read_pack(path: Path) -> tuple[dict[str, Record], list[str]]:
             contents[origin] = content
     for origin, content in contents.items():
         if isinstance(content, dict):
-            for name in PARTS:
-                if isinstance(key := content.get(name), str) and key in parts:
+            for name in PARTS & content.keys():
+                if isinstance(key := content[name], str) and key in parts:
                     content[name] = dict(parts[key]) if isinstance(parts[key], dict) else parts[key]
         try:
             record = Record.of(content, origin)
