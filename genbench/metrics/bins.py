@@ -10,8 +10,9 @@ distributions one bin in twenty is different. JSD = KL(p || M)/2 + KL(q || M)/2 
 log 2. Both depend on the counts: compare at equal n. In pixels they are those of the paper.
 
 k-means: scikit-learn's, one k-means++ start from RandomState(0) and at most 100 rounds (Elkan's, which are Lloyd's
-with fewer distances); the reference code takes the best of ten unseeded starts, and above 1,000 dimensions a sixth
-of them, here all. It is fitted once for all models.
+with fewer distances); the reference code (ndb.py at commit 2feb641) leaves the starts to its release of scikit-learn,
+ten at that time, unseeded, and above 1,000 dimensions takes a sixth of them, here all. It is fitted once for all
+models.
 
 Intervals. The tests of different bins are nearly independent, so the variance of NDB is sum_b pi_b (1 - pi_b)/K^2,
 where pi_b, the power of bin b's test, is estimated at z_b, which errs upwards; so does K independent trials of one

@@ -14,7 +14,8 @@ beta-binomial, and
 
     f(m) = E min(J, k) / k,  J ~ BetaBinomial(m, k, M - k),        g(c) = #{m in 0..N: f(m) < c} / (N + 1).
 
-Values are those of the authors' code at the same rows, but for two things that matter where they hardly can: it takes
+Values are those of the authors' code (github.com/nicolassalvy/ClippedDensityCoverage at commit ab63967) for the same
+rows, but for two things that matter where they hardly can: it takes
 f(m) = 0 below m = k, where f(m) = m/M; and of more than k examples at one distance it takes k, here all count. Density
 is cut at 1, as in it. k + 1 coinciding examples have balls of radius 0: closed for density, which finds their copies,
 open for coverage, which finds none: a set of identical points has density 1 and coverage 0.

@@ -8,7 +8,9 @@ training examples than the test example is (1/2 for equal), and
     z = (U - (n m/2 - 1/2)) / sqrt(n m (n + m + 1) / 12)        C_T = sum_c m_c z_c / sum_c m_c
 
 over the cells with more than 20 samples and with test examples. The variance is not corrected for
-ties, as in the authors' code. Large positive values: samples farther off than real data.
+ties, as in the authors' code (data_copying_tests.py at commit 50db23a of github.com/casey-meehan/data-copying),
+which leaves the cells to its caller, and out those below a share of the samples. Large positive values: samples
+farther off than real data.
 
 z grows with sqrt n: C_T is a test statistic, not an effect, and compares at equal counts. Where samples
 and test examples are alike each z is about N(0, 1), so C_T has a standard deviation of

@@ -9,8 +9,8 @@ of one has R infinite; where radii are 0 too, R is 0 off the centres.
 
 The median, since the mean is infinite as soon as one sample is a copy; it is infinite itself (null in
 a record) where half of the samples are. `scores` gives R of every sample; the details have its
-quantiles and the places of the most and the least realistic samples. The reference code divides by
-distances + 1e-5, and at first by squared ones; this divides by the distance.
+quantiles and the places of the most and the least realistic samples. The reference code (commits b7b60f6 and
+b0247ea) has squares in both places and adds 1e-5 below: its values are near the squares of these.
 
 The interval is that of order statistics: exact for any distribution of R, over the draw of the
 samples. It takes the training set as given.

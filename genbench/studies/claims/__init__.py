@@ -235,7 +235,8 @@ def turning(claim: Claim) -> str:
         number = f"{first.found} {number}"
     why = f"; {first.why}" if says == "open" else ""
     others = len(claim.findings) - 1
-    return f"{first.what}: {number}".rstrip(": ") + why + (f" (and {others} more)" if others else "")
+    between = " " if first.what.endswith("]") else ": "  # "]:" would be the start of a link, and be escaped
+    return f"{first.what}{between}{number}".rstrip(": ") + why + (f" (and {others} more)" if others else "")
 
 
 def page(claims: list[Claim]) -> str:
