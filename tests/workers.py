@@ -17,6 +17,14 @@ from genbench.run.records import Run
 from genbench.studies.profiling import timer
 
 
+def running(pid: int) -> bool:
+    """Whether a process is there and has not ended: that nobody has waited for it yet is no life."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def hold(megabytes: int) -> int | None:
     """What `first_run` says of an array that is filled and dropped, after a larger one was."""
     np.ones(2 * megabytes * 2**17)

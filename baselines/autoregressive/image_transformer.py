@@ -237,7 +237,7 @@ PRESETS = {
     ),
     "patches": Preset(
         {"width": 60, "layers": 3, "heads": 4, "hidden": 96, "near": "2d", "dropout": 0.1}, steps=3000, batch_size=32,
-        lr=3e-3, clip=200.0, ema=0.995, validate_every=250,
+        lr=3e-3, clip=200.0, ema=0.995, validate_every=250, half=True,
     ),
 }  # fmt: skip
 

@@ -16,6 +16,7 @@ from genbench.run.limits import Limits
 from genbench.run.plan import plan
 from genbench.run.protocol import Protocol, Suite
 from genbench.run.records import Run, in_rows
+from workers import running
 
 HEAD = """
     import ctypes, os, signal, subprocess, sys, threading, time, warnings
@@ -353,14 +354,6 @@ def test_threads_and_children_that_never_end_are_ended(plane, healthy, tmp_path)
     assert values({key: r for key, r in found.items() if key[0] != "Sick"}) == healthy
     child = int((tmp_path / "child").read_text())
     assert not running(child)
-
-
-def running(pid: int) -> bool:
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 @pytest.mark.parametrize("hang", [HANG, "ctypes.PyDLL(None).sleep(600)"])

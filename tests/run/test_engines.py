@@ -22,7 +22,7 @@ from genbench.environment import forget_peak, memory_status
 from genbench.errors import Died
 from genbench.run.elsewhere import LOST, Part, refused
 from genbench.run.records import Run
-from workers import write_models
+from workers import running, write_models
 
 
 @pytest.fixture
@@ -394,7 +394,7 @@ def test_the_command_of_a_part_dies_with_the_process_that_runs_it(folder):
     (command,) = wait_for(lambda: children(process.pid))
     process.kill()
     process.wait()
-    wait_for(lambda: not Path(f"/proc/{command}").exists(), 10)
+    wait_for(lambda: not running(command), 10)
 
 
 def test_a_command_has_the_devices_of_its_machine_and_of_what_it_says_the_end_is_kept(folder, monkeypatch):

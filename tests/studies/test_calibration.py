@@ -27,7 +27,8 @@ BY_MEAN = {
 }
 # `area`, as the rows of auroc_likelihood
 BY_AREA = {f"auroc_{score}" for score in ("complexity", "ratio", "typicality", "reconstruction")}
-COUNTED = {"active_units", "dci_disentanglement", "dci_completeness"}  # without an interval, as their own tests say
+# Without an interval, as their own tests say.
+COUNTED = {"active_units", "dci_disentanglement", "dci_completeness", "training_memory"}
 
 BEYOND_A_BATCH = "windows correlate by 0.95"  # a known limit of batch means: see the test of it
 
