@@ -166,10 +166,15 @@ class Points:
         return sampled(self.keys, n, seed)
 
     def part(self, places: np.ndarray) -> Points:
+        return self._at(places, self.x[places])
+
+    def _at(self, places: np.ndarray, rows: Set) -> Points:
+        """The set of these rows of this one, known by the same keys."""
+
         def keys() -> list[bytes]:
             return [self.keys[place] for place in places]
 
-        return Points(self.x[places], self.device, self.tile, keys, lasting=self.lasting)
+        return Points(rows, self.device, self.tile, keys, lasting=self.lasting)
 
     def piece(self, places: np.ndarray) -> Points:
         """A part that is one of many: where the whole is small, its neighbours are looked up among all distances."""
@@ -198,10 +203,7 @@ class Points:
         return (a, of_a), (b, of_b)
 
     def _half(self, places: np.ndarray) -> Points:
-        def keys() -> list[bytes]:
-            return [self.keys[place] for place in places]
-
-        found = Points(Picked(self.x, places), self.device, self.tile, keys, lasting=self.lasting)
+        found = self._at(places, Picked(self.x, places))
         found.is_half = True
         return found
 

@@ -26,7 +26,7 @@ from genbench.errors import GenbenchError
 from genbench.run.limits import DEAF
 
 GRACE = 1.0  # seconds between SIGTERM and SIGKILL
-PR_SET_CHILD_SUBREAPER = 36
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
 
 class Worker:
@@ -138,8 +138,18 @@ class Worker:
 
 def adopt() -> None:
     """Makes orphans below this process its children (Linux)."""
+    control(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def die_with_the_parent() -> None:
+    """Has the system kill this process as soon as its parent is gone (Linux)."""
+    control(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def control(option: int, value: int) -> None:
+    """Sets what the system does with this process, where it is Linux: see prctl(2)."""
     with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
+        ctypes.CDLL(None).prctl(option, value)
 
 
 def children() -> dict[int | None, list[int]]:

@@ -23,6 +23,7 @@ import shutil
 import warnings
 from collections.abc import Callable, Container, Iterable
 from contextlib import ExitStack, suppress
+from copy import copy
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
@@ -520,8 +521,8 @@ def pack(records: Iterable[Record]) -> bytes:
     parts, lines = {}, []
     for record in records:
         content = json.loads(record.to_json())
-        for name, usual in UNSAID.items():
-            if content[name] == usual:
+        for name, unsaid in UNSAID.items():
+            if content[name] == unsaid:
                 del content[name]
         for name in PARTS & content.keys():
             key = content_key(content[name])
@@ -559,7 +560,7 @@ def read_pack(path: Path) -> tuple[dict[str, Record], list[str]]:
         if isinstance(content, dict):
             for name in PARTS & content.keys():
                 if isinstance(key := content[name], str) and key in parts:
-                    content[name] = dict(parts[key]) if isinstance(parts[key], dict) else parts[key]
+                    content[name] = copy(parts[key])
         try:
             record = Record.of(content, origin)
         except GenbenchError as error:

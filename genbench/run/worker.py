@@ -7,7 +7,6 @@ all that it had finished and what it was at. `process.py` is the other side.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import faulthandler
 import json
 import mmap
@@ -37,12 +36,11 @@ from genbench.run.limits import DEAF
 from genbench.run.measuring import Bench, draw_rows, help_source, measure_source
 from genbench.run.plan import Plan
 from genbench.run.preflight import preflight, try_extractor, where_it_runs
-from genbench.run.process import adopt
+from genbench.run.process import adopt, die_with_the_parent
 from genbench.run.records import Run
 from genbench.text import capped, said
 
 LONGEST = 2000  # characters of a text in a line
-PR_SET_PDEATHSIG = 1
 Say = Callable[..., None]  # kind and contents of a line
 
 
@@ -211,12 +209,6 @@ def leave_the_server() -> None:
     if isinstance(handle, int):
         with contextlib.suppress(OSError):
             os.close(handle)
-
-
-def die_with_the_parent() -> None:
-    """Has the system kill this process as soon as its parent is gone (Linux)."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def die_with_the_runner() -> None:

@@ -110,7 +110,8 @@ def write(path: Path, phases: Phases) -> None:
 
 def page(phases: Phases) -> str:
     """A table by what the time was spent on; folded, one by metric."""
-    found, whole = phases.by_kind, sum(phases.by_kind.values())
+    found = phases.by_kind
+    whole = sum(found.values())
     rows = [[kind, SAID[kind], f"{s:.1f}", f"{s / whole:.1%}"] for kind, s in found.items()]
     rows.append(["all", f"{phases.records:,} records", f"{whole:.1f}", ""])
     brief = drawn(rows, ["what", "of which", "seconds", "share"], "llrr")
