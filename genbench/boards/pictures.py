@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from genbench.datasets import Dataset
+from genbench.figures import png
 from genbench.numerics.intervals import Z95
 from genbench.numerics.points import Points
 from genbench.run.records import Run
@@ -113,7 +114,8 @@ def grid(images: np.ndarray, space: Space, columns: int) -> bytes:
     picture = Image.fromarray(pixels[0] if c == 1 else np.moveaxis(pixels[:3], 0, -1))
     scale = max(1, round(40 / h))
     out = io.BytesIO()
-    picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST).save(out, "PNG")
+    larger = picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
+    larger.save(out, "PNG", optimize=True)
     return out.getvalue()
 
 
@@ -151,9 +153,7 @@ def places(log_p: np.ndarray, title: str) -> bytes:
     )
     axes.set_title(f"{short(title, 40)}: one stream, {n:,} windows, 95 %", fontsize=8, parse_math=False)
     axes.tick_params(labelsize=7)
-    out = io.BytesIO()
-    figure.savefig(out, format="png", metadata={"Software": None})
-    return out.getvalue()
+    return png(figure)
 
 
 def scatter(points: np.ndarray, dataset: Dataset, title: str, log_density: LogDensity | None = None) -> bytes:
@@ -184,18 +184,7 @@ def scatter(points: np.ndarray, dataset: Dataset, title: str, log_density: LogDe
     for ax in (axes, *others):
         ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xlabel="$x_1$", ylabel="$x_2$")
         ax.tick_params(labelsize=7)
-    out = io.BytesIO()
-    figure.savefig(out, format="png", metadata={"Software": None})
-    return in_few_colours(out.getvalue()) if maps else out.getvalue()
-
-
-def in_few_colours(png: bytes) -> bytes:
-    """The same picture with 128 colours, which of a density nobody can tell apart, in a third of the bytes."""
-    from PIL import Image
-
-    out = io.BytesIO()
-    Image.open(io.BytesIO(png)).convert("RGB").quantize(128).save(out, "PNG", optimize=True)
-    return out.getvalue()
+    return png(figure, colours=128)
 
 
 def on_square(log_density: LogDensity, reach: float) -> np.ndarray:
@@ -247,9 +236,7 @@ def audit(found: list[Finding]) -> bytes:
         top.set_xticks(range(1 + len(columns[fault])), ["0", *(f"{s:g}" for s in columns[fault])])
         bottom.set_xlabel(FAULTS[fault].unit.replace(" from", "\nfrom"), fontsize=6)
     figure.supylabel("worse than real data by, in standard deviations of its draws (grey: 2)", fontsize=7)
-    out = io.BytesIO()
-    figure.savefig(out, format="png", metadata={"Software": None})
-    return out.getvalue()
+    return png(figure)
 
 
 def style(k: int) -> dict[str, Any]:

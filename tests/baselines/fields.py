@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from genbench.baselines.autoregressive import diagonal_bilstm, gated_pixelcnn, pixelcnn, row_lstm
+from genbench.figures import png
 from genbench.models.sampling import seeded
 from genbench.space import Space
 
@@ -60,7 +61,7 @@ def draw(path: str) -> None:
         axes.set(title=name, aspect="equal", xticks=[], yticks=[])
         axes.invert_yaxis()
     figure.legend(handles=[Patch(color=c, label=k) for k, c in kinds.items()], loc="outside lower center", ncols=4)
-    figure.savefig(path)
+    Path(path).write_bytes(png(figure))
 
 
 if __name__ == "__main__":

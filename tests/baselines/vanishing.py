@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from genbench.baselines.adversarial import minimax_gan, nonsaturating_gan
+from genbench.figures import png
 from genbench.models.sampling import seeded
 from genbench.space import Space
 
@@ -50,7 +51,7 @@ def draw(path: str) -> None:
         axes.semilogy(measured(name, 300), color=colour, label=name)
     axes.set(xlabel="steps of the critic, the generator at rest", ylabel="norm of the generator's gradient")
     axes.legend()
-    figure.savefig(path)
+    Path(path).write_bytes(png(figure))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ python tests/metrics/failure.py docs/known-failure.png
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -13,6 +14,7 @@ from matplotlib.figure import Figure
 from genbench import datasets
 from genbench.cli import shipped
 from genbench.datasets._outside import outside
+from genbench.figures import png
 from genbench.likelihood import log_likelihood
 from genbench.models.checkpoint import load
 from genbench.numerics.complexity import code_lengths
@@ -41,4 +43,4 @@ def draw(name: str = "gated-pixelcnn") -> Figure:
 
 
 if __name__ == "__main__":
-    draw().savefig(sys.argv[1], metadata={"Software": None})
+    Path(sys.argv[1]).write_bytes(png(draw()))

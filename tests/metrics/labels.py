@@ -11,6 +11,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from genbench.boards.seeds import shown_rows
+from genbench.figures import png
 from genbench.run.records import open_run
 
 
@@ -28,7 +29,7 @@ def draw(found: dict[str, dict], names: list[str]) -> Figure:
     figure = Figure(figsize=(5.6, 3.4), dpi=110, layout="constrained")
     axes = figure.add_subplot()
     anyone = next(iter(found.values()))
-    labels = [n for n in anyone if n != "all"]
+    labels = sorted((n for n in anyone if n != "all"), key=int)  # keys of JSON are texts
     lines = {name: [found[name][n]["codes"] for n in labels] for name in names}
     lines |= {f"{what} (reference)": [anyone[n][what] for n in labels] for what in ("raw", "pca")}
     for k, (name, points) in enumerate(lines.items()):
@@ -48,4 +49,4 @@ def draw(found: dict[str, dict], names: list[str]) -> Figure:
 
 
 if __name__ == "__main__":
-    draw(curves(Path(sys.argv[1])), sys.argv[3:]).savefig(sys.argv[2], metadata={"Software": None})
+    Path(sys.argv[2]).write_bytes(png(draw(curves(Path(sys.argv[1])), sys.argv[3:])))

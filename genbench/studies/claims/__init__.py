@@ -31,6 +31,7 @@ from genbench.boards.markdown import pipes
 from genbench.boards.seeds import shown_rows
 from genbench.boards.tables import compact
 from genbench.errors import GenbenchError, unknown
+from genbench.figures import png
 from genbench.run.records import Record, Run, open_run
 from genbench.text import markdown as shown
 
@@ -278,8 +279,6 @@ def table(claim: Claim) -> str:
 
 def picture(claim: Claim) -> bytes:
     """PNG of what its `plot` draws."""
-    import io
-
     from matplotlib.figure import Figure
 
     from genbench.studies.claims._trials import understood
@@ -287,9 +286,7 @@ def picture(claim: Claim) -> bytes:
     figure = Figure(figsize=(6.4, 3.2), dpi=100, layout="constrained")
     with understood(claim.name):
         claim.module.plot(figure.add_subplot(), [trial.found for trial in claim.trials])
-    out = io.BytesIO()
-    figure.savefig(out, format="png", metadata={"Software": None})
-    return out.getvalue()
+    return png(figure)
 
 
 def check(root: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
 from pathlib import Path
@@ -12,6 +11,7 @@ from tabulate import tabulate
 
 from genbench.boards.seeds import shown_rows
 from genbench.boards.tables import compact
+from genbench.figures import png
 from genbench.numerics.intervals import Z95
 from genbench.run.records import Record, open_run
 from genbench.studies.latents.gradients import Variance
@@ -136,6 +136,4 @@ def plot(found: list[Variance]) -> bytes:
     axes.set(xlim=(-5, 1.2 * steps[-1]), xlabel="step of training", ylabel="ratio of variances")
     axes.set_xticks(steps, map(str, steps))
     axes.legend(fontsize=8)
-    out = io.BytesIO()
-    figure.savefig(out, format="png", metadata={"Software": None})
-    return out.getvalue()
+    return png(figure)
