@@ -168,6 +168,11 @@ def read_header(path: Path) -> tuple[dict[str, Stored], dict[str, str]]:
     """
     if not os.path.isfile(path):
         raise GenbenchError(f"no checkpoint at {path}", "Check the path; `genbench list baselines` shows what ships.")
+    if path.name.endswith(".safetensors.resume"):
+        raise GenbenchError(
+            f"{path} is the state of a training that did not end, no checkpoint",
+            f"Its command, genbench train ... -o {path.with_suffix('')}, goes on from there; or leave it out.",
+        )
     size = path.stat().st_size
     with open(path, "rb") as file:
         head = file.read(8)

@@ -36,6 +36,7 @@ def refused(path, words):
         load(path)
     assert words in caught.value.problem
     assert len(str(caught.value).splitlines()) == 2
+    return caught.value.remedy
 
 
 def test_refuses_a_file_that_is_not_there(tmp_path):
@@ -98,6 +99,12 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
         write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_the_state_of_an_interrupted_training_is_called_so(tmp_path):
+    path = tmp_path / "a.safetensors.resume"
+    path.write_bytes(pickle.dumps({}))
+    assert "a.safetensors, goes on from there" in refused(path, "a training that did not end")
 
 
 def test_a_header_whose_length_begins_like_a_pickle_is_read(tmp_path, pixels_checkpoint):
