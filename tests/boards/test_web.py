@@ -1,5 +1,6 @@
 """The page of HTML: one file that says what the records say, whole without scripts, and at hand with them."""
 
+import base64
 import csv
 import io
 import json
@@ -7,17 +8,21 @@ import re
 import shutil
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from genbench.boards.columns import boards
 from genbench.boards.markdown import markdown
 from genbench.boards.pages import as_csv, flat
+from genbench.boards.pictures import grid
 from genbench.boards.ranks import rank
 from genbench.boards.seeds import shown_rows
 from genbench.boards.tables import Notes, cell
 from genbench.boards.web import curve_of, embedded, html, marked
 from genbench.catalog import HERE
 from genbench.run.records import Run, open_run
+from genbench.space import Space
 from genbench.text import slug
 
 GROUPS = ("fd", "recall", "throughput", "memorisation", "modes", "psnr")
@@ -158,6 +163,20 @@ def test_the_card_of_a_model_says_how_it_was_made_and_what_it_looks_like(record,
                   "data:image/png;base64,bmVpZ2hib3Vycw==", ">1.250</text>", ">k = 50</text>"):  # fmt: skip
         assert words in page, words
     assert "curve" not in re.findall(r'class="(\w+)"', html(boards([record("a")])))
+
+
+@pytest.mark.parametrize(("shape", "levels"), [((1, 8, 8), 17), ((3, 8, 8), 256), ((1, 4, 4), 2), ((1, 28, 28), 256)])
+def test_pictures_of_samples_are_held_small_and_shown_as_large_as_they_are(shape, levels, record, tmp_path):
+    run, space = Run(tmp_path / "run"), Space(shape, levels)
+    drawn = grid(np.random.default_rng(0).integers(0, levels, (6, *shape)), space, 3)
+    run.write(run.pictures / "a.png", drawn)
+    page = html(boards([record("a")]), [run])
+    uri, size = re.search(r'base64,([^"]+)" alt="samples"((?: width="\d+" height="\d+")?)>', page).groups()
+    whole, held = (Image.open(io.BytesIO(data)) for data in (drawn, base64.b64decode(uri)))
+    k = max(1, round(40 / shape[1]))
+    assert held.size == (whole.width // k, whole.height // k)
+    assert size == (f' width="{whole.width}" height="{whole.height}"' if k > 1 else "")
+    np.testing.assert_array_equal(np.asarray(held.resize(whole.size, Image.Resampling.NEAREST)), np.asarray(whole))
 
 
 def test_a_text_is_shown_as_it_is(record, tmp_path):

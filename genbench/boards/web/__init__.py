@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import json
 import math
 import re
@@ -15,6 +16,8 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from genbench.boards.columns import Board, Column
 from genbench.boards.markdown import (
@@ -39,6 +42,7 @@ from genbench.text import PICTURED, one_line, slug
 HERE = Path(__file__).parent
 KINDS = ("exact", "upper_bound", "lower_bound", "estimate")
 NO_BREAK = "\u00a0"  # a space at which no line ends
+ENLARGED = 10  # times, at most, that the pixels of samples are drawn larger
 CURVE = (260, 90)  # pixels of the picture of a bound by its number of weights
 
 
@@ -196,7 +200,7 @@ def card(b: Board, model: str, runs: list[Run], commands: dict[str, str]) -> dic
         "trained": list(dict.fromkeys(one_line(one["command"]) for one in trainings if one["command"])),
         "curves": curves,
         "pictures": [
-            (says, uri) for end, says in PICTURED.items() if (uri := picture(runs, b.dataset, slug(model) + end))
+            (says, *found) for end, says in PICTURED.items() if (found := picture(runs, b.dataset, slug(model) + end))
         ],
         "text": text_of(runs, b.dataset, f"{slug(model)}.txt"),
     }
@@ -209,10 +213,36 @@ def trained(row: dict[str, Any], model: str, info: dict[str, Any]) -> bool:
     return row["model"] == info.get("key") or (row.get("seeds") or {}).get("name") == model
 
 
-def picture(runs: list[Run], dataset: str, name: str) -> str:
-    """A picture of the first run that has it, as the page holds it; empty without."""
+def picture(runs: list[Run], dataset: str, name: str) -> tuple[str, str] | None:
+    """A picture of the first run that has it, as the page holds it, and the size that it is shown in."""
     path = first_of(runs, dataset, f"{name}.png")
-    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}" if path else ""
+    if not path:
+        return None
+    data, size = unenlarged(path.read_bytes())
+    return f"data:image/png;base64,{base64.b64encode(data).decode()}", size
+
+
+def unenlarged(png: bytes) -> tuple[bytes, str]:
+    """A picture whose pixels were all made k x k, without that, and what makes a browser show it as large as it was.
+
+    Pictures of samples are such: the page holds each a second time, and so in half of the bytes.
+    """
+    from PIL import Image
+
+    try:
+        whole = Image.open(io.BytesIO(png))
+        pixels = np.asarray(whole)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return png, ""  # shown as what it is: no picture
+    height, width = pixels.shape[:2]
+    for k in range(ENLARGED, 1, -1):
+        small = pixels[::k, ::k]
+        if height % k or width % k or whole.mode == "P" or not np.array_equal(small.repeat(k, 0).repeat(k, 1), pixels):
+            continue
+        out = io.BytesIO()
+        Image.fromarray(small).save(out, "PNG", optimize=True)
+        return out.getvalue(), f' width="{width}" height="{height}"'
+    return png, ""
 
 
 def text_of(runs: list[Run], dataset: str, name: str) -> str:
