@@ -156,6 +156,16 @@ PRESETS = {
     "patches": Preset(
         {"depth": 4, "hidden": 20}, steps=4000, batch_size=64, lr=2e-3, clip=50.0, ema=0.998, validate_every=200
     ),
+    "mnist": Preset(
+        {"depth": 4, "hidden": 24},
+        steps=4000,
+        batch_size=64,
+        lr=2e-3,
+        clip=500.0,
+        ema=0.998,
+        validate_every=500,
+        half=True,
+    ),
     "ring8": Preset({"depth": 20, "hidden": 48}, steps=8000, batch_size=512, lr=3e-3, clip=10.0, ema=0.99),
     "pinwheel": Preset({"depth": 16, "hidden": 48}, steps=4000, batch_size=512, lr=3e-3, clip=10.0, ema=0.99),
 }

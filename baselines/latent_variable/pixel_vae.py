@@ -185,13 +185,14 @@ PRESETS = {
         ema=0.99,
     ),
     "mnist-binary": Preset(
-        {"reach": 2, "free": 0.05, "latent": 50, "maps": 16, "width": 64},
-        steps=20000,
+        {"reach": 2, "free": 0.05, "latent": 32, "maps": 6, "width": 48},
+        steps=8000,
         batch_size=64,
         lr=2e-3,
         clip=100.0,
         ema=0.999,
         validate_every=1000,
+        half=True,
     ),
 }
 
