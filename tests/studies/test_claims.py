@@ -29,12 +29,14 @@ from genbench.studies.claims import (
     cycles_keep_what_is_translated,
     divergences_choose_modes,
     flows_narrow_both_gaps,
+    gradients_at_equal_time,
     great_circles_decode_better,
     larger_codebooks_are_no_better,
     likelihood_measures_samples,
     losses_at_a_distance,
     nice_needs_its_scaling,
     parts_against_the_whole,
+    pixelcnn_learns_sooner,
     pixels_in_turn_fall_behind,
     prior_draws_are_wasted,
     raising_the_elbo,
@@ -45,7 +47,7 @@ from genbench.studies.claims import (
     tight_bounds_blur_the_encoder,
     walkback_mends_the_chain,
 )
-from genbench.studies.claims._training import trained
+from genbench.studies.claims._training import seconds, steps_within, trained
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -121,6 +123,18 @@ def test_a_true_effect_is_confirmed_its_contrary_refuted_and_none_is_neither(tmp
     assert verdict_of(root, ("good", "near")).verdict == "undecided"  # too little data
 
 
+def test_intervals_of_more_pairs_are_wider_so_that_they_hold_together(tmp_path):
+    root = board(tmp_path, VALUES)
+
+    def width(*pairs):
+        ends = verdict_of(root, *pairs).findings[0].interval.partition("[")[2].strip("]").split(", ")
+        return float(ends[1]) - float(ends[0])
+
+    pairs = [("best", "good"), ("best", "near"), ("good", "near")]
+    one, three = width(*pairs[:1]), width(*pairs)
+    assert three / one == pytest.approx(stats.norm.ppf(1 - 0.025 / 3) / stats.norm.ppf(0.975), rel=0.01)
+
+
 def test_a_bound_confirms_nothing_of_what_it_bounds_but_refutes(tmp_path):
     root = board(tmp_path, VALUES)
     against_bound = verdict_of(root, ("best", "loose"))
@@ -183,6 +197,16 @@ def test_the_share_of_draws_that_count_is_that_of_draws():
         w = stats.norm.pdf(x, z, s)
         logs.append(math.log(w.mean() ** 2 / np.square(w).mean()))
     assert abs(np.mean(logs) - prior_draws_are_wasted.log_share(s)) < 4 * np.std(logs) / math.sqrt(len(logs)) + 0.01
+
+
+def test_the_bias_of_draws_from_the_prior_is_that_of_the_delta_method():
+    """With many draws, -Var w / (2 K (E w)^2), averaged over x, in one dimension."""
+    s, k = 0.5, 1000
+    x = np.random.default_rng(5).normal(0, math.sqrt(1 + s * s), 20_000)
+    second = stats.norm.pdf(x, 0, math.sqrt(1 + s * s / 2)) / math.sqrt(4 * math.pi * s * s)
+    expected = -np.mean(second / stats.norm.pdf(x, 0, math.sqrt(1 + s * s)) ** 2 - 1) / (2 * k)
+    low, high = prior_draws_are_wasted.bias(1, s, k)
+    assert low - (high - low) / 2 < expected < high + (high - low) / 2
 
 
 def test_the_middle_of_lines_is_as_short_as_drawn():
@@ -455,6 +479,12 @@ TRUE = {
     "cycles_keep_what_is_translated": (
         {("10", "bits"): 1.9, ("0", "bits"): 1.0, ("0", "reached"): 0.8}, {("10", "bits"): -1.5},
     ),
+    "gradients_at_equal_time": (
+        {("reparameterised", "bound"): -10, ("score function", "bound"): -20,
+         ("score function with baseline", "bound"): -15, ("Gumbel-softmax", "bound"): -12,
+         ("straight-through", "bound"): -12, ("binary: score function with baseline", "bound"): -14},
+        {("straight-through", "bound"): -9},
+    ),
     "great_circles_decode_better": ({("line",): 20, ("circle",): 15}, {("line",): -10}),
     "larger_codebooks_are_no_better": (
         {("256", "error"): 1.0, ("32", "error"): 2.0, ("256", "pixels"): 1.2, ("32", "pixels"): 2.0,
@@ -493,6 +523,11 @@ TRUE = {
     "walkback_mends_the_chain": (
         {("plain", "100"): 30, ("walkback", "100"): 15, ("independent",): 60}, {("walkback", "100"): 25},
     ),
+    "pixelcnn_samples_no_faster": (
+        {(data, model, "passes"): 1.0 for data in ("digits", "mnist-binary")
+         for model in ("pixelcnn", "row-lstm", "diagonal-bilstm")},
+        {("digits", "row-lstm", "passes"): 0.5},
+    ),
     "pretraining_by_layers": (
         {("sigmoid", "6", "by layers"): 0.9, ("sigmoid", "6", "at once"): 0.3, ("rectified", "6", "by layers"): 0.9,
          ("rectified", "6", "at once"): 0.9},
@@ -506,8 +541,15 @@ TRUE = {
          ("VAE", "middle"): 0.1},
         {("autoencoder", "random"): -0.15},
     ),
+    "weights_at_equal_time": (
+        {("50", "bound"): -10, ("1", "bound"): -12, ("50", "share"): 0.1, ("1", "share"): 0.3}, {("50", "bound"): -5},
+    ),
 }  # fmt: skip
-APART = {"collapse_without_overfitting", "pixels_in_turn_fall_behind"}  # see below
+APART = {  # see below
+    "collapse_without_overfitting",
+    "pixelcnn_learns_sooner",
+    "pixels_in_turn_fall_behind",
+}
 OF_TRIALS = [name for name, module in claims.modules().items() if hasattr(module, "trial")]
 
 
@@ -565,10 +607,66 @@ def test_exponents_are_those_of_powers_of_the_side():
     says(0, VAE=2.0, cache=2.0, passes=4.0)
 
 
+def test_a_target_is_reached_where_the_line_between_two_validations_crosses_it():
+    claim = pixelcnn_learns_sooner
+    one = {"seconds": [0.0, 1.0, 3.0], "bits": [4.0, claim.TARGET + 0.1, claim.TARGET - 0.1]}
+    assert claim.reached(one) == pytest.approx((2.0, 1.5 * claim.EVERY))
+    assert claim.reached({"seconds": [0.0, 1.0], "bits": [4.0, 3.0]}) == (math.inf, math.inf)
+    rng = np.random.default_rng(0)
+
+    def says(spread, **until):
+        """Of trainings that reach the target after so many seconds."""
+        times = [{m: t * math.exp(spread * rng.standard_normal()) for m, t in until.items()} for _ in range(4)]
+        bits = [claim.TARGET + 1, claim.TARGET - 1]
+        return claim.judged([
+            {m.replace("_", "-"): {"seconds": [0.0, 2 * t], "bits": bits} for m, t in one.items()} for one in times
+        ])  # fmt: skip
+
+    assert [f.says for f in says(0.05, pixelcnn=1, row_lstm=2, diagonal_bilstm=3)] == ["for", "for"]
+    assert [f.says for f in says(0.05, pixelcnn=2, row_lstm=1, diagonal_bilstm=3)] == ["against", "for"]
+    assert [f.says for f in says(1.0, pixelcnn=1, row_lstm=1.1, diagonal_bilstm=0.9)] == ["open", "open"]
+    never = says(0.05, pixelcnn=1, row_lstm=math.inf, diagonal_bilstm=3)
+    assert [f.says for f in never] == ["open", "for"]
+    assert "4 of 4 seeds" in never[0].why
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_estimators_by_the_score_function_have_the_gradient_of_the_bound(binary):
+    """Of one q for many copies of an image, against sums over all codes, or the gradient through Gaussian noise."""
+    claim = gradients_at_equal_time
+    torch.manual_seed(0)
+    model, x = claim.Coded(binary), torch.bernoulli(torch.full((1, 64), 0.5)).expand(2000, -1)
+    q = (0.5 * torch.randn(1, claim.LATENT * (2 - binary))).requires_grad_()
+    model.encoder = torch.nn.Module()
+    model.encoder.forward = lambda x: q.expand(len(x), -1)
+
+    def gradients(way, batches=20):
+        each = torch.stack([torch.autograd.grad(model.loss(x, way), q)[0][0] for _ in range(batches)])
+        return each.mean(0), each.std(0) / math.sqrt(batches)
+
+    if binary:
+        codes = torch.cartesian_prod(*[torch.tensor([0.0, 1.0])] * claim.LATENT)[:, None]
+        bound = (model.log_q(q, codes).exp() * model.log_likelihood(x[:1], codes)).sum() - model.kl(q).sum()
+        true, error = -torch.autograd.grad(bound, q)[0][0], torch.zeros(claim.LATENT)
+    else:
+        true, error = gradients("reparameterised")
+    for way in ("score function", "score function with baseline"):
+        found, spread = gradients(way)
+        assert bool(((found - true).abs() < 4.5 * (spread.square() + error.square()).sqrt()).all()), way
+
+
+def test_steps_that_time_pays_for_are_tried_on_a_copy():
+    torch.manual_seed(0)
+    model, data = torch.nn.Linear(2, 1), torch.randn(100, 2)
+    before = model.weight.clone()
+    assert steps_within(0.05, model, data, lambda model, x: model(x).square().mean()) >= 1
+    torch.testing.assert_close(model.weight, before)
+
+
 def test_seconds_are_of_processor_time_and_one_repeat():
-    assert pixels_in_turn_fall_behind.seconds(lambda: time.sleep(0.05), least=0.001) < 0.02
-    once = pixels_in_turn_fall_behind.seconds(lambda: sum(range(300_000)), least=0.1)
-    twice = pixels_in_turn_fall_behind.seconds(lambda: sum(range(600_000)), least=0.1)
+    assert seconds(lambda: time.sleep(0.05), least=0.001) < 0.02
+    once = seconds(lambda: sum(range(300_000)), least=0.1)
+    twice = seconds(lambda: sum(range(600_000)), least=0.1)
     assert 1.3 < twice / once < 3
 
 

@@ -9,8 +9,8 @@ says what is seen it has a picture. A finding speaks for the claim, against it, 
     one against it, beyond chance    refuted
     else                             undecided at this size
 
-The findings of one claim hold together: differences of pairs are adjusted by Holm's correction, computations give
-intervals that hold together or exact values, trials intervals over the seeds of training. Where the noise of training
+The findings of one claim hold together: pairs, computations and trials have intervals that do (Bonferroni), or exact
+values; those of trials are over the seeds of training. Where the noise of training
 decides (`OF_TRAINING`), pairs of single trainings leave a claim open, whatever their values: an interval over test
 examples says nothing of another training.
 Two bounds decide nothing of what they bound; where a claim is of the bounds themselves it says so (`OF_BOUNDS`).
@@ -19,6 +19,7 @@ Two bounds decide nothing of what they bound; where a claim is of the bounds the
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,12 +27,13 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Literal
 
 from genbench.boards.columns import columns_of
-from genbench.boards.compare import difference, interval, together
+from genbench.boards.compare import Difference, difference, interval, together
 from genbench.boards.markdown import pipes
 from genbench.boards.seeds import shown_rows
 from genbench.boards.tables import compact
 from genbench.errors import GenbenchError, unknown
 from genbench.figures import png
+from genbench.numerics.multiple import quantile
 from genbench.run.records import Record, Run, open_run
 from genbench.text import markdown as shown
 
@@ -43,6 +45,8 @@ PICTURES = "claims"  # folder beside the document
 Says = Literal["for", "against", "open"]
 Verdict = Literal["confirmed", "refuted", "undecided"]
 VERDICTS = ("confirmed", "refuted", "undecided")  # in the order of the page
+SAYS = ("for", "against", "open")
+MANY = 8  # findings, more of which are folded on the page
 
 
 @dataclass(frozen=True)
@@ -80,12 +84,14 @@ class Claim:
 
     Arguments:
         trials: those that its findings are made of, where it has some.
+        budget: of the trainings behind it.
     """
 
     name: str
     module: ModuleType
     findings: tuple[Finding, ...]
     trials: tuple[Trial, ...] = ()
+    budget: str = ""
 
     @property
     def drawn(self) -> bool:
@@ -156,8 +162,25 @@ def decide(
         own = _trials.kept(name, module, trials) if hasattr(module, "trial") else []
         if hasattr(module, "trial"):
             findings += of_trials(name, module, own)
-        found.append(Claim(name, module, tuple(findings), tuple(own)))
+        found.append(Claim(name, module, tuple(findings), tuple(own), budget(pairs, own, boards)))
     return found
+
+
+def budget(pairs: list[Pair], own: list[Trial], boards: dict[str, Run]) -> str:
+    """What the trainings behind a claim took: its own, or those of boards as far as these say it."""
+    if own:
+        return f"{len(own)} seeds, {sum(t.seconds for t in own):.0f} s of one core"
+    if not pairs:
+        return "no training, a computation of seconds"
+    told = []
+    for board in dict.fromkeys(p.board for p in pairs):
+        shown_there = shown_rows([boards[board]]) if board in boards else []
+        rows = [r for r in shown_there if r.metric["name"] == "training-time"]
+        took = {m: r.value for c in columns_of(rows).values() for m, r in c.records.items() if r.value is not None}
+        models = dict.fromkeys(m for p in pairs if p.board == board for m in (p.better, p.worse))
+        known = ", ".join(f"{m} {took[m]:,.0f} s" for m in models if m in took)
+        told.append(f"{board}: {known}" if known else f"{board}: as its page says")
+    return f"the trainings of the boards ({'; '.join(told)})"
 
 
 def of_trials(name: str, module: ModuleType, own: list[Trial]) -> list[Finding]:
@@ -186,7 +209,7 @@ def of_pairs(pairs: list[Pair], root: Path, boards: dict[str, Run], claim: Modul
         if of_bounds:  # a bound is a number of its own, which is known exactly
             better, worse = (replace(one, kind="exact") for one in (better, worse))
         differences[i] = difference(pairs[i].better, run, worse, run, better)
-    adjusted = dict(zip(both, together([differences[i] for i in both]), strict=True))
+    adjusted = dict(zip(both, wider(together([differences[i] for i in both])), strict=True))
     found = []
     for i, pair in enumerate(pairs):
         what = f"{pair.board}: {pair.better} against {pair.worse}, {pair.metric}"
@@ -198,12 +221,26 @@ def of_pairs(pairs: list[Pair], root: Path, boards: dict[str, Run], claim: Modul
         assert b is not None
         trainings = min(seeds_of(a), seeds_of(b))
         says: Says = "open"
-        if d.decided and d.verdict.endswith(("better", "worse")):
+        of_each = f"{trainings} training{'s' * (trainings > 1)} each"
+        apart = d.ci95 is None or not d.ci95[0] <= 0 <= d.ci95[1]
+        if d.decided and apart and d.verdict.endswith(("better", "worse")):
             says = "for" if d.verdict.endswith("better") else "against"
-        why = d.verdict if says == "open" else f"{trainings} training{'s' * (trainings > 1)} each"
+        why = of_each if says != "open" else d.verdict if apart else f"is it 0? {of_each}"
         if of_training and trainings == 1 and says != "open":
             says, why = "open", f"{d.verdict} here, but one training each"
         found.append(Finding(what, f"{compact(a)} against {compact(b)}", interval(d), says, why))
+    return found
+
+
+def wider(differences: list[Difference]) -> list[Difference]:
+    """With intervals that hold for all of them together (Bonferroni)."""
+    tested, found = sum(d.p is not None for d in differences), []
+    for d in differences:
+        if d.p is not None and d.ci95 is not None and d.difference is not None:
+            factor = quantile(tested, d.freedom or math.inf) / quantile(1, d.freedom or math.inf)
+            low, high = (d.difference + factor * (end - d.difference) for end in d.ci95)
+            d = replace(d, ci95=(low, high))
+        found.append(d)
     return found
 
 
@@ -256,7 +293,7 @@ def page(claims: list[Claim]) -> str:
         "together; over seeds they are of the mean over trainings.",
         "Made by `genbench claims -o docs/claims.md` from the boards in `leaderboards/`, from small computations and "
         "from small trainings, which `genbench claims --measure` does and keeps in `docs/claims.jsonl`; a claim is a "
-        "file in `genbench/studies/claims/`.",
+        "file in `genbench/studies/claims/`. " + cost(claims),
         pipes(rows, ["claim", "verdict", "what it turns on"], 3),
     ]
     for c in claims:
@@ -266,15 +303,31 @@ def page(claims: list[Claim]) -> str:
         parts.append(table(c))
         if c.drawn:
             parts.append(f"![{shown(c.module.PICTURE)}]({PICTURES}/{c.name}.png)\n\n*{shown(c.module.PICTURE)}*")
-        if c.trials:
-            parts.append(f"Budget: {len(c.trials)} seeds, {sum(t.seconds for t in c.trials):.0f} s of one core.")
-        parts.append(f"How far it carries: {shown(c.module.CARRIES)}")
+        parts.append(f"Budget: {shown(c.budget)}.\n\nHow far it carries: {shown(c.module.CARRIES)}")
     return "\n\n".join(parts) + "\n"
 
 
+def cost(claims: list[Claim]) -> str:
+    """What it takes to do all trainings of the claims anew."""
+    took = {c.name: sum(t.seconds for t in c.trials) for c in claims if c.trials}
+    if not took:
+        return ""
+    longest = max(took, key=lambda name: took[name])
+    return (
+        "`genbench claims --measure --records NEW.jsonl -o docs/claims.md` makes all of it anew from the boards: "
+        f"{math.ceil(sum(took.values()) / 60)} minutes of one core, of which {longest} takes the most, "
+        f"{math.ceil(took[longest] / 60)}, and half a minute for what needs no training."
+    )
+
+
 def table(claim: Claim) -> str:
+    """The findings of a claim, folded where they are many."""
     rows = [[shown(x) for x in (f.what, f.found, f.interval, f.says, f.why)] for f in claim.findings]
-    return pipes(rows, ["finding", "found", "difference, 95 % interval", "speaks", "because"], 5)
+    whole = pipes(rows, ["finding", "found", "95 % interval", "speaks", "because"], 5)
+    if len(rows) <= MANY:
+        return whole
+    counts = ", ".join(f"{n} {word}" for word in SAYS if (n := sum(f.says == word for f in claim.findings)))
+    return f"<details><summary>{len(rows)} findings: {counts}</summary>\n\n{whole}\n\n</details>"
 
 
 def picture(claim: Claim) -> bytes:

@@ -1,9 +1,12 @@
-"""What trials share: the digits as numbers, a loop over batches, draws like given codes, a Fréchet distance."""
+"""What trials share: the digits as numbers, a loop over batches, processor time, draws like codes, a distance."""
 
 from __future__ import annotations
 
+import copy
+import time
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,6 +42,26 @@ def trained(
         loss(batch).backward()
         optimiser.step()
     return model.eval()
+
+
+def steps_within(budget: float, model: nn.Module, data: Tensor, loss: Callable[[nn.Module, Tensor], Tensor]) -> int:
+    """How many steps of `trained` so many processor seconds pay for, by some steps of a copy; at least one."""
+    tried = copy.deepcopy(model)
+
+    def some(steps: int) -> None:
+        trained(tried, data, lambda x: loss(tried, x), steps, seed=0)
+
+    return max(1, int(budget / (seconds(lambda: some(20), least=budget / 10) / 20)))
+
+
+def seconds(do: Callable[[], Any], least: float = 0.1) -> float:
+    """Of processor time that it takes, by as many repeats as take `least`, after one that is not counted."""
+    do()
+    repeats, spent, before = 0, 0.0, time.process_time()
+    while spent < least:
+        do()
+        repeats, spent = repeats + 1, time.process_time() - before
+    return spent / repeats
 
 
 def like(codes: Tensor, z: Tensor) -> Tensor:

@@ -1,16 +1,22 @@
-"""Autoregressive models against the others in likelihood on the 8x8 digits."""
+"""Autoregressive models against the others in likelihood, on 8x8 digits and on binary MNIST."""
 
 SENTENCE = "Autoregressive models lead in likelihood."
-SAID_BY = "van den Oord et al. (2016), and every comparison of families since"
+SAID_BY = "van den Oord et al. (2016), and every comparison of families since, which adds that VAEs follow closely"
 DECIDED_BY = (
-    "exact values of a PixelCNN against those of other families; where the other value is a bound, its true value may "
-    "be lower, and nothing is decided"
+    "exact values of an autoregressive model against those of other families; where the other value is a bound, its "
+    "true value may be lower, and nothing is decided"
 )
-CARRIES = "to 8x8 images of 17 levels; true values below the bounds of a diffusion model, a VAE and a flow are unknown."
+CARRIES = (
+    "to two sets of small images. True values below the bounds of a diffusion model, a VAE and a flow are unknown. "
+    "That VAEs follow closely is so of the bounds: by 0.07 and 0.01 bits/dim. Annealed importance sampling, which the "
+    "board of the digits has of three smaller VAEs, comes to 1.90 to 2.12 bits/dim, with gaps of 0.03 at most."
+)
 PAIRS = (
     ("digits", "nll", "pixelcnn-pp", "full-mixture"),
     ("digits", "nll", "pixelcnn-pp", "bernoulli-vae"),
     ("digits", "nll", "pixelcnn-pp", "conv-vae"),
     ("digits", "nll", "pixelcnn-pp", "nsf"),
     ("digits", "nll", "pixelcnn-pp", "ddpm"),
+    ("mnist-binary", "nll", "row-lstm", "vampprior-vae"),
+    ("mnist-binary", "nll", "row-lstm", "mixture"),
 )

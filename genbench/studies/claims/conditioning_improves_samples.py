@@ -2,7 +2,9 @@
 
 SENTENCE = "Telling a model the class improves its samples."
 SAID_BY = "Mirza, Osindero (2014); van den Oord et al. (2016b)"
-DECIDED_BY = "the Fréchet distance of samples whose classes are drawn alike"
+DECIDED_BY = (
+    "the Fréchet distance of all samples, their classes drawn alike: a model without classes has none per class"
+)
 CARRIES = "to ten balanced classes of digits and one training of each."
 PAIRS = (
     ("digits", "fd[digits-cnn]", "conditional-gated-pixelcnn", "gated-pixelcnn"),

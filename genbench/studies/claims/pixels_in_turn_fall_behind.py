@@ -11,8 +11,6 @@ a full pass is taken for each pixel the passes are alike: three are timed, and c
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,6 +19,7 @@ import torch
 from genbench import catalog
 from genbench.space import Space
 from genbench.studies.claims import Finding
+from genbench.studies.claims._training import seconds
 from genbench.studies.claims._trials import Found, each, of_mean
 
 SENTENCE = "The larger the image, the further a model that draws pixel by pixel falls behind a latent-variable model."
@@ -37,18 +36,8 @@ CARRIES = (
 )
 PICTURE = "Processor time of a sample against the side of the image, means over trials, with fitted exponents."
 SEEDS, VERSION = 6, 1
-SIDES, BATCH, PASSES, LEAST, NONE = (8, 16, 28, 64), 64, 3, 0.1, 0.2
+SIDES, BATCH, PASSES, NONE = (8, 16, 28, 64), 64, 3, 0.2
 PIXELCNN = {"width": 16, "depth": 4, "first": 5}
-
-
-def seconds(do: Callable[[], Any], least: float = LEAST) -> float:
-    """Of processor time that it takes, by as many repeats as take `least`, after one that is not counted."""
-    do()
-    repeats, spent, before = 0, 0.0, time.process_time()
-    while spent < least:
-        do()
-        repeats, spent = repeats + 1, time.process_time() - before
-    return spent / repeats
 
 
 def of_side(side: int, seed: int) -> dict[str, float]:
