@@ -46,7 +46,7 @@ Says = Literal["for", "against", "open"]
 Verdict = Literal["confirmed", "refuted", "undecided"]
 VERDICTS = ("confirmed", "refuted", "undecided")  # in the order of the page
 SAYS = ("for", "against", "open")
-MANY = 8  # findings, more of which are folded on the page
+MANY = 9  # findings, more of which are folded on the page
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ def budget(pairs: list[Pair], own: list[Trial], boards: dict[str, Run]) -> str:
         took = {m: r.value for c in columns_of(rows).values() for m, r in c.records.items() if r.value is not None}
         models = dict.fromkeys(m for p in pairs if p.board == board for m in (p.better, p.worse))
         known = ", ".join(f"{m} {took[m]:,.0f} s" for m in models if m in took)
-        told.append(f"{board}: {known}" if known else f"{board}: as its page says")
+        told.append(f"{board}: {known}" if known else f"{board}: commands on its page")
     return f"the trainings of the boards ({'; '.join(told)})"
 
 

@@ -18,7 +18,7 @@ from genbench.studies.claims import Finding
 from genbench.studies.claims._training import steps_within, trained
 from genbench.studies.claims._trials import Found, each, of_mean
 
-SENTENCE = "At equal and short time as well, fifty importance weights give a better model, and a worse encoder."
+SENTENCE = "At equal time, too, fifty importance weights give a better model than one, and a worse encoder."
 SAID_BY = "Burda, Grosse, Salakhutdinov (2016), who compare equal updates; Rainforth et al. (2018) of encoders"
 DECIDED_BY = "the bound on test digits by 500 draws in nats, and their effective sample size, 50 weights less one"
 CARRIES = (
