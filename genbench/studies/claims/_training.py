@@ -44,7 +44,7 @@ def trained(
     return model.eval()
 
 
-def steps_within(budget: float, model: nn.Module, data: Tensor, loss: Callable[[nn.Module, Tensor], Tensor]) -> int:
+def steps_within(budget: float, model: nn.Module, data: Tensor, loss: Callable[[Any, Tensor], Tensor]) -> int:
     """How many steps of `trained` so many processor seconds pay for, by some steps of a copy; at least one."""
     tried = copy.deepcopy(model)
 

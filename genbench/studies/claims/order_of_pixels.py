@@ -10,6 +10,7 @@ the same first weights in all orders; a random order is another one for each see
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,7 @@ def placed(order: str, seed: int) -> np.ndarray:
 class Recurrent(nn.Module):
     """An RNN or LSTM over values, each told the one before."""
 
-    def __init__(self, layer: type[nn.RNNBase]) -> None:
+    def __init__(self, layer: Callable[..., nn.RNNBase]) -> None:
         super().__init__()
         self.told = nn.Embedding(LEVELS + 1, 16)
         self.place = nn.Embedding(64, 16)
