@@ -104,9 +104,10 @@ class Dataset:
 
     @property
     def n_classes(self) -> int:
+        """As many as have names, or as the labels of all splits need: one may stand in the test split alone."""
         if self.labels is None:
             return 0
-        return len(self.classes) if self.classes else int(self.labels["train"].max()) + 1
+        return len(self.classes) if self.classes else 1 + max(int(y.max(initial=-1)) for y in self.labels.values())
 
     def facts(self) -> dict[str, str]:
         """What `genbench describe` shows of it."""
@@ -123,7 +124,7 @@ class Dataset:
         if self.draw is not None:
             facts["train"] += ", drawn afresh for every batch"
         if self.factors is not None:
-            sizes = (self.factors["train"].max(0) + 1).tolist()
+            sizes = (np.max([values.max(0) for values in self.factors.values() if len(values)], axis=0) + 1).tolist()
             facts["factors"] = ", ".join(f"{name} ({n})" for name, n in zip(self.factor_names, sizes, strict=True))
         if self.modes is not None:
             facts["modes"] = f"{len(self.modes[0]):,}, of standard deviation {self.modes[1]:g}"
@@ -135,10 +136,12 @@ class Dataset:
         return facts
 
     def classes_in_words(self) -> str:
-        if not self.classes:
-            return f"{self.n_classes:,}"
-        more = ", ..." if len(self.classes) > SHOWN else ""
-        return f"{self.n_classes:,}: {', '.join(self.classes[:SHOWN])}{more}"
+        n, more = self.n_classes, ""
+        if self.classes:
+            more = f": {', '.join(self.classes[:SHOWN])}{', ...' if len(self.classes) > SHOWN else ''}"
+        there = {split: len(np.unique(y)) for split, y in (self.labels or {}).items()}
+        fewer = ", ".join(f"{k:,} in {split}" for split, k in there.items() if k < n)
+        return f"{n:,}{more}" + (f" (of these {fewer})" if fewer else "")
 
     @property
     def identity(self) -> dict[str, object]:

@@ -41,6 +41,8 @@ def test_factors_are_part_of_what_data_are_known_by():
     other = replace(data, factors={split: f[:, ::-1] for split, f in data.factors.items()})
     assert other.sha256 != data.sha256
     assert "shape (3), size (6), x (16), y (16)" in data.facts()["factors"]
+    rare = {split: np.minimum(f, 2) if split != "test" else f for split, f in data.factors.items()}
+    assert replace(data, factors=rare).facts()["factors"] == data.facts()["factors"], "all splits are looked at"
 
 
 def test_digits_without_9_have_none_and_all_nines_are_beside_them():

@@ -60,7 +60,7 @@ def test_subfolders_are_classes_in_the_order_of_their_names(tmp_path, capsys):
     assert data.classes == ("a fish", "cat", "dog")
     assert as_pairs(data) == sorted((x.tobytes(), [1, 2, 0][i % 3]) for i, x in enumerate(X))
     assert "its 3 classes are a fish, cat, dog" in capsys.readouterr().err
-    assert data.facts()["classes"] == "3: a fish, cat, dog"
+    assert data.facts()["classes"].startswith("3: a fish, cat, dog")
 
 
 def test_classes_that_are_numbers_keep_them(tmp_path):

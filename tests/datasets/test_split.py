@@ -167,6 +167,24 @@ def test_describe_says_what_a_dataset_holds(name, cli):
     assert facts["levels"].startswith("real numbers" if data.space.levels is None else f"{data.space.levels} ")
 
 
+@pytest.mark.parametrize(
+    ("train", "validation", "test", "said"),
+    [
+        ([0, 1, 0, 1], [0, 1], [1, 0], "2"),
+        ([0, 1, 0, 1], [0, 1], [0, 2], "3 (of these 2 in train, 2 in validation, 2 in test)"),
+        ([0, 0, 0, 0], [1, 0], [0, 1], "2 (of these 1 in train)"),
+        ([0, 5, 0, 5], [0, 5], [0, 5], "6 (of these 2 in train, 2 in validation, 2 in test)"),
+    ],
+)
+def test_the_classes_of_all_splits_are_counted(train, validation, test, said, tmp_path, cli):
+    x, at = np.arange(8, dtype=np.uint8).reshape(8, 1), tmp_path / "own.npz"
+    y = {"train_labels": train, "validation_labels": validation, "test_labels": test}
+    np.savez(at, train=x[:4], validation=x[4:6], test=x[6:], levels=8, **y)
+    code, out, err = cli("describe", at)
+    assert code == 0, err
+    assert next(line.split(maxsplit=1)[1] for line in out.splitlines() if line.startswith("classes")) == said
+
+
 def test_describe_shows_dataset_and_suite_of_one_name_and_data_at_a_path(path, cli):
     _, out, _ = cli("describe", "digits")
     assert out.startswith("dataset digits (genbench)")
