@@ -23,6 +23,25 @@ def spelt(name: str) -> str:
     return name.replace("_", "-")
 
 
+NAME = re.compile(r"\w[\w.-]*")
+ENDINGS = (".py", ".toml", ".safetensors", ".npz", ".npy", ".txt", ".parquet", ".tar")  # of what is named by its path
+EVERY = "all"  # in place of a metric
+
+
+def check_name(name: str, kind: str = "") -> None:
+    """Checks that what is called so can be asked for where names and paths, lists and arguments are told apart.
+
+    Raises:
+        Broken: it cannot.
+    """
+    if not NAME.fullmatch(name):
+        raise Broken(f"the name {name!r} cannot be asked for: it has letters, digits, - and _, no - first")
+    if name.endswith(ENDINGS):
+        raise Broken(f"the name {name!r} cannot be asked for: it is that of a file")
+    if kind == "metrics" and name == EVERY:
+        raise Broken(f"the name {name!r} cannot be asked for: it stands for every metric")
+
+
 def check(entry: Entry, others: dict[str, Entry]) -> None:
     """Checks what an outside member says of itself.
 
@@ -31,6 +50,8 @@ def check(entry: Entry, others: dict[str, Entry]) -> None:
     """
     if entry.fault:
         raise Broken(entry.fault)
+    if entry.kind != "adapters":  # which nobody names
+        check_name(entry.name, entry.kind)
     constants = entry.constants
     if not isinstance(constants.get("FAMILY", ""), str):
         raise Broken(f"FAMILY is {constants['FAMILY']!r}, no text")
@@ -68,8 +89,10 @@ def check_card(constants: dict[str, Any]) -> None:
     if not isinstance(outputs, dict) or not outputs:
         raise Broken(f"OUTPUTS is {outputs!r}, no {{name: card}}")
     for name, card in outputs.items():
-        if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z][\w-]*", name, re.ASCII):
-            raise Broken(f"OUTPUTS has {name!r}: a name has letters, digits, - and _")
+        if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z][\w-]*", name, re.ASCII) or name == EVERY:
+            raise Broken(f"OUTPUTS has {name!r}: a name has letters, digits, - and _, and is not '{EVERY}'")
+        if [spelt(str(one)) for one in outputs].count(spelt(name)) > 1:
+            raise Broken(f"OUTPUTS has {name!r} twice: - and _ are the same")
         if not isinstance(card, dict):
             raise Broken(f"the card of output '{name}' is {card!r}, no {{field: value}}")
         for field in ("unit", "direction", "title"):

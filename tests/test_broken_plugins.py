@@ -117,6 +117,8 @@ CARDS = [
     ("OUTPUTS", "OUTPUTS = {1: {}}", "OUTPUTS has 1: a name has"),
     ("OUTPUTS", "OUTPUTS = {'a|b': {}}", "OUTPUTS has 'a|b': a name has"),
     ("OUTPUTS", "OUTPUTS = {'_coin': {}}", "OUTPUTS has '_coin': a name has"),
+    ("OUTPUTS", "OUTPUTS = {'all': {}}", "OUTPUTS has 'all': a name has"),
+    ("OUTPUTS", f"OUTPUTS = {{'a_b': {CARD}, 'a-b': {CARD}}}", "OUTPUTS has 'a_b' twice"),
     *[("OUTPUTS", f"OUTPUTS = {without(f)}", f"output 'coin' has no {f}") for f in ("unit", "direction", "title")],
     ("OUTPUTS", f"OUTPUTS = {card(unit=None)}", "output 'coin' has no unit"),
     ("OUTPUTS", f"OUTPUTS = {card(direction='up')}", "is 'up', none of lower, higher, none"),
@@ -211,6 +213,54 @@ def test_what_metrics_may_need_is_what_artifacts_declare():
 
 
 # --- Names
+
+
+NAMELESS = ["co:in", "a,b", "a b", "coin[x]", "a?b", "a=b", "-coin", "_coin", "a%b", "coin.npz", "coin.safetensors"]
+BODIES = {
+    "metrics": METRIC,
+    "baselines": "def build(space):\n    pass\n",
+    "datasets": "def load(root):\n    pass\n",
+    "extractors": "def extractor(space):\n    pass\n",
+}
+
+
+@pytest.mark.parametrize("kind", BODIES)
+@pytest.mark.parametrize("name", NAMELESS)
+def test_a_name_that_nobody_could_ask_for_is_refused_when_the_plugin_is_named(name, kind, cli, tmp_path):
+    """A colon means code, a comma a list, a bracket an extractor, a question mark arguments, an ending a file."""
+    path = tmp_path / f"{name}.py"
+    path.write_text(BODIES[kind])
+    code, _, err = cli("list", kind, "--plugin", path)
+    assert code == 2
+    assert "cannot be asked for" in err
+    assert len(err.splitlines()) == 2
+
+
+@pytest.mark.parametrize("kind", BODIES)
+@pytest.mark.parametrize("name", ["co:in", "a,b", "a b", "coin.npz"])
+def test_of_an_installed_one_it_is_a_warning(name, kind, installed):
+    before = catalog.names(kind)
+    installed(kind, {name: "acme_one"}, {"acme_one.py": BODIES[kind]})
+    with pytest.warns(catalog.PluginWarning, match="cannot be asked for") as caught:
+        assert catalog.names(kind) == before
+    assert len(caught) == 1
+
+
+def test_a_metric_is_not_called_as_all_of_them_are(cli, tmp_path):
+    (tmp_path / "all.py").write_text(METRIC)
+    code, _, err = cli("list", "metrics", "--plugin", tmp_path / "all.py")
+    assert (code, "stands for every metric" in err) == (2, True)
+    code, _, err = cli("new", "metric", "all")
+    assert code == 2
+    assert "Choose another name" in err
+
+
+@pytest.mark.parametrize("name", ["größe", "2d", "v1.5", "a-b_c"])
+def test_other_names_are_fine(name, cli, tmp_path):
+    (tmp_path / f"{name}.py").write_text(BODIES["baselines"])
+    code, out, err = cli("list", "baselines", "--plugin", tmp_path / f"{name}.py")
+    assert code == 0, err
+    assert name.replace("_", "-") in out
 
 
 @pytest.mark.parametrize("name", ["my_coin", "my-coin"])

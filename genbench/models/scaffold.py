@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
-from genbench import catalog
+from genbench import catalog, plugins
 from genbench.errors import GenbenchError
 from genbench.files import write_atomically
+from genbench.source import Broken
 
 
 @dataclass(frozen=True)
@@ -202,6 +203,10 @@ def write(kind: str, name: str, folder: Path) -> tuple[Path, list[str]]:
             "Use letters, digits and hyphens, a letter first, and no word of Python such as 'class'.",
         )
     spelt = catalog.spelt(stem)
+    try:
+        plugins.check_name(spelt, f"{kind}s")
+    except Broken as error:
+        raise GenbenchError(str(error), "Choose another name.") from error
     if kind in ("baseline", "metric", "dataset") and spelt in catalog.names(f"{kind}s"):
         raise GenbenchError(f"there is a {kind} '{spelt}', which would hide it", "Choose another name.")
     path = folder / f"{stem}.py"
