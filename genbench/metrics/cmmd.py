@@ -21,6 +21,7 @@ from __future__ import annotations
 import numpy as np
 
 from genbench.domains import check
+from genbench.errors import GenbenchError
 from genbench.metrics import Measure, alone
 from genbench.metrics._halves import of_square, variance
 from genbench.metrics._inputs import point_sets
@@ -45,6 +46,7 @@ REFERENCE = "Jayasumana et al., 2024"
 DOMAINS = {"sigma": "a number in [1e-100, 1e100]", "normalise": "true or false"}
 
 SCALE = 1000
+LEAST = 1e-8  # a mean kernel value as near to 0 or to 1 leaves of the value its rounding, or the counts alone
 
 
 def compute(
@@ -59,6 +61,7 @@ def compute(
     kernel = Gaussian(sigma, of_directions=normalise)
     n, m = len(x), len(y)
     xx, yy, xy = (float(a.kernel_sums(b, kernel).sum()) for a, b in ((x, x), (y, y), (x, y)))
+    told_apart(sigma, [xx / (n * (n - 1)), yy / (m * (m - 1)), xy / (n * m)], x, y)
     value = SCALE * ((xx + n) / n**2 + (yy + m) / m**2 - 2 * xy / (n * m))  # k(x_i, x_i) = 1
     details = {"n_samples": n, "n_train": m, "dimension": x.d}
     if not intervals:
@@ -66,6 +69,24 @@ def compute(
     stderr = SCALE * np.sqrt(variance(lambda a, b: _jackknife(a, b, kernel) + _jackknife(b, a, kernel), x, y))
     method = "normal for the root at these counts, delete-one jackknife with its quadratic part corrected from halves"
     return {"cmmd": of_square(value, float(stderr), method, details)}
+
+
+def told_apart(sigma: float, means: list[float], x: Points, y: Points) -> None:
+    """Looks whether a kernel of this width tells the rows apart.
+
+    Arguments:
+        means: of the kernel over pairs within x, within y and across.
+
+    Raises:
+        GenbenchError: it is 0 for nearly every pair, or 1 for all of them though not all rows are alike.
+    """
+    alike = (x.x == x.x[0]).all() and (y.x == x.x[0]).all()
+    if max(means) < LEAST or (min(means) > 1 - LEAST and not alike):
+        raise GenbenchError(
+            f"a kernel of width {sigma:g} is {max(means):.0f} for all pairs of these features, to {LEAST:g}: the value "
+            "says nothing of them",
+            "Give a sigma near the distances between features.",
+        )
 
 
 def _jackknife(x: Points, y: Points, kernel: Gaussian) -> float:

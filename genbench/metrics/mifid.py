@@ -51,7 +51,7 @@ OUTPUTS = {
     },
 }
 REFERENCE = "Bai et al., 2021"
-DOMAINS = {"tau": "a number in (0, 1]", "epsilon": "a number in (0, inf)"}
+DOMAINS = {"tau": "a number in (0, 1]", "epsilon": "a number in (0, 1]"}  # s is at most 1: what is divided by stays s
 
 NO_DISTANCE, ROUNDING = 1e-8, 1e-12  # an FD that counts as 0; one that is rounding, relative to the squared norm
 

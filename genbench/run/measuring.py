@@ -30,7 +30,7 @@ from genbench.run.artifacts.declaration import SAMPLES
 from genbench.run.artifacts.making import Artifacts
 from genbench.run.limits import amount
 from genbench.run.noting import LONGEST, noting
-from genbench.run.plan import Cell, Job, Plan
+from genbench.run.plan import Cell, Job, Plan, numbered
 from genbench.run.records import READ, Record, Run, said_of
 from genbench.run.reporting import MANY, describe_error, env_of, fill, framed
 from genbench.text import said, short
@@ -179,7 +179,7 @@ def computed(job: Job, needs: dict[str, Any]) -> Any:
     Warns where it gives something else when the global generators stand elsewhere: no seed decides them.
     """
     compute = catalog.load("metrics", job.metric).compute
-    params = {**job.params, **said_of(job.intervals)}
+    params = {**numbered(job.entry, job.params), **said_of(job.intervals)}
     if job.entry.origin == "genbench":
         return compute(**needs, **params)
 

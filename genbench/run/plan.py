@@ -24,7 +24,7 @@ from genbench.files import content_key, sha256_array, sha256_file
 from genbench.models import steady
 from genbench.models.adapters import Source
 from genbench.run.artifacts import ARTIFACTS
-from genbench.run.protocol import Protocol, Suite
+from genbench.run.protocol import INFINITE, Protocol, Suite
 from genbench.run.records import PROTOCOL_VERSION, READ, RULES, Key, Record, Run, named, said_of
 from genbench.run.reference import Reference
 from genbench.space import Space
@@ -109,13 +109,20 @@ def jobs(specs: Iterable[str], extractor: str, params: dict[str, dict[str, Any]]
 
 
 def checked(metric: str, given: dict[str, Any]) -> dict[str, Any]:
-    """Parameters of a metric, each known and in its domain."""
+    """Parameters of a metric, each known and in its domain; an infinite one as text, for JSON has no infinity."""
     entry = catalog.find("metrics", metric)
+    given = numbered(entry, given)
     for name in given:
         if name not in entry.parameters:
             raise unknown(f"parameter of metric '{entry.name}'", name, entry.parameters)
     domains.check(entry.constants.get("DOMAINS", {}), given, f"metric '{entry.name}'")
-    return {name: "inf" if value == math.inf else value for name, value in given.items()}  # JSON has no infinity
+    return {name: INFINITE if value == math.inf else value for name, value in given.items()}
+
+
+def numbered(entry: catalog.Entry, given: dict[str, Any]) -> dict[str, Any]:
+    """Parameters as `compute` takes them: infinity where its text stands for a number."""
+    numbers = {name for name, default in entry.parameters.items() if type(default) in (int, float)}
+    return {name: math.inf if name in numbers and value == INFINITE else value for name, value in given.items()}
 
 
 def hyphenated(name: str) -> str:

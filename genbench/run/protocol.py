@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from genbench import catalog, reading
+from genbench import catalog, domains, reading
 from genbench.errors import GenbenchError, unknown
 from genbench.reading import As, Count, Name, Seed, Size, Within
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from genbench.datasets import Dataset
     from genbench.models.adapters import Source
 
+INFINITE = "inf"  # a parameter of a metric, in records and identities
 OWN_SAMPLES = 1000  # of each model on data that no suite is for, if there are as many test examples
 
 
@@ -88,6 +90,8 @@ class Suite:
         """
         remedy = "See genbench/suites/digits.toml for the fields."
         content = reading.parse_toml(reading.text_of(path, "suite", remedy), f"suite {path}", remedy)
+        if isinstance(tables := content.get("params"), dict):  # TOML has an infinity, and records have not
+            content["params"] = {metric: infinite_as_text(metric, table) for metric, table in tables.items()}
         suite = reading.read(cls, content, f"suite {path}", remedy)
         for metric, given in suite.params.items():
             known = catalog.find("metrics", metric).parameters
@@ -95,6 +99,15 @@ class Suite:
                 if name not in known:
                     raise unknown(f"parameter of metric '{metric}'", name, known)
         return suite
+
+
+def infinite_as_text(metric: str, table: Any) -> Any:
+    """The parameters of a metric with infinity as text, where the metric says that it can be."""
+    known = catalog.entries("metrics").get(catalog.spelt(metric))
+    can = {} if known is None else known.constants.get("DOMAINS", {})
+    if not isinstance(table, dict):
+        return table
+    return {k: INFINITE if v == math.inf and k in can and domains.holds(can[k], v) else v for k, v in table.items()}
 
 
 def suite_for(

@@ -681,3 +681,22 @@ def test_vendi_says_that_it_leaves_out_rows_where_they_are_fewer_than_three_for_
     few, many = (vendi.compute(rows)["vendi"].ci_method for rows in (x[:29], x))
     assert "delete-one jackknife" in few
     assert "jackknife" not in many
+
+
+@pytest.mark.parametrize("normalise", [True, False])
+@pytest.mark.parametrize("sigma", [1e-100, 1e-3, 1e6, 1e9, 1e100])
+def test_a_kernel_that_tells_nothing_apart_gives_no_number(sigma, normalise):
+    """It would be 0 of every model, or 1000 (1/n + 1/m), with hardly any spread."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(40, 8)), rng.normal(size=(50, 8)) + 1
+    with pytest.raises(GenbenchError, match="says nothing of them"):
+        cmmd.compute(x, y, sigma=sigma, normalise=normalise)
+
+
+def test_neither_do_features_that_are_nearer_than_its_width_can_see():
+    rng = np.random.default_rng(0)
+    x, y = (rng.normal(size=(n, 8)) for n in (40, 50))
+    with pytest.raises(GenbenchError, match="of width 10 is 1 for all pairs"):
+        cmmd.compute(1e-6 * x, 1e-6 * y + 1e-6, normalise=False)
+    alike = np.ones((40, 8))
+    assert cmmd.compute(alike, alike[:30])["cmmd"].value == 0  # as they are

@@ -1,5 +1,6 @@
 """Suites: a TOML file says what is measured, and whatever else it says is an error that names the field."""
 
+import math
 import random
 
 import pytest
@@ -7,7 +8,9 @@ import pytest
 import damage
 from genbench import catalog
 from genbench.errors import GenbenchError
+from genbench.run.plan import jobs, numbered
 from genbench.run.protocol import Protocol, Suite, suite_for
+from genbench.run.records import Run
 
 WHOLE = """
 dataset = "digits"
@@ -22,6 +25,21 @@ path = "lerp"
 
 [params.kd]
 subsets = 2
+"""
+
+PLUGIN = """
+\"\"\"Power: 1 where p is infinite.\"\"\"
+import math
+from genbench import Measure
+
+VERSION = 1
+NEEDS = ("space",)
+OUTPUTS = {"power": {"unit": "share", "direction": "none", "title": "power"}}
+REFERENCE = "these tests"
+DOMAINS = {"p": "a number in (0, inf]"}
+
+def compute(space, p=2.0):
+    return {"power": Measure(1 / (2 + 1 / p), "exact", None, None, "none")}
 """
 
 
@@ -119,3 +137,44 @@ def test_a_protocol_made_in_python_is_held_to_the_same(name, value):
         return
     with pytest.raises(GenbenchError, match=f"{name} is"):
         Protocol(**{name: value})
+
+
+@pytest.mark.parametrize("text", ["inf", "+inf", '"inf"'])
+def test_a_parameter_may_be_infinite_where_its_domain_says_so(text, tmp_path):
+    path = tmp_path / "s.toml"
+    path.write_text(f'dataset = "digits"\nmetrics = ["vendi"]\n[params.vendi]\nq = {text}\n')
+    suite = Suite.read(path)
+    (job,) = jobs(suite.metrics, suite.extractor, suite.params)
+    assert job.params == {"q": "inf"}
+    assert numbered(job.entry, job.params) == {"q": math.inf}
+
+
+@pytest.mark.parametrize(
+    ("metric", "given"),
+    [
+        ("vendi", "q = -inf"),
+        ("vendi", "q = nan"),
+        ("mifid", "tau = inf"),
+        ("kd", "subsets = inf"),
+        ("mifid", "tau = []"),
+    ],
+)
+def test_and_is_refused_where_it_does_not(metric, given, tmp_path):
+    path = tmp_path / "s.toml"
+    path.write_text(f'dataset = "digits"\nmetrics = ["{metric}"]\n[params.{metric}]\n{given}\n')
+    with pytest.raises(GenbenchError) as caught:
+        jobs((metric,), "pixels", Suite.read(path).params)
+    assert len(str(caught.value).splitlines()) == 2
+
+
+def test_a_metric_from_outside_gets_the_number_not_its_text(tmp_path, cli, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(catalog, "_plugins", [])
+    (tmp_path / "power.py").write_text(PLUGIN)
+    (tmp_path / "s.toml").write_text('dataset = "digits"\nmetrics = ["power"]\n[params.power]\np = inf\n')
+    code, _, err = cli(
+        "evaluate", "data:test", "--suite", "s.toml", "--plugin", "power.py", "-o", "r", "--start-method", "none"
+    )
+    assert code == 0, err
+    (record,) = Run(tmp_path / "r").records()
+    assert (record.value, record.metric["params"]) == (0.5, {"p": "inf"})
