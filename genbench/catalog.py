@@ -314,6 +314,12 @@ def sources(kind: str) -> tuple[tuple[Path, str], ...]:
     return tuple((path, ".".join([package, *path.relative_to(folder).with_suffix("").parts])) for path in paths)
 
 
+@cache
+def families() -> frozenset[str]:
+    """Those that baselines which ship are of."""
+    return frozenset(literals(folder)["FAMILY"] for folder in BASELINES.glob("*/__init__.py"))
+
+
 def names(kind: str) -> list[str]:
     return list(entries(kind))
 

@@ -241,7 +241,7 @@ class Plan:
         """What the run has of the planned cells, under the names of the planned models."""
         found = {cell.id: run.get(cell.id) for source in self.sources for cell in self.cells(source)}
         return [
-            named(record, source.name, self.seeds(source))
+            named(record, source.name, self.seeds(source), source.ours)
             for source in self.sources
             for cell in self.cells(source)
             if (record := found[cell.id]) is not None

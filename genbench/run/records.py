@@ -30,7 +30,7 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 import numpy as np
 
-from genbench import reading
+from genbench import catalog, reading
 from genbench.blocks import Arrays, Whole
 from genbench.errors import GenbenchError
 from genbench.files import canonical, check_folder, content_key, state_of, sweep, write_atomically
@@ -45,7 +45,8 @@ SHARED = "shared"  # among a record's arrays: how the value moves with the train
 PARTS = {"dataset", "env", "error", "metric", "model", "protocol"}  # of a record, which in a pack stand once
 READ = "read"  # in a record's env: what foreign code read as it ran, which no identity holds
 RULES = "rules"  # in a record's env: by which rules the model's answers were held to be its own (models/steady.py)
-OURS = ("checkpoint", "data", "samples")  # adapters of models that need none, but for the baselines of plugins
+OURS = ("checkpoint", "data", "samples")  # adapters of models that need none, but for the baselines of plugins, which
+# a record is told by from outside, or by a family that none of ours is of
 UNASKED = "called exact by a genbench that did not ask the model twice; the same call of evaluate measures it anew"
 DEADLY = ("crashed", "timeout")  # what a process died of, or was stopped for
 REMEDY = "Remove the file, and the same `genbench evaluate` measures it again."
@@ -599,19 +600,26 @@ def said_of(intervals: bool) -> dict[str, bool]:
     return {} if intervals else {"intervals": False}
 
 
-def named(record: Record, name: str, seeds: dict[str, Any] | None = None) -> Record:
+def named(record: Record, name: str, seeds: dict[str, Any] | None = None, ours: bool | None = None) -> Record:
     """The record under the name of a row: on disk it has none, since one model may have several.
 
     Arguments:
         seeds: of one of several checkpoints that make a row together: its name and their keys, and when that was
             planned.
+        ours: whether no code but that of genbench answers for the model, where that is known.
     """
-    believed = RULES in record.env or record.model.get("adapter", "checkpoint") in OURS or record.kind != "exact"
+    believed = RULES in record.env or record.kind != "exact" or (seems_ours(record.model) if ours is None else ours)
     return replace(
         record,
         model={**record.model, "name": name, **({"seeds": seeds} if seeds else {})},
         warnings=record.warnings if believed else [*record.warnings, UNASKED],
     )
+
+
+def seems_ours(model: dict[str, Any]) -> bool:
+    """Whether no code but that of genbench can have answered for a model, as far as its record says."""
+    adapter = model.get("adapter", "checkpoint")
+    return adapter in OURS and (adapter != "checkpoint" or model["family"] in catalog.families())
 
 
 def in_rows(runs: Iterable[Run]) -> list[Record]:
