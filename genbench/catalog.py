@@ -143,6 +143,16 @@ class Entry:
         return f"code {code_of(self.path)}" + (f" in {read}" if read else "")
 
     @property
+    def reaches(self) -> str:
+        """Of one from outside a compiled library that may open files unseen, "" where its code reaches none."""
+        if self.origin == "genbench" or self.path is None:
+            return ""
+        from genbench.models.compiled import reached
+        from genbench.models.fingerprint import files_of
+
+        return reached(files_of(self.path))
+
+    @property
     def weights(self) -> Path | None:
         """The safetensors file that ships beside an extractor's source."""
         weights = self.path.with_suffix(".safetensors") if self.path else None

@@ -26,6 +26,7 @@ from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import Any
 
+from genbench.models.compiled import reached, unseen
 from genbench.models.fingerprint import (
     Unknown,
     code_of,
@@ -61,6 +62,8 @@ def around(found: Any, file: Path, model: Any) -> str:
             if isinstance(value, types.FunctionType):
                 reach.follow(value, name)
     files = sorted(reach.files - reach.hashed)
+    if library := reached({*reach.hashed, *files}):
+        raise Unknown(unseen(library))
     codes = [f"code {code_of(one)}\0".encode() for one in files]
     variables = environment_of({*reach.hashed, *files})
     releases = [f"release {one}\0".encode() for one in sorted(reach.releases)]

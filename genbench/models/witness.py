@@ -3,7 +3,8 @@
 The state of a model is known when it is opened. What its code reads later, a file in `sample`, a module that it imports
 by a name in a string, may be another the next time; so it is watched, and nothing that rests on it is used again. The
 interpreter tells of every file that it opens and of every folder that it lists (PEP 578). A compiled library that opens
-a file by itself is not seen, but for those in `COMPILED`, which are made to tell: they are how weights are read.
+a file by itself is not seen, but for those in `COMPILED`, which are made to tell: they are how weights are read. What
+rests on others counts as read: here where they are loaded as foreign code runs, and see `compiled.py`.
 
 Reads by genbench and by installed packages on their own behalf do not count, nor does what lies where they do, nor a
 file that the same process has written.
@@ -23,17 +24,23 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
+from genbench.models.compiled import harmless, unseen
+
 HERE = str(Path(__file__).resolve().parents[1]) + os.sep
 BASELINES = str(Path(__file__).resolve().parents[2] / "baselines") + os.sep  # where they lie in a clone
 ON_BEHALF = (HERE + "importing.py", str(Path(__file__).resolve()))  # work here for foreign code
 SYSTEM = tuple(f"/{name}/" for name in ("proc", "dev", "sys", "etc", "usr", "lib", "lib64"))
-STARTS = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn")
+STARTS = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork", "os.forkpty", "genbench.fork_exec")
 NETWORK = ("socket.connect", "urllib.Request")
 
 LISTS = ("os.listdir", "os.scandir")
 COMPILED = {  # the functions, by module, that open the file of their first argument themselves
     "safetensors": ("safe_open",),
-    "torch": ("from_file", "UntypedStorage.from_file"),
+    "torch": ("from_file", "UntypedStorage.from_file", "jit.load"),
+    "torch._C": ("PyTorchFileReader",),
+    "torchvision.io.image": ("read_file",),
+    "PIL._imagingft": ("getfont",),
+    "_posixsubprocess": ("fork_exec",),  # as multiprocessing starts a process, which nobody hears
 }
 
 _lists: list[set[str]] = []  # of those who watch
@@ -81,8 +88,9 @@ def have_compiled_code_tell() -> None:
             if silent is None or hasattr(silent, "tells"):
                 continue
             telling = Telling(attribute, (), {"silent": staticmethod(silent), "__doc__": silent.__doc__})
-            for one in [holder, *(m for key, m in list(sys.modules.items()) if key.startswith(f"{name}."))]:
-                if getattr(one, attribute, None) is silent or one is holder:
+            top = name.partition(".")[0]
+            for one in [holder, *(m for key, m in list(sys.modules.items()) if f"{key}.".startswith(f"{top}."))]:
+                if one is holder or vars(one).get(attribute) is silent:
                     setattr(one, attribute, telling)
 
 
@@ -95,6 +103,8 @@ class Telling(type):
     def __call__(cls, path: Any, *args: Any, **options: Any) -> Any:
         if isinstance(path, str | bytes | os.PathLike):
             sys.audit("open", os.fspath(path), "r", 0)
+        elif cls.__name__ == "fork_exec":
+            sys.audit("genbench.fork_exec")
         return cls.silent(path, *args, **options)
 
     def __instancecheck__(cls, one: object) -> bool:
@@ -105,14 +115,18 @@ def hear(event: str, args: tuple[Any, ...]) -> None:
     """Called by the interpreter for everything that it does; must be quick, and never raise."""
     if not _lists or getattr(_busy, "at", False):
         return
-    if event == "open" or event in LISTS or event in STARTS or event in NETWORK or event == "sqlite3.connect":
-        kind = event
-    else:
+    loads = event == "ctypes.dlopen" or (event == "import" and args[1])  # of what is compiled there is the file
+    if not (loads or event in ("open", "sqlite3.connect") or event in LISTS or event in STARTS or event in NETWORK):
         return
     _busy.at = True
     try:
         frame = sys._getframe(1)
-        said = read_of(*args[:3]) if kind == "open" else listed(args[0], frame) if kind in LISTS else words(kind, args)
+        if loads:
+            said = opens_unseen(args[0] if event == "import" else "ctypes", frame)
+        elif event == "open":
+            said = read_of(*args[:3])
+        else:
+            said = listed(args[0], frame) if event in LISTS else words(event)
         if said and foreign(frame):
             for found in _lists:
                 found.add(said)
@@ -145,7 +159,26 @@ def listed(path: Any, frame: FrameType) -> str:
     return "" if settled(place + os.sep) else place + os.sep
 
 
-def words(event: str, args: tuple[Any, ...]) -> str:
+def opens_unseen(library: str, frame: FrameType | None) -> str:
+    """Of a compiled library that is loaded, what counts as read from then on: nothing if it, or the package that loads
+    it, opens no files unseen.
+    """
+    while frame is not None and (not os.path.isfile(frame.f_code.co_filename) or "ctypes" in whom(frame)):
+        frame = frame.f_back
+    by_harmless = frame is not None and "site-packages" in (parts := whom(frame)) and harmless(package_in(parts))
+    top = library.partition(".")[0]
+    return "" if by_harmless or harmless(top) else unseen(top)
+
+
+def whom(frame: FrameType) -> tuple[str, ...]:
+    return Path(frame.f_code.co_filename).parts
+
+
+def package_in(parts: tuple[str, ...]) -> str:
+    return parts[parts.index("site-packages") + 1].removesuffix(".py")
+
+
+def words(event: str) -> str:
     if event in STARTS:
         return "what a program says"
     return "what the network says" if event in NETWORK else "a database"

@@ -23,6 +23,7 @@ from genbench.errors import Died, Unavailable
 from genbench.importing import running
 from genbench.metrics import NOT_ASKED, Measure, check_outputs
 from genbench.models.adapters import Source
+from genbench.models.compiled import unseen
 from genbench.models.guard import drawn_globally, guarded
 from genbench.privacy import published
 from genbench.run.artifacts import ARTIFACTS
@@ -147,8 +148,8 @@ def measure(artifacts: Artifacts, job: Job, cells: list[Cell], bench: Bench) -> 
     env = env_of(artifacts.source, bench)
     if artifacts.elsewhere:
         env = {**env, "arrays": "made elsewhere"}
-    if artifacts.read:
-        read = sorted({published(path, LONGEST) for path in artifacts.read})[:MANY]
+    if foreign := artifacts.read | ({unseen(job.entry.reaches)} if job.entry.reaches else set()):
+        read = sorted({published(path, LONGEST) for path in foreign})[:MANY]
         env = {**env, READ: read}
         texts.append(
             f"foreign code read {', '.join(read[:3])} as it ran, of which the identity of this number "

@@ -383,4 +383,4 @@ def hash_of_extractor(name: str, space: Space, weights: Path | None = None) -> t
         return found.sha256, found.pinned
     entry = catalog.find("extractors", name)
     own = sha256_file(weights or entry.weights) if entry.weights else features.load(name, space, weights).sha256
-    return (own if entry.origin == "genbench" else features.identity(own, entry.made_of)), True
+    return (own if entry.origin == "genbench" else features.identity(own, entry.made_of)), not entry.reaches

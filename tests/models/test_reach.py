@@ -7,6 +7,8 @@ import os
 import sys
 import textwrap
 import types
+import warnings
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from genbench import catalog, datasets
 from genbench.importing import import_file
 from genbench.models.adapters import parse
 from genbench.models.adapters.object import held
+from genbench.models.checkpoint import Card, save
 from genbench.models.reach import variables_in
 from genbench.models.witness import unwatched, watching
 from genbench.run.evaluate import evaluate
@@ -105,12 +108,71 @@ READS = {  # what it reads as it runs
     "the names in a folder": dict(tilt="max(float(p.name[1:]) for p in HERE.glob('=*'))"),
     "the entries of a folder": dict(tilt="max(float(n[1:]) for n in os.listdir(HERE) if n[0] == '=')"),
     "a program": dict(top="import subprocess", tilt="subprocess.check_output(['cat', str(HERE / 'k.txt')])"),
+    "a script of torch": dict(tilt="torch.jit.load(str(HERE / 'k.ts'))(torch.zeros(()))"),
+    "an archive of torch": dict(
+        tilt="np.frombuffer(torch._C.PyTorchFileReader(str(HERE / 'k.pt')).get_record('data/0'), 'f4')[0]"
+    ),
+    "a compiled library that it imports as it runs": dict(
+        top="def k():\n    from pyarrow import fs\n"
+        "    return fs.LocalFileSystem().open_input_file(str(HERE / 'k.txt')).read()",
+        tilt="k()",
+    ),
+    "a process that multiprocessing forks": dict(
+        top="import multiprocessing\ndef put(queue):\n    queue.put(FILE)\n".replace("FILE", FILE)
+        + "def k():\n    context = multiprocessing.get_context('fork')\n    queue = context.Queue()\n"
+        "    context.Process(target=put, args=(queue,)).start()\n    return queue.get()",
+        tilt="k()",
+    ),
 }
 UNKNOWN = {  # what nobody can read
     "a generator": (dict(top="rng = np.random.default_rng()", tilt="0 * rng.random()"), "rng"),
     "an open file": (dict(top="f = open(HERE / 'k.txt')", tilt="f.seek(0) or f.read()"), "f, a TextIOWrapper"),
     "a variable whose name is computed": (dict(tilt="os.environ['TI' + 'LT']"), "environment"),
     "an attribute": (dict(made="self.held = open(HERE / 'k.txt')", tilt="0"), "Model.held"),
+    "what a compiled library opens": (dict(top="import pyarrow", tilt="0"), "pyarrow, a compiled library"),
+    "one behind a package in Python": (dict(top="import wrapper", tilt="0"), "pyarrow, a compiled library"),
+    "one that a function imports": (dict(top="def f():\n    import pyarrow.fs", tilt="0"), "pyarrow, a compiled"),
+    "a library of C": (dict(top="import ctypes", tilt="0"), "ctypes, a compiled library"),
+    "a compiled module of its own": (dict(top="def f():\n    import own_part", tilt="0"), "own_part, a compiled"),
+}
+PLUGINS = {
+    "metric": (
+        "number",
+        """
+from genbench import Measure
+VERSION = 1
+NEEDS = ("space",)
+OUTPUTS = {"number": {"unit": "bits/dim", "direction": "none", "title": "a number"}}
+def compute(space):
+    return {"number": Measure(1.0, "exact", None, None, "none")}
+""",
+    ),
+    "extractor": (
+        "halves",
+        """
+import numpy as np
+from genbench import Extractor
+def extractor(space, weights=None, device="cpu"):
+    return Extractor("halves", "1", "raw values", lambda x: (x.reshape(len(x), -1)[:, ::2].astype(np.float32), None))
+""",
+    ),
+    "baseline": (
+        "column",
+        """
+import torch
+VERSION = 1
+PRESETS = {}
+class Column(torch.nn.Module):
+    def __init__(self, space):
+        super().__init__()
+        self.space, self.share = space, torch.nn.Parameter(torch.full((), 0.5))
+    def fit(self, x, labels):
+        pass
+    def sample(self, n, generator):
+        return torch.randint(2, (n, *self.space.shape), generator=generator)
+build = Column
+""",
+    ),
 }
 
 
@@ -129,6 +191,11 @@ def put(folder: Path, k: float) -> None:
     (folder / "k.json").write_text(str(k))
     np.save(folder / "k.npy", [k])
     torch.save(torch.tensor(k), folder / "k.pt")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch, which would rather export
+        torch.jit.save(torch.jit.trace(lambda x: x + k, torch.zeros(())), str(folder / "k.ts"))
+    (folder / "wrapper.py").write_text("import importlib\narrow = importlib.import_module('pyarrow')")
+    (folder / f"own_part{EXTENSION_SUFFIXES[0]}").touch()
     save_file({"k": torch.tensor(k)}, folder / "k.safetensors")
     np.array([k], "f4").tofile(folder / "k.raw")
     (folder / f"={k}").touch()
@@ -204,6 +271,37 @@ def test_what_rests_on_what_is_read_as_it_runs_is_measured_anew(how, here, digit
         values.append([records["nll"].value, records["fd[pixels]"].value])
     assert values[0][0] != values[1][0]
     assert values[0][1] != values[1][1]  # nor are its samples used again
+
+
+@pytest.mark.parametrize("library", ["sklearn.mixture", "PIL.Image", "scipy.special", "matplotlib", "yaml", "tqdm"])
+def test_libraries_that_open_files_through_python_alone_cost_nothing(library, here, digits):
+    put(here, 0.1)
+    top = f"try:\n    import {library}\nexcept ImportError:\n    pass"
+    source = parse(f"m={written(here, top=top)}:Model", digits)
+    assert source.pinned, source.unknown
+
+
+@pytest.mark.parametrize("how", ["baseline", "metric", "extractor"])
+@pytest.mark.filterwarnings("ignore")
+def test_what_a_plugin_reaches_counts_too(how, here, digits, monkeypatch):
+    """Nothing of it is used again; without the library everything is."""
+    monkeypatch.setattr(catalog, "_plugins", [])
+    name, body = PLUGINS[how]
+    for reaches in (False, True):
+        (here / f"{name}.py").write_text(("def opens():\n    import pyarrow\n" if reaches else "") + body)
+        catalog.use_plugin(str(here / f"{name}.py"))
+        kept = []
+        for _ in range(2):
+            source = parse("data:test", digits)
+            if how == "baseline":
+                model = catalog.build(name, digits.space, {})
+                save(here / "m.safetensors", model, Card(name, digits.space, parameters=1))
+                source = parse(str(here / "m.safetensors"), digits)
+            metrics, extractor = (name if how == "metric" else "vendi",), name if how == "extractor" else "pixels"
+            todo = plan(Suite("digits", metrics, extractor, protocol=Protocol(n_samples=20)), digits, [source])
+            outcome = evaluate(todo, Run(here / f"run-{reaches}"), "cpu", pictures=False, apart=Isolation())
+            kept.append(outcome.kept)
+        assert kept == [0, 0 if reaches else 1]
 
 
 @pytest.mark.parametrize("how", UNKNOWN)

@@ -10,6 +10,7 @@ from genbench.errors import GenbenchError
 from genbench.files import sha256_file
 from genbench.models.adapters import Given, Source
 from genbench.models.checkpoint import load, read_card
+from genbench.models.compiled import unseen
 
 
 def handles(what: str) -> bool:
@@ -37,6 +38,7 @@ def identify(given: Given, dataset: Dataset) -> Source:
             problem = f"{path} needs a plugin: {why}"
         raise GenbenchError(problem, "Install its distribution, or name its file: --plugin FILE.py.")
     baseline = known[card.baseline]
+    library = baseline.reaches
     return Source(
         name=given.name or path.name.removesuffix(".safetensors"),
         adapter="checkpoint",
@@ -46,6 +48,8 @@ def identify(given: Given, dataset: Dataset) -> Source:
         parameters=card.parameters,
         args=given.args,
         made_of={"baseline": baseline.made_of},
+        pinned=not library,
+        unknown=unseen(library) if library else "",
         extra=card,
     )
 
