@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.linalg import eigh
@@ -142,10 +143,16 @@ def part(train: Points, cells: int, components: int, seed: int) -> Cells:
     middle = train.moments.mean
     axes = principal_axes(train, components) if train.d > components else None
     z = project(train.x, middle, axes)
-    kmeans = KMeans(min(cells, len(train.rows)), n_init=10, random_state=seed)
-    centres = kmeans.fit(z[train.shuffled(seed)]).cluster_centers_
+    kmeans, factor = KMeans(min(cells, len(train.rows)), n_init=10, random_state=seed), within_range(z)
+    centres = kmeans.fit(z[train.shuffled(seed)] * factor).cluster_centers_ / factor
     cell = Points(z).nearest(Points(centres))[1][:, 0]
     return Cells(middle, axes, centres, [Points(z[cell == c], train.device, train.tile) for c in range(len(centres))])
+
+
+def within_range(z: np.ndarray) -> Any:
+    """A power of two by which rows are multiplied whose squares float32 does not hold, 1 for others."""
+    exponent = int(np.frexp(float(np.abs(z).max()))[1])
+    return np.result_type(z, np.float32).type(1.0 if abs(exponent) <= 20 else 2.0**-exponent)
 
 
 def principal_axes(train: Points, components: int) -> np.ndarray:

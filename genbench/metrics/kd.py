@@ -44,6 +44,8 @@ OUTPUTS = {
 REFERENCE = "Binkowski et al., 2018"
 DOMAINS = {"subsets": "a whole number in [0, inf)", "subset_size": "a whole number in [2, inf)"}
 
+SHORT = 1e-6  # rows of which adding 1 to |x|^2 / d loses more than six digits
+
 
 def compute(
     sample_features: Points,
@@ -55,20 +57,25 @@ def compute(
     check(DOMAINS, {"subsets": subsets, "subset_size": subset_size}, "kd")
     x, y = point_sets(MIN_SAMPLES, sample_features=sample_features, reference_features=reference_features)
     details: dict[str, float] = {"n_samples": len(x), "n_train": len(y), "dimension": x.d}
+    kernel = Cubic(above_one=max(longest(x), longest(y)) < SHORT)
     if subsets > 0:
-        values = _over_subsets(x.x, y.x, subsets, subset_size)
+        values = _over_subsets(x.x, y.x, subsets, subset_size, kernel.above_one)
         details |= {"subset_std": float(values.std())}
         why = "none: subsets overlap, so their spread is no standard error; subsets=0 has one"
         return {"kd": Measure(float(values.mean()), "estimate", None, None, why, details=details)}
-    xx, yy, xy = (a.kernel_sums(b, Cubic()) for a, b in ((x, x), (y, y), (x, y)))
+    xx, yy, xy = (a.kernel_sums(b, kernel) for a, b in ((x, x), (y, y), (x, y)))
     value = unbiased_mmd2(xx, yy, xy)
     if not intervals:
         return {"kd": alone(value, details=details)}
     if min(len(x), len(y)) < 2 * MIN_SAMPLES:
         why = f"none: halves of fewer than {MIN_SAMPLES} rows have no jackknife"
         return {"kd": Measure(value, "estimate", None, None, why, details=details)}
-    whole, corrected = jackknife(x, y) + jackknife(y, x), variance(lambda a, b: jackknife(a, b) + jackknife(b, a), x, y)
-    shared = _shared.of_rows(-(len(y) - 1) * without_each(y, x), y, corrected / whole if whole > 0 else 0.0)
+
+    def spread(a: Points, b: Points) -> float:
+        return jackknife(a, b, kernel) + jackknife(b, a, kernel)
+
+    whole, corrected = spread(x, y), variance(spread, x, y)
+    shared = _shared.of_rows(-(len(y) - 1) * without_each(y, x, kernel), y, corrected / whole if whole > 0 else 0.0)
     method = "normal, delete-one jackknife with its quadratic part corrected from halves"
     return {"kd": normal(value, float(np.sqrt(corrected)), method=method, details=details, shared=shared)}
 
@@ -79,19 +86,24 @@ def unbiased_mmd2(xx: np.ndarray, yy: np.ndarray, xy: np.ndarray) -> float:
     return float(xx.sum() / (n * (n - 1)) + yy.sum() / (m * (m - 1)) - 2 * xy.sum() / (n * m))
 
 
-def jackknife(x: Points, y: Points) -> float:
+def longest(x: Points) -> float:
+    """The largest |x_i|^2 / d."""
+    return float(np.einsum("ij,ij->i", x.x, x.x).max()) / x.d
+
+
+def jackknife(x: Points, y: Points, kernel: Cubic) -> float:
     """(n-1)/n sum_i (KD_(i) - mean)^2 over the rows of x."""
-    return float((len(x) - 1) * without_each(x, y).var())
+    return float((len(x) - 1) * without_each(x, y, kernel).var())
 
 
-def without_each(x: Points, y: Points) -> np.ndarray:
+def without_each(x: Points, y: Points, kernel: Cubic) -> np.ndarray:
     """KD without each row of x, by taking it out of the sums, up to a constant `[n]`."""
     n, m = len(x), len(y)
-    within, across = x.kernel_sums(x, Cubic()), x.kernel_sums(y, Cubic())
+    within, across = x.kernel_sums(x, kernel), x.kernel_sums(y, kernel)
     return (within.sum() - 2 * within) / ((n - 1) * (n - 2)) - 2 * (across.sum() - across) / ((n - 1) * m)
 
 
-def _over_subsets(x: np.ndarray, y: np.ndarray, subsets: int, size: int) -> np.ndarray:
+def _over_subsets(x: np.ndarray, y: np.ndarray, subsets: int, size: int, above_one: bool) -> np.ndarray:
     """KD of `subsets` pairs of random subsets, in torch-fidelity's order of drawing."""
     enough(min(len(x), len(y)), f"kd with subset_size={size}", size)
     rng = np.random.RandomState(2020)
@@ -99,18 +111,21 @@ def _over_subsets(x: np.ndarray, y: np.ndarray, subsets: int, size: int) -> np.n
     for i in range(subsets):
         a = x[rng.choice(len(x), size, replace=False)].astype(np.float64)
         b = y[rng.choice(len(y), size, replace=False)].astype(np.float64)
-        values[i] = (_within(a) + _within(b)) / (size * (size - 1)) - 2 * _cubic(a @ b.T, x.shape[1]).mean()
+        within = _within(a, above_one) + _within(b, above_one)
+        values[i] = within / (size * (size - 1)) - 2 * _cubic(a @ b.T, x.shape[1], above_one).mean()
     return values
 
 
-def _within(x: np.ndarray) -> float:
+def _within(x: np.ndarray, above_one: bool) -> float:
     """sum_{i != j} k(x_i, x_j)."""
-    k = _cubic(x @ x.T, x.shape[1])  # NumPy sees that the product is symmetric, and does half the work
+    k = _cubic(x @ x.T, x.shape[1], above_one)  # NumPy sees that the product is symmetric, and does half the work
     return float(k.sum() - np.trace(k))
 
 
-def _cubic(products: np.ndarray, d: int) -> np.ndarray:
+def _cubic(products: np.ndarray, d: int, above_one: bool) -> np.ndarray:
     products /= d
+    if above_one:
+        return ((products + 3) * products + 3) * products
     products += 1
     squares = products * products
     squares *= products

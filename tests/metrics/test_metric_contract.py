@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from genbench.errors import GenbenchError, ModelError, Unavailable
-from genbench.metrics import Measure, per_class
+from genbench.metrics import Measure, kd, per_class
 from genbench.numerics.points import Points
 from pointsets import METRICS, SETS, gaussians, measured, needs, values
 
@@ -115,6 +115,39 @@ class Raw:
     def points(self, seed: int | None) -> Points:
         noise = 0 if seed is None else np.random.default_rng(seed).uniform(-1, 1, self.x.shape)
         return Points(self.x * (1 + 1e-9 * noise), keys=lambda: self.keys)
+
+
+@pytest.mark.parametrize("exponent", [-100, -20, 20, 60])
+@pytest.mark.parametrize("name", sorted(set(METRICS) - {"kd"}))
+def test_values_of_data_in_another_unit_are_the_same_in_that_unit(name, exponent):
+    """A power of two changes no bit but those of the exponent: squares of 1e-30 and of 1e18 are numbers too."""
+
+    def in_unit(factor):
+        return measured(name, {need: Raw(factor * x, need).points(None) for need, x in gaussians().items()})
+
+    factor = np.float32(2.0**exponent)
+    usual, other = in_unit(np.float32(1)), in_unit(factor)
+    for output, found in usual.items():
+        numbers = [[m.value, *(m.ci95 or ())] for m in (found, other[output])]
+        assert len(numbers[0]) == len(numbers[1])
+        assert any(
+            np.allclose(numbers[1], np.multiply(numbers[0], float(factor) ** power), rtol=1e-4, atol=1e-300)
+            for power in (0, 1, 2)
+        ), (output, numbers)
+
+
+@pytest.mark.parametrize("subsets", [0, 2])
+@pytest.mark.parametrize("scale", [1e-4, 1e-8, 1e-20, 1e-30])
+def test_the_kernel_distance_of_small_features_is_that_of_means(scale, subsets):
+    """(1 + t)^3 is 1 + 3 t where t is small, and 1 is of no distance."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(60, 8)), rng.normal(size=(60, 8)) + 0.3
+    linear = [(a.sum(0) @ b.sum(0) - (a is b) * (a * b).sum()) for a, b in ((x, x), (y, y), (x, y))]
+    expected = 3 / 8 * ((linear[0] + linear[1]) / (60 * 59) - 2 * linear[2] / 60**2)
+    found = kd.compute(Points(scale * x), Points(scale * y), subsets=subsets, subset_size=60)["kd"]
+    assert found.value == pytest.approx(scale**2 * expected, rel=1e-3)
+    if not subsets:
+        assert found.ci95[0] < found.value < found.ci95[1]
 
 
 @pytest.mark.parametrize("name", [*METRICS, "per-class"])
