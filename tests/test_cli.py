@@ -408,3 +408,20 @@ def test_no_metric_is_not_all_of_a_suite(cli, metrics, pixels_checkpoint):
 def test_models_in_two_places_are_told_to_stand_together(cli, line):
     usage_error(cli(*line), "unrecognized arguments", "in one place")
     usage_error(cli(*line, "--no-such-option"), "unrecognized arguments", "--help")
+
+
+@pytest.mark.parametrize("command", ["evaluate", "list", "leaderboard", "train"])
+def test_an_option_that_a_command_has_not_leads_to_the_help_of_that_command(command, cli):
+    usage_error(cli(command, "x", "--no-such-option"), f"See `genbench {command} --help`")
+    usage_error(cli("--no-such-option"), "See `genbench --help`")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["evaluate", "--help"], ["list", "metrics"], []])
+def test_what_cannot_be_printed_is_an_error(arguments):
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "genbench.cli", *arguments]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert done.returncode == 2
+    assert "No space left" in done.stderr
+    assert len(done.stderr.splitlines()) == 2

@@ -106,7 +106,12 @@ def run(arguments: list[str]) -> int:
     parser = make_parser()
     if arguments and not arguments[0].startswith("-") and arguments[0] not in COMMANDS:
         raise unknown("command", arguments[0], COMMANDS)
-    args = parser.parse_args(arguments)
+    try:
+        args, rest = parser.parse_known_args(arguments)
+        if rest:
+            args.refuse(f"unrecognized arguments: {' '.join(rest)}")
+    except SystemExit as stop:  # `--help` too: what was printed is still to be written
+        return int(stop.code or 0)
     if not args.command:
         parser.print_help()
         return 0
@@ -121,9 +126,11 @@ def run(arguments: list[str]) -> int:
 def make_parser() -> Parser:
     parser = Parser(prog="genbench", description="Measure generative models of every family by one protocol.")
     parser.add_argument("--version", action="version", version=f"genbench {__version__}")
+    parser.set_defaults(refuse=parser.error)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
     for name, module in COMMANDS.items():
         command = commands.add_parser(name, help=module.SUMMARY, description=module.SUMMARY)
         command.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        command.set_defaults(refuse=command.error)  # which names its own --help
         module.add_arguments(command)
     return parser

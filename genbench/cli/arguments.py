@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -27,6 +28,13 @@ class Parser(argparse.ArgumentParser):
         if message.startswith("unrecognized arguments: ") and " -" not in message:
             remedy = "Write what no option names in one place, before the options or behind them."
         self.exit(USAGE, f"{self.prog}: {one_line(message)}\n  {remedy}\n")
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """As argparse has it, which keeps to itself what cannot be written, but of help that nobody gets."""
+        if file is sys.stdout:
+            file.write(message)
+        else:
+            super()._print_message(message, file)
 
 
 def number(hint: Any) -> Callable[[str], Any]:

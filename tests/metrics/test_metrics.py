@@ -19,6 +19,7 @@ from genbench.features import _torchvision
 from genbench.metrics import classes, copies, fd, inception_score, kd, memorisation, modes, precision_recall
 from genbench.metrics._histogram import kl_of_counts
 from genbench.metrics._inputs import are_examples
+from genbench.numerics.kernels import Cubic
 from genbench.numerics.points import Points
 
 FEATURE_METRICS = {"fd": fd, "kd": kd, "precision_recall": precision_recall}
@@ -152,8 +153,8 @@ def test_the_first_order_variance_of_kd_is_the_delete_one_jackknife():
     without_x = [kd.compute(np.delete(x, i, 0), y)["kd"].value for i in range(12)]
     without_y = [kd.compute(x, np.delete(y, i, 0))["kd"].value for i in range(9)]
     X, Y = Points(x), Points(y)
-    assert kd.jackknife(X, Y) == pytest.approx(11 * np.var(without_x), rel=1e-9)
-    assert kd.jackknife(Y, X) == pytest.approx(8 * np.var(without_y), rel=1e-9)
+    assert kd.jackknife(X, Y, Cubic()) == pytest.approx(11 * np.var(without_x), rel=1e-9)
+    assert kd.jackknife(Y, X, Cubic()) == pytest.approx(8 * np.var(without_y), rel=1e-9)
 
 
 def test_kd_standard_error_is_within_a_quarter_of_the_true_spread():
