@@ -486,7 +486,7 @@ def as_dicts(found: Comparison) -> list[dict[str, Any]]:
     ]
 
 
-GATE = re.compile(r"(?P<metric>[^:]+):(?P<sign>[+-])(?P<amount>\d+(\.\d+)?)(?P<percent>%?)")
+GATE = re.compile(r"(?P<metric>[^:]+):(?P<sign>[+-])(?P<amount>\d+(\.\d+)?(e[+-]?\d+)?)(?P<percent>%?)")
 
 
 @dataclass(frozen=True)
@@ -506,7 +506,7 @@ class Gate:
             GenbenchError: a gate that cannot be read.
         """
         found = GATE.fullmatch(text)
-        if not found:
+        if not found or not math.isfinite(float(found["amount"])):
             raise GenbenchError(
                 f"gate '{text}' cannot be read", "Write METRIC:+AMOUNT or METRIC:-AMOUNT, with % or without."
             )

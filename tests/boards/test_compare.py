@@ -780,11 +780,21 @@ def test_a_gate_concerns_a_metric_in_every_extractor_and_model_or_the_one_that_i
 
 
 @pytest.mark.parametrize(
-    "gate", ["fd>2", "fd:2%", "fd:+", "fd:+%", ":+2", "fd:+-2", "fd:+2.%", "fd:+2%%", "fd:+2 %", "fd:+1e3", "x fd:+2 y"]
+    "gate",
+    [
+        *"fd>2 fd:2% fd:+ fd:+% :+2 fd:+-2 fd:+2.% fd:+2%% fd:+1e fd:+e3 fd:+1e999 fd:+inf fd:+nan".split(),
+        *("fd:+2 %", "x fd:+2 y"),
+    ],
 )
 def test_a_gate_that_cannot_be_read_is_refused(gate):
     with pytest.raises(GenbenchError, match="cannot be read"):
         trip([DIFFERENCE], gate)
+
+
+@pytest.mark.parametrize(("amount", "trips"), [("5e-14", True), ("1e-13", False), ("1e-3", False), ("2e1%", True)])
+def test_a_gate_is_written_as_pages_write_small_numbers(amount, trips):
+    small = replace(DIFFERENCE, base=2e-13, new=2.8e-13, difference=8e-14, ci95=(6e-14, 1e-13))
+    assert bool(trip([small], f"{small.metric}:+{amount}")) is trips
 
 
 def test_a_gate_of_a_metric_that_was_not_compared_is_refused():
