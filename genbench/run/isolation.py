@@ -28,7 +28,7 @@ from genbench.datasets import bare
 from genbench.errors import Died, GenbenchError
 from genbench.run.limits import Limits, amount
 from genbench.run.plan import Cell, Plan
-from genbench.run.process import Worker, no_main
+from genbench.run.process import Worker, no_main, uninterrupted
 
 if TYPE_CHECKING:
     from genbench.models.adapters import Source
@@ -143,7 +143,7 @@ class Isolation:
             from multiprocessing import forkserver
 
             multiprocessing.set_forkserver_preload([*PRELOADED, *(OPTIMISERS if self.trains else [])])
-            with no_main():
+            with no_main(), uninterrupted():
                 forkserver.ensure_running()
 
     def start(self, run: Callable[..., None], *args: Any) -> Worker:

@@ -155,6 +155,7 @@ def enter(
 ) -> None:
     """The life of a worker: it never returns. `run(say, *args)` is what it is for."""
     os.setsid()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # which the server that it is forked from never hears
     adopt()
     os.dup2(2, 1)  # stdout belongs to results
     sys.stdout = sys.stderr

@@ -2,8 +2,12 @@
 
 import os
 import signal
+import subprocess
+import sys
 import textwrap
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -452,3 +456,31 @@ def test_the_environment_of_the_runner_is_that_of_the_model(plane, tmp_path, mon
     found = measured(plane, tmp_path, sick, Isolation())
     assert found["Sick", "fd"].status == "ok"
     assert os.environ["MODEL_SCALE"] == "3"
+
+
+@pytest.mark.parametrize("after", [0.0, 0.3, 1.0])
+def test_ctrl_c_in_a_terminal_while_the_server_loads_is_one_line(after, tmp_path):
+    """A terminal interrupts all processes of the foreground: the server too, which is still loading torch."""
+    np.save(tmp_path / "s.npy", np.zeros((20, 1, 8, 8), np.uint8))
+    line = ["evaluate", "a=samples:s.npy", "--metrics", "fd", "--samples", "20", "-o", "r"]
+    command = [sys.executable, "-m", "genbench.cli", *line]
+    started = subprocess.Popen(command, cwd=tmp_path, text=True, stderr=subprocess.PIPE, start_new_session=True)
+    while not any("forkserver" in said for said in children(started.pid)):
+        assert started.poll() is None, started.stderr.read()
+        time.sleep(0.005)
+    time.sleep(after)
+    os.killpg(started.pid, signal.SIGINT)
+    _, err = started.communicate(timeout=100)
+    assert started.returncode == 130, err
+    assert "Traceback" not in err
+    assert err.splitlines()[-1].startswith("interrupted; what was finished is saved")
+
+
+def children(pid: int) -> list[str]:
+    """The command lines of the processes that a process has started."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            with suppress(OSError):
+                found.append(Path(f"/proc/{child}/cmdline").read_bytes().decode(errors="replace"))
+    return found
