@@ -3,7 +3,7 @@
 Let j be the training example nearest to a sample. The sample is authentic if j lies nearer to
 another training example than to the sample, d(j, nearest other) < d(sample, j). Of equally near
 examples the first is j. An exact copy is never authentic: its distance is 0. In per cent, as the
-AuthPct of dgm-eval.
+AuthPct of dgm-eval (authpct.py at commit d57a6d2).
 
 The interval covers the draw of the samples. It takes the training set as given, as the model did.
 

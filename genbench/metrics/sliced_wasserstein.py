@@ -3,9 +3,10 @@
     SW^2 = mean over directions u of W^2(u),    W^2(u) = int_0^1 (F_u^-1(t) - G_u^-1(t))^2 dt
 
 F_u^-1 and G_u^-1 the quantile functions of the projections u.x and u.y. Both are step functions, so
-the integral is a sum over the merged steps of 1/n and 1/m. The `metric_mind.py` of torch-fidelity's repository, which
-its release 0.4.0 is without, draws subsets of equal size where n and m differ; with n = m and its defaults the values
-agree to float32. Its directions are used: normal vectors from a CPU generator of seed 2020, scaled to length 1.
+the integral is a sum over the merged steps of 1/n and 1/m. The `metric_mind.py` of torch-fidelity's repository at
+commit a51aa64, which its release 0.4.0 is without, draws subsets of equal size where n and m differ; with n = m and its
+defaults the values agree to float32. Its directions are used: normal vectors from a CPU generator of seed 2020, scaled
+to length 1.
 
 The value exceeds that of infinitely many samples, so it compares at equal counts only, and the
 interval is for the expectation at these counts, over all directions. Its variance has two parts. The

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -364,3 +365,16 @@ def test_the_reference_is_made_once_for_all_models_and_metrics():
     made = [reference(Points(rng.standard_normal((50, 3))), train) for _ in range(2)]
     assert made[0] is made[1]
     assert reference(Points(rng.standard_normal((200, 3))), train) is train
+
+
+PEERS = ("torch-fidelity", "torchmetrics", "prdc", "vendi-score", "dgm-eval", "authors' code", "reference code")
+
+
+@pytest.mark.parametrize("name", catalog.entries("metrics"))
+def test_what_is_said_of_other_peoples_code_is_said_of_one_version(name):
+    """What holds of one commit need not hold of the next: a release or a commit stands in the same docstring."""
+    text = catalog.find("metrics", name).constants["__doc__"]
+    for peer in PEERS:
+        said = rf"{peer} \d+\.\d+" if "-" in peer or peer in ("torchmetrics", "prdc") else r"held against no release"
+        if peer in text:
+            assert re.search(said, text) or re.search(r"commits? [0-9a-f]{7}\b", text), peer
