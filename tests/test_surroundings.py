@@ -1,14 +1,21 @@
 """The command line in bad surroundings: closed streams, odd encodings, no home, full disks, places for no file."""
 
+import contextlib
 import errno
+import fcntl
 import os
+import pty
 import pwd
+import re
 import resource
 import signal
+import struct
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from genbench import cli as command_line
@@ -39,6 +46,8 @@ def started(line: str, **env: str) -> subprocess.CompletedProcess:
         ("genbench list baselines <&- >&- 2>&-", 0),
         ("genbench list baselinez 2>&-", 2),
         ("genbench list baselines | true; exit ${PIPESTATUS[0]}", 0),
+        (f"genbench leaderboard {HERE}/leaderboards/ring8 | head -1; exit ${{PIPESTATUS[0]}}", 0),
+        (f"genbench status {HERE}/leaderboards/ring8 >&- 2>&-", 0),
     ],
 )
 def test_a_closed_stream_changes_no_exit_code(line, code):
@@ -46,6 +55,44 @@ def test_a_closed_stream_changes_no_exit_code(line, code):
     assert done.returncode == code
     assert b"Traceback" not in done.stderr
     assert b"Exception ignored" not in done.stderr
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_in_a_terminal_tables_fit_and_off_one_every_number_has_a_line(width, tmp_path):
+    """The terminal is one: a pseudo terminal, which has a width and tells no variable of it."""
+    np.save(tmp_path / "s.npy", np.random.default_rng(0).integers(17, size=(60, 1, 8, 8)).astype(np.uint8))
+    metrics = ["fd", "copies", "precision", "recall", "density", "coverage"]
+    line = ["evaluate", "a_model_with_a_long_name=samples:s.npy", "--metrics", ",".join(metrics), "--samples", "60"]
+    command = [sys.executable, "-m", "genbench", *line, "--start-method", "none", "-o", "r"]
+    env = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    off = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=200)
+    assert off.returncode == 0, off.stderr
+    told = [said.split() for said in off.stderr.splitlines() if said.startswith("ok ")]
+    assert len(told) == 2 * len(metrics)
+    assert all(float(seconds) >= 0 and unit == "s" for _, seconds, unit, *_ in told)
+    code, shown = in_terminal(command, width, tmp_path, env)
+    assert code == 0
+    table = shown[next(i for i, said in enumerate(shown) if said.startswith("# ")) :]
+    assert any("a_model_with_a_long_name" in said for said in table)
+    assert max(map(len, table)) <= width
+    code, shown = in_terminal([*command, "--rerun", "always"], width, tmp_path, env)
+    assert code == 0
+    assert max(map(len, shown)) <= width, "what shows how far it is, too"
+
+
+def in_terminal(command, width, folder, env):
+    """The exit code of a command in a terminal of so many columns, and what stands on its lines in the end."""
+    ours, its = pty.openpty()
+    fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))
+    started = subprocess.Popen(command, cwd=folder, env=env, stdin=its, stdout=its, stderr=its, start_new_session=True)
+    os.close(its)
+    found = b""
+    with contextlib.suppress(OSError):  # the other end is closed
+        while part := os.read(ours, 65536):
+            found += part
+    os.close(ours)
+    lines = found.decode().replace("\r\n", "\n").split("\n")
+    return started.wait(200), [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", said.split("\r")[-1]) for said in lines]
 
 
 def test_a_disk_that_is_full_for_the_results_is_an_error_in_two_lines():
