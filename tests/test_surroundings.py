@@ -95,6 +95,16 @@ def in_terminal(command, width, folder, env):
     return started.wait(200), [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", said.split("\r")[-1]) for said in lines]
 
 
+@pytest.mark.parametrize("name", ["baselines", "metrics", "datasets", "leaderboards"])
+def test_a_folder_of_the_users_may_be_called_as_one_of_ours(name, tmp_path):
+    """Research repositories have a package `baselines`, and put themselves on the path."""
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "__init__.py").write_text("raise ImportError('not what genbench means')")
+    done = started(f"cd {tmp_path} && genbench list baselines", PYTHONPATH=f"{tmp_path}:{HERE}")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"gated-pixelcnn" in done.stdout
+
+
 def test_a_disk_that_is_full_for_the_results_is_an_error_in_two_lines():
     done = started("genbench list baselines > /dev/full")
     assert done.returncode == 2
