@@ -28,7 +28,8 @@ def may_repeat(x: np.ndarray) -> bool:
         words = padded.view(np.uint64)
         words ^= words >> np.uint64(32)  # the lower half of a number's bits is often empty
         sums.append(words @ factors)
-    return len(np.unique(np.concatenate(sums))) < len(x)
+    ascending = np.sort(np.concatenate(sums))
+    return bool((ascending[1:] == ascending[:-1]).any())
 
 
 def _blocks(x: np.ndarray, block: int = 1024) -> Iterator[np.ndarray]:

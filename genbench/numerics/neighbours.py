@@ -21,9 +21,9 @@ from functools import cached_property
 
 import numpy as np
 import torch
+from scipy.linalg.blas import sgemm
 from scipy.spatial import cKDTree
 from torch import Tensor
-from torch.nn import functional
 
 from genbench.numerics import trees
 from genbench.numerics.choice import may_repeat, row_keys
@@ -178,26 +178,37 @@ class Pairs:
 
 
 def product(
-    x: Rows, y: Rows, rows: slice, columns: slice, left: tuple[Tensor, Tensor], right: tuple[Tensor, Tensor]
+    x: Rows,
+    y: Rows,
+    rows: slice,
+    columns: slice,
+    left: tuple[Tensor, Tensor],
+    right: tuple[Tensor, Tensor],
+    memory: Tensor | None = None,
 ) -> Tile:
-    """One tile from centred rows `[r, d]`, `[c, d]` and their squared norms.
+    """One tile from centred rows `[r, d]`, `[c, d]` and their squared norms, in `memory` where there is some.
 
-    On the CPU in float32 by oneDNN, whose products are twice as fast where the library behind PyTorch's own leaves
-    half of a processor's width unused.
+    On the CPU in float32 by SciPy's library, which uses the whole width of processors on which PyTorch's uses half, and
+    adds its products to what is there: a tile is written twice, by the norms and by the products.
 
-    The error: a sum of d products and of yy errs by (d + 1) u (2 |x||y| + yy) at most, in whatever order
+    The error: a sum of d products and of xx + yy errs by (d + 1) u (2 |x||y| + xx + yy) at most, in whatever order
     (Higham 2002, section 3.1), u the unit roundoff, and 2 |x||y| <= xx + yy; rounding x and y beforehand, the norms
-    and the last sum takes 15 u more. What underflows loses less than the smallest normal number a term.
+    and their sum takes 15 u more. What underflows loses less than the smallest normal number a term.
     """
     (X, xx), (Y, yy) = left, right
     limits = torch.finfo(X.dtype)
-    if X.dtype == torch.float32 and X.device.type == "cpu" and torch.backends.mkldnn.is_available():
-        d2 = functional.linear(X.to_mkldnn(), Y.mul(-2), yy).to_dense()
+    shape = (len(X), len(Y))
+    d2 = xx.new_empty(shape) if memory is None else memory[: len(X) * len(Y)].view(shape)
+    torch.add(xx[:, None], yy, out=d2)
+    if X.dtype == torch.float32 and X.device.type == "cpu":
+        # Columns first, as Fortran has it: d2' = d2' - 2 Y X'.
+        added = sgemm(-2.0, Y.numpy().T, X.numpy().T, 1.0, d2.numpy().T, trans_a=True, overwrite_c=True)
+        d2 = torch.from_numpy(added.T)
     else:
-        d2 = torch.addmm(yy, X, Y.T, alpha=-2)
+        d2.addmm_(X, Y.T, alpha=-2)
     d = X.shape[1]
-    error = 1.01 * (d + 16) * limits.eps / 2 * (float(xx.max()) + 2 * float(yy.max())) + d * limits.tiny
-    return Tile(x, y, rows, columns, d2.add_(xx[:, None]), error)
+    error = 1.01 * (d + 16) * limits.eps * (float(xx.max()) + float(yy.max())) + d * limits.tiny
+    return Tile(x, y, rows, columns, d2, error)
 
 
 def check_rows(x: Rows, y: Rows) -> float:
@@ -212,7 +223,10 @@ def check_rows(x: Rows, y: Rows) -> float:
 
 
 def tiles(x: Rows, y: Rows, shape: tuple[int, int]) -> Iterator[Tile]:
-    """All distances of x to y; of x to itself those above the diagonal, the others infinite."""
+    """All distances of x to y; of x to itself those above the diagonal, the others infinite.
+
+    A tile holds until the next is asked for.
+    """
     longest = check_rows(x, y)
     plain = torch.get_float32_matmul_precision() == "highest"  # otherwise products may have fewer bits than float32
     dtype = torch.float32 if plain and longest < 1e18 else torch.float64
@@ -223,6 +237,8 @@ def tiles(x: Rows, y: Rows, shape: tuple[int, int]) -> Iterator[Tile]:
             columns = slice(t, min(t + shape[1], len(y)))
             Y[columns], yy[columns] = y.centred(columns, y.middle, dtype)
     high = shape[0] * (1 if kept else STRIPS)
+    # Written again and again: memory that the system has to hand out anew costs as much as a product of few dimensions.
+    memory = torch.empty(min(shape[0], len(x)) * min(shape[1], len(y)), dtype=dtype, device=y.device)
     for first in range(0, len(x), high):
         strips = [slice(s, min(s + shape[0], len(x))) for s in range(first, min(first + high, len(x)), shape[0])]
         lefts = [x.centred(rows, y.middle, dtype) for rows in strips]
@@ -232,7 +248,7 @@ def tiles(x: Rows, y: Rows, shape: tuple[int, int]) -> Iterator[Tile]:
             for rows, left in zip(strips, lefts, strict=True):
                 if x is y and columns.stop <= rows.start:  # below the diagonal
                     continue
-                tile = product(x, y, rows, columns, left, right)
+                tile = product(x, y, rows, columns, left, right, memory)
                 if x is y and t < rows.stop:
                     below = torch.arange(t, columns.stop) <= torch.arange(rows.start, rows.stop)[:, None]
                     tile.d2.masked_fill_(below.to(tile.d2.device), torch.inf)
@@ -271,9 +287,10 @@ class Nearest:
     def result(self) -> Table:
         """Squared distances and places among the distinct rows, `[u, k]`, nearest first."""
         found = [pairs[pairs.d2 - pairs.error <= self.limit[pairs.i]] for pairs in self.found]
-        i, j = (np.concatenate([getattr(pairs, name) for pairs in found]) for name in ("i", "j"))
-        exact = squared_distance(found[0].x.distinct, found[0].y.distinct, i, j)
-        order = np.lexsort((j, exact, i))
+        i, j, exact = (np.concatenate([getattr(pairs, name) for pairs in found]) for name in ("i", "j", "d2"))
+        if any(pairs.error for pairs in found):
+            exact = squared_distance(found[0].x.distinct, found[0].y.distinct, i, j)
+        order = in_order(i, exact, j)
         best = order[np.searchsorted(i[order], np.arange(len(self.limit)))[:, None] + np.arange(self.k)]
         return exact[best], j[best]
 
@@ -467,7 +484,7 @@ def least(squares: np.ndarray, k: int) -> Table:
     reach = np.partition(squares, k - 1, axis=1)[:, k - 1]
     i, j = np.nonzero(squares <= reach[:, None])  # k of each row, more where there are ties
     d2 = squares[i, j]
-    order = np.lexsort((j, d2, i))
+    order = in_order(i, d2, j)
     best = order[np.searchsorted(i, np.arange(len(squares)))[:, None] + np.arange(k)]
     return d2[best], j[best]
 
@@ -478,22 +495,46 @@ def counted(squares: np.ndarray, squared_radii: np.ndarray) -> Counts:
     return Counts(*(count.astype(np.int64) for count in inside))
 
 
-def squared_distance(x: np.ndarray, y: np.ndarray, i: np.ndarray, j: np.ndarray, chunk: int = 2**18) -> np.ndarray:
+def squared_distance(x: np.ndarray, y: np.ndarray, i: np.ndarray, j: np.ndarray, chunk: int = 2**16) -> np.ndarray:
     """|x[i] - y[j]|^2 by the definition, for pairs of places `[p]`: `[p]` float64."""
-    d2 = np.empty(len(i))
-    step = max(1, chunk // x.shape[1])
+    d2, d = np.empty(len(i)), x.shape[1]
+    step = max(1, chunk // d)
+    threads = torch.get_num_threads() if len(i) > 3 * step else 1  # fewer are not worth another
 
-    def fill(s: int) -> None:
-        p = slice(s, s + step)
-        difference = np.subtract(x[i[p]], y[j[p]], dtype=np.float64)
-        # The order of summation depends on the length of a row alone.
-        d2[p] = np.einsum("ij,ij->i", difference, difference)
+    def fill(first: int) -> None:
+        # Written again and again: a thread gives large memory back to the system, and waits for the next.
+        raw = [np.empty((min(step, len(i)), d), z.dtype) for z in (x, y)]
+        left, right = np.empty((2, min(step, len(i)), d))
+        for s in range(first, len(i), threads * step):
+            p = slice(s, s + step)
+            n = len(i[p])
+            for z, places, taken, wide in ((x, i, raw[0], left), (y, j, raw[1], right)):
+                np.take(z, places[p], 0, taken[:n], mode="clip")
+                np.copyto(wide[:n], taken[:n])
+            difference = np.subtract(left[:n], right[:n], out=left[:n])
+            # The order of summation depends on the length of a row alone.
+            d2[p] = np.einsum("ij,ij->i", difference, difference)
 
-    starts = range(0, len(i), step)
-    if len(starts) < 4:  # not worth a thread
-        for s in starts:
-            fill(s)
+    if threads == 1:
+        fill(0)
     else:
-        with ThreadPoolExecutor(torch.get_num_threads()) as threads:
-            list(threads.map(fill, starts))
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(fill, range(0, threads * step, step)))
     return d2
+
+
+def in_order(i: np.ndarray, d2: np.ndarray, j: np.ndarray) -> np.ndarray:
+    """The order of pairs by i, then by distance, then by j, as of `np.lexsort((j, d2, i))`: `[p]`."""
+    after = (i[1:] == i[:-1]) & ((d2[1:] > d2[:-1]) | (d2[1:] == d2[:-1]) & (j[1:] > j[:-1]))
+    if (after | (i[1:] > i[:-1])).all():
+        return np.arange(len(i))
+    order = np.argsort(i * (int(j.max()) + 1) + j)
+    held = np.bincount(i)
+    if held.max() > 4 * len(i) / len(held):  # rows of very different lengths
+        return np.lexsort((j, d2, i))
+    there = np.arange(held.max()) < held[:, None]  # [rows, pairs of one]
+    padded = np.full(there.shape, np.inf)
+    padded[there] = d2[order]
+    places = np.zeros(there.shape, dtype=np.int64)
+    places[there] = order
+    return np.take_along_axis(places, np.argsort(padded, 1, kind="stable"), 1)[there]

@@ -282,13 +282,14 @@ class Points:
     def meet(self, other: Points) -> Meeting:
         """One sweep over the distances to another set, which is told as much.
 
-        The balls are counted too if the larger set knows its radii by now: those of the smaller cost less.
+        The balls are counted too if the larger set knows its radii by now: those of the other cost no more.
         """
         if other is self:
             raise ValueError("a set does not meet itself")
         if self not in other._against or "meeting" not in other._against[self]:
             sides = [(self, other), (other, self)]
-            ks = BALLS if max(self, other, key=len).remember("own tables", dict) else ()
+            larger = [points for points in (self, other) if len(points) == max(len(self), len(other))]
+            ks = BALLS if any(points.remember("own tables", dict) for points in larger) else ()
             tables = [Nearest(a.rows, b.rows, min(WIDTH_MET, len(b.rows))) for a, b in sides]
             inside = [a._within(b, ks) for a, b in sides]
             takers: list[list[Taker]] = [[table, taker] for table, taker in zip(tables, inside, strict=True)]

@@ -30,7 +30,7 @@ def nearest(x: np.ndarray, y: cKDTree, k: int, own: bool) -> Places | None:
         own: y is of the same rows, and none is its own neighbour.
     """
     x = x.astype(np.float64)
-    rows, wide, found = np.arange(len(x)), min(k + own + 3, y.n), []
+    rows, wide, found = np.arange(len(x)), min(k + own + 1, y.n), []
     while len(rows):
         if len(rows) * wide > MANY * k * (len(x) + y.n):
             return None

@@ -122,7 +122,8 @@ def test_values_stay_when_rows_change_their_order(rng):
     np.testing.assert_array_equal(index[p], q[index_])
 
 
-def test_what_is_known_of_a_set_is_computed_once_and_forgotten_with_it(rng, monkeypatch):
+@pytest.mark.parametrize("n", [20, 30])
+def test_what_is_known_of_a_set_is_computed_once_and_forgotten_with_it(rng, monkeypatch, n):
     sweeps = []
     once = neighbours.sweep
 
@@ -131,7 +132,7 @@ def test_what_is_known_of_a_set_is_computed_once_and_forgotten_with_it(rng, monk
         once(*arguments)
 
     monkeypatch.setattr(neighbours, "sweep", counted)
-    x, y = Points(rng.standard_normal((20, 3))), Points(rng.standard_normal((30, 3)))
+    x, y = Points(rng.standard_normal((n, 3))), Points(rng.standard_normal((30, 3)))
     for k in (3, 5):
         x.balls(y, k), y.balls(x, k), x.nearest(y), y.nearest(x, 2), x.nearest(x, k)
     assert len(sweeps) == 3  # each with itself, and one meeting
@@ -202,6 +203,17 @@ def test_the_order_of_questions_changes_no_answer(rng):
         for name in order:
             for found, known in zip(QUESTIONS[name](X, Y), expected[name], strict=True):
                 np.testing.assert_array_equal(found, known, err_msg=f"{name} in {order}")
+
+
+@pytest.mark.parametrize("levels", [2, 1000])
+@pytest.mark.parametrize("rows", ["in order", "backwards", "mixed", "one of many pairs"])
+def test_pairs_come_in_the_order_of_rows_then_distances_then_places(rng, rows, levels):
+    i = np.sort(rng.integers(0, 40, 300))
+    i = {"in order": i, "backwards": i[::-1], "mixed": rng.permutation(i), "one of many pairs": i * (i > 30)}[rows]
+    j, d2 = rng.permutation(300), rng.integers(0, levels, 300) / 7
+    expected = np.lexsort((j, d2, i))
+    np.testing.assert_array_equal(neighbours.in_order(i, d2, j), expected)
+    np.testing.assert_array_equal(neighbours.in_order(i[expected], d2[expected], j[expected]), np.arange(300))
 
 
 @pytest.mark.parametrize("p", [0, 1, 3, 4, 5, 17])
