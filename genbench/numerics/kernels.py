@@ -131,8 +131,8 @@ def _tiles(
                     continue
                 shape = (len(X), len(Y))
                 P, V = (buffer[: len(X) * len(Y)].view(shape) for buffer in (products, values))
-                if by_numpy:
-                    np.matmul(X.numpy(), Y.numpy().T, out=P.numpy())
+                if by_numpy:  # which does half the work of a tile that is symmetric, where it sees one matrix
+                    np.matmul(X.numpy(), (X if upper and i == j else Y).numpy().T, out=P.numpy())
                 else:
                     torch.mm(X, Y.T, out=P)
 

@@ -59,7 +59,7 @@ def variance_of_means(*samples: np.ndarray) -> float:
 
 
 def _of_block(x: np.ndarray) -> Moments:
-    x = x.astype(np.float64)
-    mean = x.mean(0)
-    centred = x - mean  # [n, d]
+    centred = x.astype(np.float64)  # [n, d]
+    mean = centred.mean(0)
+    centred -= mean
     return Moments(len(x), mean, centred.T @ centred)  # NumPy sees that it is symmetric, and does half the work

@@ -43,4 +43,4 @@ def test_a_set_has_directions_with_and_without_the_place_for_blank_rows():
 def test_directions_at_the_edges_of_blocks(n):
     x = Points(np.random.default_rng(0).standard_normal((n, 3)))
     expected = x.x / np.linalg.norm(x.x, axis=1, keepdims=True)
-    np.testing.assert_allclose(_directions(x, blank=False, block=4).x, expected, rtol=1e-15)
+    np.testing.assert_allclose(_directions(x, blank=False, cached=4 * 3).x, expected, rtol=1e-15)
