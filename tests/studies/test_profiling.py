@@ -338,6 +338,17 @@ def test_what_is_measured_anew_takes_the_place_of_what_was_known():
         results.merged(base, profile_of(again, machine=replace(MACHINE, threads=2)))
 
 
+def test_the_page_says_what_the_roofline_would_allow():
+    """One second at best for 100 operations: eight times faster than a peer that takes eight, however long it took."""
+    peer = replace(ROW, implementation="prdc", times_s=[8.0])
+    for took in (2.0, 16.0):
+        row = replace(ROW, times_s=[took])
+        assert report.at_most(row, profile_of(row, peer)) == "8"
+    assert report.at_most(ROW, profile_of(ROW)) == "-"
+    unknown = replace(ROW, work=None)
+    assert report.at_most(unknown, profile_of(unknown, peer)) == "-"
+
+
 def test_the_page_shows_the_profile_that_is_kept():
     root = Path(__file__).parents[2]
     kept = results.read(root / "leaderboards/profile/amd-epyc-2-cores.json")

@@ -30,8 +30,8 @@ def table(profile: Profile) -> str:
 
 def page(profile: Profile) -> str:
     """What fits on one page: of genbench's ways their time, their peers and the roofline; folded, everything."""
-    headers = ["kernel", "shape", "median", "times faster than", "% of roofline", "extra memory"]
-    align = ("left", "left", "right", "left", "right", "right")
+    headers = ["kernel", "shape", "median", "times faster than", "at most", "% of roofline", "extra memory"]
+    align = ("left", "left", "right", "left", "right", "right", "right")
     chosen = [row for row in profile.rows if row.own and (profile.peer_of(row) or not row.kernel.startswith("sample-"))]
     brief = tabulate([short(row, profile) for row in chosen], headers, "pipe", colalign=align, disable_numparse=True)
     commits: dict[str, set[str]] = {}
@@ -73,7 +73,13 @@ def short(row: Row, profile: Profile) -> list[str]:
     beside = [r for r in profile.rows if (r.kernel, r.size) == (row.kernel, row.size) and not r.own]
     faster = ", ".join(f"{r.median / row.median:.3g} ({r.implementation})" for r in beside) or UNKNOWN
     whole = cells(row, profile)
-    return [row.kernel, shown(row.size), duration(row.median), faster, whole[9], whole[10]]
+    return [row.kernel, shown(row.size), duration(row.median), faster, at_most(row, profile), whole[9], whole[10]]
+
+
+def at_most(row: Row, profile: Profile) -> str:
+    """How many times faster than its first peer's median a row would be at the roofline of its own arithmetic."""
+    found, peer = row.roofline(profile.machine), profile.peer_of(row)
+    return UNKNOWN if found is None or peer is None else f"{100 * peer.median / row.median / found[0]:.3g}"
 
 
 def put(text: str, made: str, marks: tuple[str, str] = (BEGIN, END)) -> str:
