@@ -232,7 +232,7 @@ PRESETS = {
         lr=3e-3, weight_decay=0.2, clip=50.0, ema=0.995, validate_every=100,
     ),
     "mnist-binary": Preset(
-        {"width": 64, "layers": 4, "window": 112, "hidden": 160}, steps=6000, batch_size=16, lr=2e-3, clip=100.0,
+        {"width": 64, "layers": 4, "window": 112, "hidden": 160}, steps=3000, batch_size=16, lr=2e-3, clip=100.0,
         ema=0.999, validate_every=500,
     ),
     "patches": Preset(
