@@ -51,12 +51,17 @@ MANY = 9  # findings, more of which are folded on the page
 
 @dataclass(frozen=True)
 class Pair:
-    """That one model is better than another in a metric of a published board."""
+    """That one model is better than another in a metric of a published board.
+
+    Arguments:
+        dataset: which of them, where the board has several.
+    """
 
     board: str
     metric: str
     better: str
     worse: str
+    dataset: str = ""
 
 
 @dataclass(frozen=True)
@@ -212,7 +217,7 @@ def of_pairs(pairs: list[Pair], root: Path, boards: dict[str, Run], claim: Modul
     adjusted = dict(zip(both, wider(together([differences[i] for i in both])), strict=True))
     found = []
     for i, pair in enumerate(pairs):
-        what = f"{pair.board}: {pair.better} against {pair.worse}, {pair.metric}"
+        what = f"{pair.dataset or pair.board}: {pair.better} against {pair.worse}, {pair.metric}"
         if i not in adjusted:
             found.append(Finding(what, "", "", "open", "not on the board"))
             continue
@@ -250,7 +255,11 @@ def record_of(pair: Pair, model: str, root: Path, boards: dict[str, Run]) -> Rec
         if not (root / pair.board).is_dir():
             return None
         boards[pair.board] = open_run(root / pair.board)
-    rows = [r for r in shown_rows([boards[pair.board]]) if r.metric["name"] == pair.metric and r.status == "ok"]
+    rows = [
+        r
+        for r in shown_rows([boards[pair.board]])
+        if r.metric["name"] == pair.metric and r.status == "ok" and pair.dataset in ("", r.dataset["name"])
+    ]
     for column in columns_of(rows).values():
         if {pair.better, pair.worse} <= column.records.keys():
             return column.records[model]
