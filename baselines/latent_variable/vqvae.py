@@ -272,16 +272,6 @@ PRESETS = {
         ema=0.99,
         validate_every=100,
     ),
-    "mnist-binary": Preset(
-        {"width": 32, "codes": 64, "dim": 16, "halvings": 2, "prior_width": 24, "prior_depth": 6},
-        steps=8000,
-        batch_size=64,
-        lr=2e-3,
-        clip=100.0,
-        ema=0.999,
-        validate_every=500,
-        half=True,
-    ),
 }
 
 build = VQVAE
