@@ -36,6 +36,7 @@ from genbench.studies.claims import (
     losses_at_a_distance,
     nice_needs_its_scaling,
     parts_against_the_whole,
+    penalties_need_less_tuning,
     pixelcnn_learns_sooner,
     pixels_in_turn_fall_behind,
     prior_draws_are_wasted,
@@ -492,7 +493,9 @@ TRUE = {
         {("256", "pixels"): 2.0},
     ),
     "larger_codes_sample_worse": (
-        {("32", "error"): 1, ("8", "error"): 2, ("32", "fd"): 60, ("8", "fd"): 40}, {("32", "fd"): -40},
+        {("32", "error"): 1, ("8", "error"): 2, ("32", "probe"): 0.9, ("8", "probe"): 0.8, ("32", "fd"): 60,
+         ("8", "fd"): 40},
+        {("32", "fd"): -40},
     ),
     "narrow_codes_memorise": ({("trained",): 0.2, ("linear",): 0.1}, {("trained",): 0.7}),
     "encoders_lose_more_than_families": (
@@ -533,6 +536,10 @@ TRUE = {
          ("rectified", "6", "at once"): 0.9},
         {("sigmoid", "6", "at once"): 0.6},
     ),
+    "strong_decoders_ignore_codes": (
+        {("7", "kl"): 0.1, ("0", "kl"): 5, ("ramp", "kl"): 3},
+        {("7", "kl"): 2},
+    ),
     "trained_discriminators_hold_up": (
         {("minimax", "2000"): 5, ("minimax", "0"): 1, ("non-saturating", "2000"): 0.1}, {("minimax", "2000"): -4},
     ),
@@ -547,6 +554,7 @@ TRUE = {
 }  # fmt: skip
 APART = {  # see below
     "collapse_without_overfitting",
+    "penalties_need_less_tuning",
     "pixelcnn_learns_sooner",
     "pixels_in_turn_fall_behind",
 }
@@ -628,6 +636,49 @@ def test_a_target_is_reached_where_the_line_between_two_validations_crosses_it()
     never = says(0.05, pixelcnn=1, row_lstm=math.inf, diagonal_bilstm=3)
     assert [f.says for f in never] == ["open", "for"]
     assert "4 of 4 seeds" in never[0].why
+
+
+def test_shares_of_settings_are_of_those_that_reach_all_modes():
+    claim = penalties_need_less_tuning
+
+    def says(**successes):
+        """Of each way and seed so many of nine settings; of a way that is not named two or three."""
+        counts = {way: successes.get(way.replace(" ", "_").replace("-", "_"), (2, 3, 2, 3, 2)) for way in claim.WAYS}
+        found = [{way: [8] * n[seed] + [7] * (9 - n[seed]) for way, n in counts.items()} for seed in range(5)]
+        return [one.says for one in claim.judged(found)]
+
+    good = {"non_saturating": (7, 7, 8, 8, 7), "gradient_penalty": (8, 9, 9, 9, 8), "spectral_norm": (8, 9, 9, 8, 8)}
+    assert says(**good) == ["for"] * 5
+    assert says(**{**good, "non_saturating": (2, 2, 2, 1, 2)}, minimax=(9, 8, 9, 8, 9))[0] == "against"
+    assert set(says(non_saturating=(0, 9, 1, 8, 0), gradient_penalty=(9, 0, 1, 2, 8))) == {"open"}
+
+
+def test_networks_side_by_side_are_trained_as_each_by_itself():
+    """By Adam of torch, at its own rate; clipping and spectral norms bound each one's weights."""
+    claim = penalties_need_less_tuning
+    torch.manual_seed(0)
+    both = claim.Networks(1, [1e-2, 1e-3])
+    parts = [[w[i].detach().clone().requires_grad_() for w in both.weights] for i in range(2)]
+    optimisers = [torch.optim.Adam(p, lr=r, betas=(0.5, 0.9)) for p, r in zip(parts, (1e-2, 1e-3), strict=True)]
+    for _ in range(5):
+        x = torch.randn(2, 16, 2)
+        both.step(both(x).square().mean((1, 2)))
+        for i, (w, optimiser) in enumerate(zip(parts, optimisers, strict=True)):
+            y = x[i]
+            for layer in range(3):
+                y = y @ w[layer] + w[3 + layer]
+                y = y.relu() if layer < 2 else y
+            optimiser.zero_grad()
+            y.square().mean().backward()
+            optimiser.step()
+    for i in range(2):
+        for mine, its in zip(both.weights, parts[i], strict=True):
+            torch.testing.assert_close(mine[i], its)
+    both.step(both(x).sum((1, 2)), clip=0.01)
+    assert max(float(w.abs().max()) for w in both.weights) <= 0.01
+    normed = claim.Networks(1, [1e-3] * 3, normed=True)
+    a, b = torch.randn(2, 3, 200, 2)
+    assert float(((normed(a) - normed(b)).abs() / (a - b).norm(dim=2, keepdim=True)).max()) <= 1.0001
 
 
 @pytest.mark.parametrize("binary", [False, True])
