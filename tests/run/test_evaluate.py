@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -356,3 +357,38 @@ def test_each_second_is_counted_for_one_artifact_only(tmp_path, digits):
     assert phases["samples"] > 0.05 * 3  # of three blocks
     assert sum(phases.values()) <= spent
     assert run.records()[0].timing["peak_memory_bytes"] > 0
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["opens", "fails"])
+@pytest.mark.parametrize("start", ["forkserver", "none"])
+def test_no_process_opens_a_model_in_code_once_for_each_metric(start, fails, cli, tmp_path):
+    """Building one can take minutes. A process of its own asks what it is, the preflight opens it, and a worker."""
+    built = tmp_path / "built"
+    (tmp_path / "own.py").write_text(
+        textwrap.dedent(f"""
+            import os
+            import torch
+            from genbench.space import Space
+
+            class Own(torch.nn.Module):
+                space = Space((1, 8, 8), 17)
+
+                def __init__(self):
+                    super().__init__()
+                    with open({str(built)!r}, "a") as file:
+                        file.write(f"{{os.getpid()}}\\n")
+                    if {fails}:
+                        raise RuntimeError("no such weights")
+
+                def sample(self, n, generator):
+                    return torch.randint(0, 17, (n, 1, 8, 8), generator=generator)
+        """)
+    )
+    code, _, _ = cli(
+        "evaluate", "own.py:Own", "--dataset", "digits", "--metrics", "fd[pixels],kd[pixels],copies",
+        "--samples", 100, "--start-method", start, "-o", "run",
+    )  # fmt: skip
+    times = Counter(built.read_text().split())
+    assert code == fails
+    assert sum(times.values()) <= 3
+    assert start == "none" or set(times.values()) == {1}
