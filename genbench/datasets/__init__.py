@@ -107,7 +107,9 @@ class Dataset:
         """As many as have names, or as the labels of all splits need: one may stand in the test split alone."""
         if self.labels is None:
             return 0
-        return len(self.classes) if self.classes else 1 + max(int(y.max(initial=-1)) for y in self.labels.values())
+        if self.classes:
+            return len(self.classes)
+        return max((int(y.max()) + 1 for y in self.labels.values() if len(y)), default=0)
 
     def facts(self) -> dict[str, str]:
         """What `genbench describe` shows of it."""
