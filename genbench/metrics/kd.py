@@ -24,7 +24,7 @@ from genbench.domains import check
 from genbench.metrics import Measure, _shared, alone, normal
 from genbench.metrics._halves import variance
 from genbench.metrics._inputs import enough, point_sets
-from genbench.numerics.kernels import Cubic
+from genbench.numerics.kernels import Cubic, cubic
 from genbench.numerics.points import Points
 
 VERSION = 2
@@ -112,21 +112,18 @@ def _over_subsets(x: np.ndarray, y: np.ndarray, subsets: int, size: int, above_o
         a = x[rng.choice(len(x), size, replace=False)].astype(np.float64)
         b = y[rng.choice(len(y), size, replace=False)].astype(np.float64)
         within = _within(a, above_one) + _within(b, above_one)
-        values[i] = within / (size * (size - 1)) - 2 * _cubic(a @ b.T, x.shape[1], above_one).mean()
+        values[i] = within / (size * (size - 1)) - 2 * _kernel(a, b, above_one).mean()
     return values
 
 
 def _within(x: np.ndarray, above_one: bool) -> float:
     """sum_{i != j} k(x_i, x_j)."""
-    k = _cubic(x @ x.T, x.shape[1], above_one)  # NumPy sees that the product is symmetric, and does half the work
+    k = _kernel(x, x, above_one)
     return float(k.sum() - np.trace(k))
 
 
-def _cubic(products: np.ndarray, d: int, above_one: bool) -> np.ndarray:
-    products /= d
-    if above_one:
-        return ((products + 3) * products + 3) * products
-    products += 1
-    squares = products * products
-    squares *= products
-    return squares
+def _kernel(x: np.ndarray, y: np.ndarray, above_one: bool) -> np.ndarray:
+    """k(x_i, y_j) `[n, m]`."""
+    products = x @ y.T  # where y is x, NumPy sees that it is symmetric, and does half the work
+    products /= x.shape[1]
+    return cubic(products, above_one)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -37,6 +38,17 @@ class Picked:
 
 
 Set = np.ndarray | Picked
+Numbers = TypeVar("Numbers", np.ndarray, Tensor)
+
+
+def cubic(t: Numbers, above_one: bool) -> Numbers:
+    """(t + 1)^3, or (t + 1)^3 - 1 without the 1 in between. Writes into t."""
+    if above_one:
+        return ((t + 3) * t + 3) * t
+    t += 1
+    k = t * t
+    k *= t
+    return k
 
 
 @dataclass(frozen=True)
@@ -48,11 +60,7 @@ class Cubic:
     above_one: bool = False
 
     def __call__(self, products: Tensor, xx: Tensor, yy: Tensor, d: int) -> Tensor:
-        if self.above_one:
-            t = products / d
-            return (t + 3).mul_(t).add_(3).mul_(t)
-        k = (products / d).add_(1)
-        return (k * k).mul_(k)
+        return cubic(products / d, self.above_one)
 
 
 @dataclass(frozen=True)

@@ -148,7 +148,8 @@ def measure(artifacts: Artifacts, job: Job, cells: list[Cell], bench: Bench) -> 
     env = env_of(artifacts.source, bench)
     if artifacts.elsewhere:
         env = {**env, "arrays": "made elsewhere"}
-    if foreign := artifacts.read | ({unseen(job.entry.reaches)} if job.entry.reaches else set()):
+    library = job.entry.reaches
+    if foreign := artifacts.read | ({unseen(library)} if library else set()):
         read = sorted({published(path, LONGEST) for path in foreign})[:MANY]
         env = {**env, READ: read}
         texts.append(

@@ -7,6 +7,7 @@ import sys
 import textwrap
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -464,7 +465,7 @@ def test_ctrl_c_in_a_terminal_while_the_server_loads_is_one_line(after, tmp_path
     np.save(tmp_path / "s.npy", np.zeros((20, 1, 8, 8), np.uint8))
     line = ["evaluate", "a=samples:s.npy", "--metrics", "fd", "--samples", "20", "-o", "r"]
     command = [sys.executable, "-m", "genbench.cli", *line]
-    heard = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731, what starts in the background ignores it
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # which what starts in the background ignores
     started = subprocess.Popen(
         command, cwd=tmp_path, text=True, stderr=subprocess.PIPE, start_new_session=True, preexec_fn=heard
     )

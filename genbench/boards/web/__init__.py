@@ -213,8 +213,8 @@ def trained(row: dict[str, Any], model: str, info: dict[str, Any]) -> bool:
     return row["model"] == info.get("key") or (row.get("seeds") or {}).get("name") == model
 
 
-def picture(runs: list[Run], dataset: str, name: str) -> tuple[str, str] | None:
-    """A picture of the first run that has it, as the page holds it, and the size that it is shown in."""
+def picture(runs: list[Run], dataset: str, name: str) -> tuple[str, tuple[int, int] | None] | None:
+    """A picture of the first run that has it, as the page holds it, and the width and height of one to be enlarged."""
     path = first_of(runs, dataset, f"{name}.png")
     if not path:
         return None
@@ -222,8 +222,8 @@ def picture(runs: list[Run], dataset: str, name: str) -> tuple[str, str] | None:
     return f"data:image/png;base64,{base64.b64encode(data).decode()}", size
 
 
-def unenlarged(png: bytes) -> tuple[bytes, str]:
-    """A picture whose pixels were all made k x k, without that, and what makes a browser show it as large as it was.
+def unenlarged(png: bytes) -> tuple[bytes, tuple[int, int] | None]:
+    """A picture whose pixels were all made k x k, without that, and the width and height that it had.
 
     Pictures of samples are such: the page holds each a second time, and so in half of the bytes.
     """
@@ -233,7 +233,7 @@ def unenlarged(png: bytes) -> tuple[bytes, str]:
         whole = Image.open(io.BytesIO(png))
         pixels = np.asarray(whole)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return png, ""  # shown as what it is: no picture
+        return png, None  # shown as what it is: no picture
     height, width = pixels.shape[:2]
     for k in range(ENLARGED, 1, -1):
         small = pixels[::k, ::k]
@@ -241,8 +241,8 @@ def unenlarged(png: bytes) -> tuple[bytes, str]:
             continue
         out = io.BytesIO()
         Image.fromarray(small).save(out, "PNG", optimize=True)
-        return out.getvalue(), f' width="{width}" height="{height}"'
-    return png, ""
+        return out.getvalue(), (width, height)
+    return png, None
 
 
 def text_of(runs: list[Run], dataset: str, name: str) -> str:

@@ -65,6 +65,14 @@ class Pair:
 
 
 @dataclass(frozen=True)
+class Shown:
+    """A published board, and the records under the names of its rows: made once, for all pairs that ask."""
+
+    run: Run
+    rows: list[Record]
+
+
+@dataclass(frozen=True)
 class Finding:
     """One number that bears on a claim.
 
@@ -156,7 +164,7 @@ def decide(
     """
     from genbench.studies.claims import _trials
 
-    boards: dict[str, Run] = {}
+    boards: dict[str, Shown] = {}
     trials, found = _trials.read(records), []
     for name, module in modules(chosen).items():
         tell(name)
@@ -171,7 +179,7 @@ def decide(
     return found
 
 
-def budget(pairs: list[Pair], own: list[Trial], boards: dict[str, Run]) -> str:
+def budget(pairs: list[Pair], own: list[Trial], boards: dict[str, Shown]) -> str:
     """What the trainings behind a claim took: its own, or those of boards as far as these say it."""
     if own:
         return f"{len(own)} seeds, {sum(t.seconds for t in own):.0f} s of one core"
@@ -179,8 +187,7 @@ def budget(pairs: list[Pair], own: list[Trial], boards: dict[str, Run]) -> str:
         return "no training, a computation of seconds"
     told = []
     for board in dict.fromkeys(p.board for p in pairs):
-        shown_there = shown_rows([boards[board]]) if board in boards else []
-        rows = [r for r in shown_there if r.metric["name"] == "training-time"]
+        rows = [r for r in boards[board].rows if r.metric["name"] == "training-time"] if board in boards else []
         took = {m: r.value for c in columns_of(rows).values() for m, r in c.records.items() if r.value is not None}
         models = dict.fromkeys(m for p in pairs if p.board == board for m in (p.better, p.worse))
         known = ", ".join(f"{m} {took[m]:,.0f} s" for m in models if m in took)
@@ -200,7 +207,7 @@ def of_trials(name: str, module: ModuleType, own: list[Trial]) -> list[Finding]:
     return found
 
 
-def of_pairs(pairs: list[Pair], root: Path, boards: dict[str, Run], claim: ModuleType) -> list[Finding]:
+def of_pairs(pairs: list[Pair], root: Path, boards: dict[str, Shown], claim: ModuleType) -> list[Finding]:
     """What the boards say of the pairs of a claim, adjusted for all of them."""
     of_training, of_bounds = (getattr(claim, name, False) for name in ("OF_TRAINING", "OF_BOUNDS"))
     sides = [[record_of(p, model, root, boards) for model in (p.better, p.worse)] for p in pairs]
@@ -210,7 +217,7 @@ def of_pairs(pairs: list[Pair], root: Path, boards: dict[str, Run], claim: Modul
         better, worse = sides[i]
         assert better is not None
         assert worse is not None
-        run = boards[pairs[i].board]
+        run = boards[pairs[i].board].run
         if of_bounds:  # a bound is a number of its own, which is known exactly
             better, worse = (replace(one, kind="exact") for one in (better, worse))
         differences[i] = difference(pairs[i].better, run, worse, run, better)
@@ -249,15 +256,20 @@ def wider(differences: list[Difference]) -> list[Difference]:
     return found
 
 
-def record_of(pair: Pair, model: str, root: Path, boards: dict[str, Run]) -> Record | None:
-    """The value of a model in the pair's metric, None if the board has none that stands beside the other's."""
+def record_of(pair: Pair, model: str, root: Path, boards: dict[str, Shown]) -> Record | None:
+    """The value of a model in the pair's metric, None if the board has none that stands beside the other's.
+
+    Arguments:
+        boards: those that were read before, to which that of the pair is added.
+    """
     if pair.board not in boards:
         if not (root / pair.board).is_dir():
             return None
-        boards[pair.board] = open_run(root / pair.board)
+        run = open_run(root / pair.board)
+        boards[pair.board] = Shown(run, shown_rows([run]))
     rows = [
         r
-        for r in shown_rows([boards[pair.board]])
+        for r in boards[pair.board].rows
         if r.metric["name"] == pair.metric and r.status == "ok" and pair.dataset in ("", r.dataset["name"])
     ]
     for column in columns_of(rows).values():
@@ -325,7 +337,7 @@ def cost(claims: list[Claim]) -> str:
     return (
         "`genbench claims --measure --records NEW.jsonl -o docs/claims.md` makes all of it anew from the boards: "
         f"{math.ceil(sum(took.values()) / 60)} minutes of one core, of which {longest} takes the most, "
-        f"{math.ceil(took[longest] / 60)}, and half a minute for what needs no training."
+        f"{math.ceil(took[longest] / 60)}, and less than half a minute for what needs no training."
     )
 
 
