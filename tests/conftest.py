@@ -9,7 +9,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is loaded: on smal
 import numpy as np
 import pytest
 
-from genbench import datasets, importing
+from genbench import catalog, datasets, importing
 from genbench.cli import main
 from genbench.models.training import Preset, train
 
@@ -18,9 +18,11 @@ collect_ignore = ["mutation"]  # it runs tests, and is none
 
 
 @pytest.fixture(autouse=True)
-def no_folder_of_another_test(monkeypatch):
-    """Each test has `sys.path` and the folders that models were imported from for itself."""
+def nothing_of_another_test(monkeypatch):
+    """Each test has `sys.path`, the plugins and the folders that models were imported from for itself."""
     monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(catalog, "_plugins", [])
+    monkeypatch.setattr(catalog, "_told", set())
     monkeypatch.setattr(importing, "_projects", {})
     yield
     for project in importing._projects.values():

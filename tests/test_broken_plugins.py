@@ -29,7 +29,6 @@ def compute(samples, sides=2):
 def installed(tmp_path, monkeypatch):
     """Installs files as a distribution `name` with entry points {name: module} of one kind."""
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(catalog, "_told", set())
 
     def install(kind: str, points: dict[str, str], files: dict[str, str | bytes], name: str = "acme") -> Path:
         info = tmp_path / f"{name.replace('-', '_')}-1.0.dist-info"
@@ -318,9 +317,8 @@ def test_a_plugin_file_is_refused_with_the_reason(line, text, why, cli, tmp_path
 # --- All commands
 
 
-def test_commands_work_beside_broken_plugins_of_every_kind(installed, cli, monkeypatch):
+def test_commands_work_beside_broken_plugins_of_every_kind(installed, cli):
     """Each is told once by a command that reads its kind."""
-    monkeypatch.setattr(catalog, "_plugins", [])
     for kind in catalog.PACKAGES:
         points = {f"acme-{fault}": module for fault, (module, *_) in UNREADABLE.items()}
         files = {file: content for _, some, _ in UNREADABLE.values() for file, content in some.items()}

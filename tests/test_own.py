@@ -33,7 +33,6 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 @pytest.fixture(autouse=True)
 def nothing_left(monkeypatch):
-    monkeypatch.setattr(catalog, "_plugins", [])
     monkeypatch.setattr(showing, "show_all", lambda *given: None)  # they take longest, and have tests of their own
     monkeypatch.setattr(sys, "path", ["", *sys.path])  # as of `python` in that folder
     before = set(sys.modules)

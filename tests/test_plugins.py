@@ -13,12 +13,6 @@ from genbench import catalog
 from genbench.errors import GenbenchError
 
 
-@pytest.fixture(autouse=True)
-def no_plugins_left():
-    yield
-    catalog._plugins.clear()
-
-
 def write_distribution(folder, module: str, body: str, group: str = "baselines", name: str = "coin") -> None:
     (folder / "pyproject.toml").write_text(
         textwrap.dedent(

@@ -131,11 +131,8 @@ def test_a_plugin_has_the_place_on_its_card(record, tmp_path):
     absent = ["nll", "nll-ais", "parzen", "homeless", "in-between"]
     assert [c.name for c in boards(records)[0].columns] == absent
     catalog.use_plugin(str(path))
-    try:
-        present = ["nll", "in-between", "nll-ais", "parzen", "homeless"]
-        assert [c.name for c in boards(records)[0].columns] == present
-    finally:
-        catalog._plugins.clear()
+    present = ["nll", "in-between", "nll-ais", "parzen", "homeless"]
+    assert [c.name for c in boards(records)[0].columns] == present
 
 
 def test_a_broken_plugin_changes_no_page(record, tmp_path, monkeypatch):

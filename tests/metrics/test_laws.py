@@ -119,13 +119,12 @@ def compute({need}):
 
 
 @pytest.fixture
-def plugin(tmp_path, monkeypatch):
+def plugin(tmp_path):
     """Adds a metric called "law" for one test."""
 
     def add(gives, need="samples"):
         path = tmp_path / "law.py"
         path.write_text(METRIC.format(need=need, gives=gives))
-        monkeypatch.setattr(catalog, "_plugins", [])
         catalog.use_plugin(str(path))
 
     return add

@@ -283,9 +283,8 @@ def test_libraries_that_open_files_through_python_alone_cost_nothing(library, he
 
 @pytest.mark.parametrize("how", ["baseline", "metric", "extractor"])
 @pytest.mark.filterwarnings("ignore")
-def test_what_a_plugin_reaches_counts_too(how, here, digits, monkeypatch):
+def test_what_a_plugin_reaches_counts_too(how, here, digits):
     """Nothing of it is used again; without the library everything is."""
-    monkeypatch.setattr(catalog, "_plugins", [])
     name, body = PLUGINS[how]
     for reaches in (False, True):
         (here / f"{name}.py").write_text(("def opens():\n    import pyarrow\n" if reaches else "") + body)
@@ -434,8 +433,7 @@ def compute(space):
     ],
 )
 @pytest.mark.filterwarnings("ignore")
-def test_so_is_what_a_metric_of_the_users_own_reads(top, number, here, digits, monkeypatch):
-    monkeypatch.setattr(catalog, "_plugins", [])
+def test_so_is_what_a_metric_of_the_users_own_reads(top, number, here, digits):
     (here / "number.py").write_text(METRIC.format(top=top, number=number))
     catalog.use_plugin(str(here / "number.py"))
     values = []

@@ -422,8 +422,7 @@ BODIES = {
 }
 
 
-def test_a_metric_of_others_changes_nothing_for_those_after_it_and_says_what_it_draws(tmp_path, monkeypatch):
-    monkeypatch.setattr(catalog, "_plugins", [])
+def test_a_metric_of_others_changes_nothing_for_those_after_it_and_says_what_it_draws(tmp_path):
     names = [f"odd-{i}" for i in range(len(BODIES))]
     for name, body in zip(names, BODIES, strict=True):
         path = tmp_path / f"{name}.py"

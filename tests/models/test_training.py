@@ -831,11 +831,10 @@ def test_a_baseline_of_the_catalog_is_trained_alike_each_time(tmp_path):
     assert not torch.equal(a["mean"], c["mean"])
 
 
-def test_an_option_with_the_name_of_a_setting_is_refused(tmp_path, monkeypatch):
+def test_an_option_with_the_name_of_a_setting_is_refused(tmp_path):
     """Which of the two `--set steps=2` means nobody could say."""
     file = tmp_path / "deep.py"
     file.write_text('"""Deep."""\n\nFAMILY = "toy"\n\n\ndef build(space, *, steps=8):\n    raise ValueError\n')
-    monkeypatch.setattr(catalog, "_plugins", [])
     catalog.use_plugin(str(file))
     with pytest.raises(GenbenchError, match="an option 'steps', which is a setting of training too"):
         preset_of("deep", "digits", {"steps": 2})

@@ -238,10 +238,7 @@ def test_data_that_a_model_writes_into_are_its_own_copy(plane, healthy, tmp_path
     plugin = tmp_path / "spoil.py"
     plugin.write_text(SPOIL)
     catalog.use_plugin(str(plugin))
-    try:
-        found = measured(plane, tmp_path, sick, Isolation(), metrics=(*METRICS, "spoil"))
-    finally:
-        catalog._plugins.clear()
+    found = measured(plane, tmp_path, sick, Isolation(), metrics=(*METRICS, "spoil"))
     assert all(found[model, "spoil"].status == "ok" for model in ("Healthy", "Sick", "Other"))
     assert values({k: r for k, r in found.items() if k[0] != "Sick" and k[1] != "spoil"}) == healthy
     assert all((a == b).all() for a, b in zip(before, (plane.train, plane.test), strict=True))
@@ -278,10 +275,7 @@ def test_a_death_in_a_plugin_is_that_of_its_own_cells(where, plane, healthy, tmp
             "import ctypes\ndef embed(x):\n    if len(x) > 1: ctypes.string_at(0)\n    return x\nembed.version = 1\n"
         )
         metrics, lost = (*METRICS, f"kd[{tmp_path}/ext.py:embed]"), "kd"
-    try:
-        found = measured(plane, tmp_path, "pass", Isolation(), metrics=metrics)
-    finally:
-        catalog._plugins.clear()
+    found = measured(plane, tmp_path, "pass", Isolation(), metrics=metrics)
     for model in ("Healthy", "Sick", "Other"):
         record = found[model, lost]
         assert (record.status, "SIGSEGV" in record.error["message"]) == ("crashed", True)

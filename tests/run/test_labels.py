@@ -116,10 +116,9 @@ def measured(records):
     return {r.metric["name"]: r for r in records}
 
 
-def test_a_conditional_model_draws_for_the_labels_that_are_given(ink, monkeypatch):
+def test_a_conditional_model_draws_for_the_labels_that_are_given(ink):
     from genbench import catalog
 
-    monkeypatch.setattr(catalog, "_plugins", [])
     catalog.use_plugin(str(ink))
     y = np.repeat([1, 7], 120)
     found = measured(genbench.evaluate(Classes(), "digits", ["ink", "agree"], labels=y))

@@ -169,7 +169,6 @@ def test_and_is_refused_where_it_does_not(metric, given, tmp_path):
 
 def test_a_metric_from_outside_gets_the_number_not_its_text(tmp_path, cli, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(catalog, "_plugins", [])
     (tmp_path / "power.py").write_text(PLUGIN)
     (tmp_path / "s.toml").write_text('dataset = "digits"\nmetrics = ["power"]\n[params.power]\np = inf\n')
     code, _, err = cli(
