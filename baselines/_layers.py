@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from genbench.numerics.normal import log_normal, log_normal_mass, nearest_level, normalised
 
 __all__ = [
+    "MaskedLinear",
     "categorical_log_likelihood",
     "kl_to_standard_normal",
     "log_bernoulli",
@@ -20,6 +21,30 @@ __all__ = [
     "sample_categorical",
     "standard_logistic",
 ]
+
+
+class MaskedLinear(nn.Module):
+    """x `[..., in]` -> W x + b `[..., out]`, where output j sees input i only if the mask `[out, in]` says so.
+
+    `weights` are the numbers of W that the mask leaves, row by row: in an autoregressive network the other half decides
+    nothing, and would fill half of a checkpoint. They begin as those of a `torch.nn.Linear`.
+    """
+
+    place: Tensor
+
+    def __init__(self, mask: Tensor, bias: bool = True) -> None:
+        super().__init__()
+        dense, seen = nn.Linear(mask.shape[1], mask.shape[0], bias), mask.bool()
+        self.shape, self.weights, self.bias = mask.shape, nn.Parameter(dense.weight.detach()[seen]), dense.bias
+        self.register_buffer("place", seen.flatten().nonzero()[:, 0], persistent=False)
+
+    @property
+    def weight(self) -> Tensor:
+        """W, with zeros where the mask hides it: `[out, in]`."""
+        return self.weights.new_zeros(self.shape.numel()).scatter(0, self.place, self.weights).view(self.shape)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight, self.bias)
 
 
 def categorical_log_likelihood(logits: Tensor, x: Tensor) -> Tensor:

@@ -12,7 +12,6 @@ References:
     A deep and tractable density estimator (Uria, Murray, Larochelle, 2014): ensembles of orders.
 """
 
-import itertools
 import math
 from collections.abc import Callable
 
@@ -22,9 +21,10 @@ from torch import Generator, Tensor, nn
 
 from genbench import Preset, Space
 
-from .._layers import categorical_log_likelihood, normalised, sample_categorical
+from .._layers import MaskedLinear, categorical_log_likelihood, normalised, sample_categorical
 
 VERSION = 1
+Reader = Callable[..., Callable[[Tensor, int], Tensor]]  # (model, order, n) -> (x [n, D], step) -> logits [n, L]
 
 
 class MADE(nn.Module):
@@ -36,6 +36,7 @@ class MADE(nn.Module):
         orders: how many orders, each with masks of its own. The first is that of the values as they come.
         one_hot: read x as one-hot levels, not as numbers.
         dropout: on hidden units, in training.
+        direct: whether the logits also are linear functions of the values before, past the hidden layers (equation 15).
     """
 
     order: Tensor
@@ -45,11 +46,12 @@ class MADE(nn.Module):
         self,
         space: Space,
         *,
-        width: int = 128,
-        depth: int = 2,
-        orders: int = 4,
-        one_hot: bool = False,
-        dropout: float = 0.0,
+        width: int,
+        depth: int,
+        orders: int,
+        one_hot: bool,
+        dropout: float,
+        direct: bool,
     ) -> None:
         super().__init__()
         if space.levels is None:
@@ -59,15 +61,22 @@ class MADE(nn.Module):
         self.space, self.levels, self.one_hot, self.n_orders = space, space.levels, one_hot, orders
         D = space.dim
         self.each = space.levels if one_hot else 1  # inputs of a value
-        sizes = [D * self.each, *[width] * depth]
-        hidden = [nn.Linear(a, b) for a, b in itertools.pairwise(sizes)]
-        self.hidden: list[nn.Linear] = nn.ModuleList(hidden)  # type: ignore[assignment]
-        self.output = nn.Linear(width, D * space.levels)
+        self.outs = 1 if space.levels == 2 else space.levels  # and outputs: of two levels one logit says all
         self.dropout = nn.Dropout(dropout)
         generator = torch.Generator().manual_seed(0)  # masks belong to the model, not to its training
         order = [torch.arange(D), *(torch.randperm(D, generator=generator) for _ in range(orders - 1))]
         self.register_buffer("order", torch.stack(order))  # [orders, D]: the value of each step
         self.register_buffer("degree", torch.stack([self.degrees(width, depth, generator) for _ in order]))
+        *hidden, output, past = self.masks(0)
+        self.hidden = nn.ModuleList(self.layer(mask) for mask in hidden)
+        self.output = self.layer(output)
+        self.direct = self.layer(past, bias=False) if direct else None
+        if self.direct is not None:
+            nn.init.zeros_(next(self.direct.parameters()))
+
+    def layer(self, mask: Tensor, bias: bool = True) -> nn.Linear | MaskedLinear:
+        """A layer with masks of this shape. Nearly every weight is used by some of the orders."""
+        return nn.Linear(mask.shape[1], mask.shape[0], bias)
 
     def degrees(self, width: int, depth: int, generator: Generator) -> Tensor:
         """Of every hidden unit `[depth, width]`: at least the least one below, so that no unit is cut off."""
@@ -83,14 +92,20 @@ class MADE(nn.Module):
         return self.order[k].argsort() + 1
 
     def masks(self, k: int) -> list[Tensor]:
-        """Which inputs each unit sees `[out, in]`, of every hidden layer and of the output (equations 8 and 9)."""
+        """Which inputs each unit sees `[out, in]`: of every hidden layer, of the output (equations 8 and 9), and of the
+        output past the hidden layers."""
         step = self.steps(k)
-        below = step.repeat_interleave(self.each)
-        found = []
+        first, last = step.repeat_interleave(self.each), step.repeat_interleave(self.outs)[:, None]
+        found, below = [], first
         for degree in self.degree[k]:
             found.append(degree[:, None] >= below)
             below = degree
-        return [*found, step.repeat_interleave(self.levels)[:, None] > below]
+        return [*found, last > below, last > first]
+
+    def weights(self, k: int) -> list[Tensor]:
+        """Of every hidden layer, of the output and, if there is one, of the way past them, under order k."""
+        layers = [*self.hidden, self.output, *([self.direct] if self.direct else [])]
+        return [layer.weight * mask for layer, mask in zip(layers, self.masks(k), strict=False)]
 
     def embed(self, x: Tensor) -> Tensor:
         """`[B, *shape]` int64 -> `[B, D * each]`."""
@@ -98,22 +113,27 @@ class MADE(nn.Module):
             return F.one_hot(x.flatten(1), self.levels).flatten(1).float()
         return normalised(x, self.space).flatten(1)
 
-    def features(self, x: Tensor, masks: list[Tensor]) -> Tensor:
-        """The last hidden layer: `[B, width]`."""
-        h = self.embed(x)
-        for layer, mask in zip(self.hidden, masks, strict=True):
-            h = self.dropout(F.linear(h, layer.weight * mask, layer.bias).relu())
+    def features(self, h: Tensor, weights: list[Tensor]) -> Tensor:
+        """Embedded values -> the last hidden layer: `[B, D * each]` -> `[B, width]`."""
+        for layer, weight in zip(self.hidden, weights, strict=False):
+            h = self.dropout(F.linear(h, weight, layer.bias).relu())
         return h
 
     def encode(self, x: Tensor) -> Tensor:
         """The last hidden layer under every order, one beside another: `[B, *shape]` -> `[B, orders * width]`."""
-        return torch.cat([self.features(x, self.masks(k)[:-1]) for k in range(self.n_orders)], 1)
+        return torch.cat([self.features(self.embed(x), self.weights(k)) for k in range(self.n_orders)], 1)
 
     def logits(self, x: Tensor, k: int) -> Tensor:
         """Of every value under order k: `[B, L, D]`."""
-        *masks, last = self.masks(k)
-        h = self.features(x, masks)
-        return F.linear(h, self.output.weight * last, self.output.bias).unflatten(1, (-1, self.levels)).transpose(1, 2)
+        values, weights = self.embed(x), self.weights(k)
+        out = F.linear(self.features(values, weights), weights[len(self.hidden)], self.output.bias)
+        if self.direct is not None:
+            out = out + F.linear(values, weights[-1])
+        return self.levelled(out.unflatten(1, (-1, self.outs))).transpose(1, 2)
+
+    def levelled(self, out: Tensor) -> Tensor:
+        """A logit for each level: `[..., outs]` -> `[..., L]`; of two levels the first has 0."""
+        return F.pad(out, (self.levels - self.outs, 0))
 
     def log_prob(self, x: Tensor) -> Tensor:
         flat = x.flatten(1)
@@ -133,17 +153,42 @@ class MADE(nn.Module):
         return self.draw(n, generator, lambda net, k, n: lambda x, t: net.logits(x, k)[:, :, net.order[k, t]])
 
     @torch.no_grad()
-    def draw(self, n: int, generator: Generator, reader: Callable[..., Callable[[Tensor, int], Tensor]]) -> Tensor:
+    def draw(self, n: int, generator: Generator, reader: Reader) -> Tensor:
         """An order for every sample, then its values in that order; samples of one order together."""
         chosen = torch.randint(self.n_orders, (n,), generator=generator, device=generator.device)
         x = torch.zeros(n, self.space.dim, dtype=torch.long, device=generator.device)
         for k in range(self.n_orders):
             rows = torch.nonzero(chosen == k)[:, 0]
-            logits_at, some = reader(self, k, len(rows)), x[rows]
-            for t in range(self.space.dim if len(rows) else 0):
-                some[:, self.order[k, t]] = sample_categorical(logits_at(some, t), generator)
-            x[rows] = some
+            if len(rows):
+                x[rows] = self.filled(x[rows], torch.zeros_like(x[rows], dtype=torch.bool), k, generator, reader)
         return x.view(n, *self.space.shape)
+
+    def filled(self, x: Tensor, given: Tensor, k: int, generator: Generator, reader: Reader) -> Tensor:
+        """x `[n, D]` with every value that is not given drawn in its turn of order k."""
+        x, logits_at = x.masked_fill(~given, 0), reader(self, k, len(x))
+        for t, i in enumerate(self.order[k].tolist()):
+            x[:, i] = torch.where(given[:, i], x[:, i], sample_categorical(logits_at(x, t), generator))
+        return x
+
+
+class InOrder(MADE):
+    """MADE in the one order of the values as they come: each has a conditional, and what comes first can be given.
+
+    A weight that the masks of the one order hide is none.
+    """
+
+    def layer(self, mask: Tensor, bias: bool = True) -> MaskedLinear:
+        return MaskedLinear(mask, bias)
+
+    def log_conditionals(self, x: Tensor) -> Tensor:
+        """log p of every value given those before it: `[B, *shape]` -> `[B, *shape]`."""
+        return -F.cross_entropy(self.logits(x, 0), x.flatten(1), reduction="none").view(x.shape)
+
+    @torch.no_grad()
+    def complete(self, x: Tensor, mask: Tensor, generator: Generator) -> Tensor:
+        """x where mask is 1, draws elsewhere: from p(hidden | given) where the given values come first."""
+        given = mask.expand_as(x).bool().flatten(1)
+        return self.filled(x.flatten(1), given, 0, generator, Degrees).view(x.shape)
 
 
 class Degrees:
@@ -153,22 +198,22 @@ class Degrees:
     """
 
     def __init__(self, net: MADE, k: int, n: int) -> None:
-        *masks, last = net.masks(k)
-        self.net, self.order, self.degree = net, net.order[k], net.degree[k]
-        self.weights = [layer.weight * mask for layer, mask in zip(net.hidden, masks, strict=True)]
-        self.last = net.output.weight * last
+        self.net, self.order, self.degree, self.weights = net, net.order[k], net.degree[k], net.weights(k)
         self.units = [net.output.weight.new_zeros(n, len(layer.bias)) for layer in net.hidden]
 
     def __call__(self, x: Tensor, t: int) -> Tensor:
         """Of the value at step t, from 0: x `[n, D]` -> `[n, L]`. Asked for step by step."""
-        net, L = self.net, self.net.levels
-        below = net.embed(x)
-        for layer, weight, units, degree in zip(net.hidden, self.weights, self.units, self.degree, strict=True):
+        net, outs = self.net, self.net.outs
+        values = below = net.embed(x)
+        for layer, weight, units, degree in zip(net.hidden, self.weights, self.units, self.degree, strict=False):
             new = torch.nonzero(degree == t)[:, 0]
             units[:, new] = F.linear(below, weight[new], layer.bias[new]).relu()
             below = units
-        out = slice(int(self.order[t]) * L, int(self.order[t] + 1) * L)
-        return F.linear(below, self.last[out], net.output.bias[out])
+        some = slice(int(self.order[t]) * outs, int(self.order[t] + 1) * outs)
+        out = F.linear(below, self.weights[len(net.hidden)][some], net.output.bias[some])
+        if net.direct is not None:
+            out = out + F.linear(values, self.weights[-1][some])
+        return net.levelled(out)
 
 
 PRESETS = {
@@ -182,4 +227,17 @@ PRESETS = {
     ),
 }  # fmt: skip
 
-build = MADE
+
+def build(
+    space: Space,
+    *,
+    width: int = 128,
+    depth: int = 2,
+    orders: int = 4,
+    one_hot: bool = False,
+    dropout: float = 0.0,
+    direct: bool = False,
+) -> MADE:
+    """MADE; of one order that which completes images."""
+    kind = InOrder if orders == 1 else MADE
+    return kind(space, width=width, depth=depth, orders=orders, one_hot=one_hot, dropout=dropout, direct=direct)

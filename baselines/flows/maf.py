@@ -24,15 +24,14 @@ References:
 import itertools
 
 import torch
-import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from genbench import Preset, Space
 
-from .._layers import log_normal, sample_categorical
+from .._layers import MaskedLinear, log_normal, sample_categorical
 from ._bijections import ActNorm, Bijection, Composition, Flow, Logit, Shape, for_space
 
-VERSION = 1
+VERSION = 2  # 2: hidden units of all degrees, also where they are fewer than the values
 ALPHA = 5.0  # bounds log scales, smoothly: a step of the optimiser cannot make a density overflow
 
 
@@ -54,31 +53,22 @@ class MaskedNetwork(nn.Module):
         super().__init__()
         places = torch.arange(dim)
         place = places.flip(0) if backwards else places
-        degrees = [place + 1, *[torch.arange(hidden) % max(1, dim - 1) + 1 for _ in range(depth)]]
-        layers = [nn.Linear(len(a), len(b)) for a, b in itertools.pairwise(degrees)]
-        self.layers: list[nn.Linear] = nn.ModuleList(layers)  # type: ignore[assignment]
-        self.last, self.each, self.dropout = nn.Linear(hidden, each * dim), each, nn.Dropout(dropout)
-        for p in self.last.parameters():
+        spread = 1 + torch.arange(hidden) * max(1, dim - 1) // hidden  # over all values, however few the units
+        degrees = [place + 1, *[spread] * depth]
+        self.layers = nn.ModuleList(MaskedLinear(b[:, None] >= a) for a, b in itertools.pairwise(degrees))
+        self.last = MaskedLinear(((place + 1)[:, None] > degrees[-1]).repeat(each, 1))
+        self.direct = MaskedLinear(place[:, None] > place, bias=False) if direct else None
+        self.each, self.dropout = each, nn.Dropout(dropout)
+        for p in [*self.last.parameters(), *(self.direct.parameters() if self.direct else ())]:
             nn.init.zeros_(p)
-        for i, (below, above) in enumerate(itertools.pairwise(degrees)):
-            self.register_buffer(f"mask{i}", (above[:, None] >= below).float(), persistent=False)
-        last = ((place + 1)[:, None] > degrees[-1]).float().repeat(each, 1)
-        self.register_buffer("mask_last", last, persistent=False)
-        self.direct = nn.Parameter(torch.zeros(dim, dim)) if direct else None
-        self.register_buffer("mask_direct", (place[:, None] > place).float(), persistent=False)
         self.register_buffer("order", place.argsort(), persistent=False)  # the value of each step
 
     def forward(self, x: Tensor) -> Tensor:
         h = x
-        for i, layer in enumerate(self.layers):
-            h = self.dropout(F.linear(h, layer.weight * self.get_buffer(f"mask{i}"), layer.bias).relu())
-        out = F.linear(h, self.last.weight * self.get_buffer("mask_last"), self.last.bias)
-        out = out.unflatten(1, (self.each, -1))
-        if self.direct is None:
-            return out
-        return torch.cat(
-            [out[:, :1] + F.linear(x, self.direct * self.get_buffer("mask_direct"))[:, None], out[:, 1:]], 1
-        )
+        for layer in self.layers:
+            h = self.dropout(layer(h).relu())
+        out = self.last(h).unflatten(1, (self.each, -1))
+        return out if self.direct is None else torch.cat([out[:, :1] + self.direct(x)[:, None], out[:, 1:]], 1)
 
 
 class Autoregressive(Bijection):

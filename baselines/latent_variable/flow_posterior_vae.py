@@ -95,6 +95,8 @@ class FlowPosteriorVAE(VAE):
     ) -> None:
         if flow < 0:
             raise ValueError(f"a flow has no fewer than 0 steps, got {flow}")
+        if width < latent - 1:
+            raise ValueError(f"a step of width {width} would see no more than {width} of {latent} latents")
         super().__init__(space, latent=latent, hidden=hidden, dropout=dropout, decoder=decoder)
         self.sizes = [latent, latent, context]
         self.encoder = perceptron(space.dim, hidden, sum(self.sizes), dropout)

@@ -35,6 +35,7 @@ SMALL = {
     "lstm-columns": (lstm, {"width": 12, "embedding": 5, "order": "columns"}),
     "lstm-snake": (lstm, {"width": 12, "embedding": 5, "order": "snake"}),
     "made": (made, {"width": 40, "depth": 2, "orders": 1}),
+    "made, direct": (made, {"width": 20, "depth": 1, "orders": 1, "direct": True}),
     "pixelcnn": (pixelcnn, {"width": 12, "depth": 3, "first": 5}),
     "pixelcnn-pp": (pixelcnn_pp, {"width": 6, "depth": 1, "components": 3}),
     "row-lstm": (row_lstm, {"width": 6, "depth": 2, "first": 5}),
@@ -177,7 +178,7 @@ def test_the_sampler_draws_from_what_is_scored(name, space):
     assert_drawn(net.sample(4000, seeded("draws")), net.log_prob(every(space)), space)
 
 
-@pytest.mark.parametrize("name", [name for name in SMALL if name != "made"])
+@pytest.mark.parametrize("name", SMALL)
 def test_a_completion_keeps_what_is_given_and_draws_the_rest_from_its_conditional(name):
     space = Space((1, 2, 2), levels=3)
     net = network(name, space)
@@ -191,7 +192,7 @@ def test_a_completion_keeps_what_is_given_and_draws_the_rest_from_its_conditiona
     assert_drawn(drawn, log_p - torch.logsumexp(log_p, 0), space)
 
 
-@pytest.mark.parametrize("name", [name for name in SMALL if name != "made"])
+@pytest.mark.parametrize("name", SMALL)
 def test_log_prob_is_the_sum_of_its_conditionals_and_gradients_reach_every_parameter(name):
     net = network(name, GREY)
     x = torch.randint(3, (12, *GREY.shape), generator=seeded("x"))
@@ -233,16 +234,23 @@ def test_masks_of_made_let_each_output_see_what_comes_before_it_in_every_order()
     assert len({tuple(order.tolist()) for order in net.order}) == 5
     for k in range(5):
         step, ways = net.steps(k), torch.eye(6)
-        for mask in net.masks(k):
+        *hidden, direct = net.masks(k)
+        for mask in hidden:
             ways = mask.float() @ ways
-        seen = ways.unflatten(0, (6, 2)).sum(1) > 0  # [output value, input value]
+        seen = ways.unflatten(0, (6, 1)).sum(1) > 0  # [output value, input value]
         assert torch.equal(seen, step[:, None] > step[None])
+        assert torch.equal(direct, seen)
 
 
-@pytest.mark.parametrize("one_hot", [False, True])
-def test_the_jacobian_of_made_is_zero_where_a_value_does_not_come_before(one_hot):
-    net = made.build(Space((6,), levels=3), width=50, depth=2, orders=4, one_hot=one_hot).eval()
+@pytest.mark.parametrize(
+    "options", [{}, {"one_hot": True}, {"direct": True}, {"one_hot": True, "direct": True}], ids=" ".join
+)
+def test_the_jacobian_of_made_is_zero_where_a_value_does_not_come_before(options):
+    net = made.build(Space((6,), levels=3), width=50, depth=2, orders=4, **options).eval()
     net.embed = lambda x: x
+    with torch.no_grad():
+        for p in net.parameters():  # the direct ones begin at zero
+            p.add_(0.1 * torch.randn_like(p))
     x = torch.randn(64, 6 * net.each, generator=seeded("x")).requires_grad_(True)
     for k in range(4):
         seen = torch.zeros(6, 6)  # [output value, input value]

@@ -116,6 +116,9 @@ def test_without_steps_it_is_a_gaussian_and_a_step_starts_near_the_identity():
     assert (log_det.abs() < 0.6).all()
 
 
-def test_a_flow_has_steps():
+def test_a_flow_has_steps_that_see_every_latent():
     with pytest.raises(ValueError, match="fewer than 0"):
         flow_posterior_vae.build(SPACE, flow=-1)
+    with pytest.raises(ValueError, match="no more than 6 of 8 latents"):
+        flow_posterior_vae.build(SPACE, latent=8, width=6)
+    flow_posterior_vae.build(SPACE, latent=8, width=7)

@@ -160,7 +160,7 @@ def test_the_base_of_nice_is_logistic_in_the_density_and_in_the_sampler():
 @pytest.mark.parametrize("backwards", [False, True])
 def test_masks_let_every_value_see_all_before_it_and_nothing_else(backwards, direct):
     net = maf.MaskedNetwork(5, 2, hidden=64, depth=2, dropout=0.0, backwards=backwards, direct=direct).double()
-    for weight in (net.direct,) if direct else (net.last.weight,):
+    for weight in (net.direct.weights,) if direct else (net.last.weights,):
         torch.nn.init.normal_(weight, generator=seeded("w"))
     slopes = torch.zeros(5, 5, dtype=torch.bool)
     for x in torch.randn(20, 5, dtype=torch.double, generator=seeded("x")):
@@ -168,6 +168,17 @@ def test_masks_let_every_value_see_all_before_it_and_nothing_else(backwards, dir
         slopes |= (found != 0).any(0)
     expected = torch.ones(5, 5, dtype=torch.bool).tril(-1)
     assert torch.equal(slopes, expected.T if backwards else expected)
+
+
+@pytest.mark.parametrize(("dim", "hidden"), [(1, 4), (2, 7), (9, 3), (9, 8), (9, 20)])
+def test_hidden_units_are_spread_over_all_values_however_few_they_are(dim, hidden):
+    """Units that see the first values alone leave the later conditionals blind to all others."""
+    net = maf.MaskedNetwork(dim, 2, hidden=hidden, depth=1, dropout=0.0, backwards=False)
+    degrees = (net.layers[0].weight != 0).sum(1)
+    assert (degrees.diff() >= 0).all()
+    assert (degrees[0], degrees[-1] <= max(1, dim - 1)) == (1, True)
+    steps = torch.cat([degrees, torch.tensor([max(1, dim - 1)])]).diff()
+    assert steps.max() <= -(-max(1, dim - 1) // hidden)  # no gap wider than a fair share
 
 
 def test_the_base_of_maf_is_a_mixture_in_every_conditional():
