@@ -311,6 +311,10 @@ PRESETS = {
         ema=0.995,
         validate_every=100,
     ),
+    "mnist": Preset(
+        {"width": 24, "depth": 5}, steps=8000, batch_size=16, lr=3e-3, clip=2000.0, ema=0.999, validate_every=4000,
+        half=True,
+    ),
     "mnist-binary": Preset(
         {"width": 32, "depth": 7}, steps=4500, batch_size=64, lr=3e-3, clip=100.0, ema=0.998, validate_every=500
     ),

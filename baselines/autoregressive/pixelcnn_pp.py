@@ -344,8 +344,8 @@ PRESETS = {
         weight_decay=0.2, clip=50.0, ema=0.99, validate_every=100,
     ),
     "mnist": Preset(
-        {"width": 32, "depth": 2, "resolutions": 3}, steps=6000, batch_size=16, lr=2e-3, clip=100.0, ema=0.999,
-        validate_every=500,
+        {"width": 24, "depth": 1, "resolutions": 3, "components": 5}, steps=7500, batch_size=16, lr=2e-3, clip=2000.0,
+        ema=0.999, validate_every=2500, half=True,
     ),
     "patches": Preset(
         {"width": 17, "depth": 1, "components": 10}, steps=6000, batch_size=32, lr=3e-3, clip=200.0, ema=0.995,
