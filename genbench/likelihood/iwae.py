@@ -55,11 +55,15 @@ class Groups:
     total: np.ndarray | float = 0.0
     count: int = 0
 
-    def add(self, w: np.ndarray) -> None:
-        """Weights `[c, B]`: first fill the open group, then whole groups at once, then keep the rest."""
-        if self.open is not None:
-            need = self.size - self.open.n
-            self.open = self.open.merge(LogMeanExp.of(w[:need]))
+    def add(self, w: np.ndarray, state: LogMeanExp) -> None:
+        """Weights `[c, B]` and their state: fill the open group, then whole groups at once, then keep the rest."""
+        if self.size == 1:  # log-mean-exp of one weight is the weight
+            self.close(w.sum(0), len(w))
+            return
+        if self.open is not None or len(w) <= self.size:
+            need = self.size - (0 if self.open is None else self.open.n)
+            part = state if len(w) <= need else LogMeanExp.of(w[:need])
+            self.open = part if self.open is None else self.open.merge(part)
             w = w[need:]
             if self.open.n == self.size:
                 self.close(self.open.log_mean, 1)
@@ -195,7 +199,7 @@ def importance_weighted(
         else:
             parts[-1] = parts[-1].merge(part)
         for group in groups:
-            group.add(weights)
+            group.add(weights, part)
     state = reduce(LogMeanExp.merge, parts)
     corrected = None
     if k > 1:  # one by one where all weights are at hand, else by groups

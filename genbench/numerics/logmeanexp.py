@@ -45,8 +45,9 @@ class LogMeanExp:
             raise ValueError(f"log-mean-exp needs at least one weight, got shape {list(w.shape)}")
         m = w.max(0)
         with np.errstate(over="ignore"):
-            e = np.exp(w - _finite(m))
-            return cls(len(w), m, e.sum(0), (e * e).sum(0))
+            e = w - _finite(m)
+            s = np.exp(e, out=e).sum(0)
+            return cls(len(w), m, s, np.multiply(e, e, out=e).sum(0))
 
     def merge(self, other: LogMeanExp) -> LogMeanExp:
         """The state of the weights of both."""
