@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+STRIP = 16  # rows of a scatter that are added to at once, so that what is added stays in the cache
+
 
 @dataclass(frozen=True)
 class Moments:
@@ -49,7 +51,9 @@ def merge(a: Moments, b: Moments) -> Moments:
     """The moments of the rows of both."""
     n = a.n + b.n
     delta = b.mean - a.mean
-    scatter = a.scatter + b.scatter + np.outer(delta, delta) * (a.n * b.n / n)
+    scatter = a.scatter + b.scatter
+    for r in range(0, len(delta), STRIP):
+        scatter[r : r + STRIP] += np.outer(delta[r : r + STRIP], delta) * (a.n * b.n / n)
     return Moments(n, a.mean + delta * (b.n / n), scatter)
 
 
