@@ -17,11 +17,12 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from genbench.files import sha256_array
-from genbench.numerics import kernels, neighbours
+from genbench.numerics import kernels, neighbours, single
 from genbench.numerics.choice import sampled, shuffled
 from genbench.numerics.kernels import Cubic, Gaussian, Kernel, Picked, Set
 from genbench.numerics.moments import Moments, moments
 from genbench.numerics.neighbours import Counts, Nearest, Rows, Table, Taker, Within
+from genbench.numerics.single import Single, SingleCubic
 
 T = TypeVar("T")
 TRAINING = "training examples"
@@ -304,40 +305,62 @@ class Points:
         radii = {k: other.nearest(other, k)[0][other.rows.first, -1] for k in ks if k < len(other)}
         return Within(self.rows, other.rows, radii)
 
+    @cached_property
+    def single(self) -> Single:
+        return Single(self.set)
+
     def kernel_sums(self, other: Points, kernel: Kernel) -> np.ndarray:
         """sum_j k(x_i, y_j) over the rows of `other` for every row, without j = i if `other` is this set: `[n]`.
 
         From the sums of the halves, which some standard errors ask for too: of a half, where products take the time,
         they are those that the whole was summed from.
         """
+        return self._summed(other, kernel)[0]
+
+    def kernel_error(self, other: Points, kernel: SingleCubic) -> float:
+        """What all of these sums together may be off."""
+        return self._summed(other, kernel)[1]
+
+    def _summed(self, other: Points, kernel: Kernel) -> tuple[np.ndarray, float]:
         known = self.is_half and other.is_half and self.d > kernels.MANY
         if known or min(len(self), len(other)) < HALVED:
-            return self._kernel_sums(other, kernel)
+            return self._swept(other, kernel)
 
-        def make() -> np.ndarray:
-            total = np.zeros(len(self))
+        def make() -> tuple[np.ndarray, float]:
+            total, error = np.zeros(len(self)), 0.0
             for places, half in self.halves:
-                total[places] = sum(half._kernel_sums(against, kernel) for _, against in other.halves)
-            return total
+                for _, against in other.halves:
+                    sums, off = half._swept(against, kernel)
+                    total[places] += sums
+                    error += off
+            return total, error
 
         return self.remember_against(other, ("sums of halves", kernel), make)
 
-    def _kernel_sums(self, other: Points, kernel: Kernel) -> np.ndarray:
+    def _swept(self, other: Points, kernel: Kernel) -> tuple[np.ndarray, float]:
         together = KERNELS if kernel in KERNELS and self.d > kernels.MANY else (kernel,)
         key, tile = ("sums", together), self.tile or kernels.TILE
 
-        def own() -> Iterable[np.ndarray]:
-            return kernels.own_sums(self.set, together, tile, self.device).values()
+        def make() -> Iterable[np.ndarray]:
+            if isinstance(kernel, SingleCubic):
+                mine, theirs, error = single.sums(self.single, other.single, tile)
+                return mine, theirs, np.array(error)
+            if other is self:
+                return kernels.own_sums(self.set, together, tile, self.device).values()
+            of_mine, of_theirs = kernels.sums(self.set, other.set, together, tile, self.device)
+            return *of_mine.values(), *of_theirs.values()
 
-        def of_both() -> Iterable[np.ndarray]:
-            mine, theirs = kernels.sums(self.set, other.set, together, tile, self.device)
-            return *mine.values(), *theirs.values()
+        def found() -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...], float]:
+            arrays = self.kept(f"sums of {together}", other, make)
+            error = float(arrays[2]) if isinstance(kernel, SingleCubic) else 0.0
+            return arrays[: len(together)], arrays[len(together) : 2 * len(together)], error
 
         if other is self:
-            sums = self.remember(key, lambda: self.kept(f"sums of {together}", self, own))
-            return sums[together.index(kernel)]
-        if other not in self._against or key not in self._against[other]:
-            both = self.kept(f"sums of {together}", other, of_both)
-            self.remember_against(other, key, lambda: both[: len(together)])
-            other.remember_against(self, key, lambda: both[len(together) :])
-        return self._against[other][key][together.index(kernel)]
+            mine, _, error = self.remember(key, found)
+        else:
+            if key not in self._against.get(other, {}):
+                both = found()
+                self.remember_against(other, key, lambda: both)
+                other.remember_against(self, key, lambda: (both[1], both[0], both[2]))
+            mine, _, error = self._against[other][key]
+        return mine[together.index(kernel)], error

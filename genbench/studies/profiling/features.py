@@ -19,7 +19,7 @@ from genbench import catalog
 from genbench.errors import Unavailable
 from genbench.features import _torchvision
 from genbench.metrics import inception_score, kd, precision_recall
-from genbench.numerics import roots
+from genbench.numerics import roots, single
 from genbench.numerics.logmeanexp import LogMeanExp
 from genbench.numerics.moments import moments
 from genbench.numerics.points import Points
@@ -328,21 +328,26 @@ def fidelity_kernel_distance(x: np.ndarray, y: np.ndarray) -> float:
     return float(fidelity("metric_kid").kernel_mmd(x, y))
 
 
+def of_products(n: int, d: int) -> str:
+    """What kernels of these sets are multiplied in, which differ by more than float32 rounds."""
+    return "float32" if d >= single.MANY and n >= single.ENOUGH else "float64"
+
+
 KERNEL_SUMS = Kernel(
     "kernel-sums",
     "cubic kernel over all pairs within and between two sets: the kernel distance",
     inputs=two_sets,
     ways=(
-        Way("genbench", lambda x, y: kd.compute(x, y, intervals=False)["kd"].value),
+        Way("genbench", lambda x, y: kd.compute(x, y, intervals=False)["kd"].value, of_products),
         Way("torch-fidelity", fidelity_kernel_distance, dtype="float32", packages=("torch-fidelity",)),
-        Way(WITH, lambda x, y: kd.compute(x, y)["kd"].value),
+        Way(WITH, lambda x, y: kd.compute(x, y)["kd"].value, of_products),
     ),
     sizes=({"n": 10_000, "d": 64}, {"n": 10_000, "d": 2048}),
     quick={"n": 500, "d": 16},
     # Half of the pairs within each set, all between them; five operations a kernel value.
     work=lambda n, d: Work(2 * n * n * (2 * d + 5), 2 * FLOAT * n * d),
     reference=long_kernel_distance,
-    check={"n": 100},
+    check={"n": 500},
     cost={"n": 2, "d": 1},
     start={"n": 1000, "d": 256},
 )
@@ -350,6 +355,10 @@ KERNEL_SUMS = Kernel(
 
 def subset_size(n: int) -> int:
     return min(1000, n // 2)
+
+
+def genbench_subsets(x: np.ndarray, y: np.ndarray) -> float:
+    return kd.compute(Points(x), Points(y), subsets=100, subset_size=subset_size(len(x)))["kd"].value
 
 
 def fidelity_subsets(x: np.ndarray, y: np.ndarray) -> float:
@@ -366,7 +375,7 @@ KID_SUBSETS = Kernel(
     "kernel distance over torch-fidelity's 100 random subsets of at most 1000",
     inputs=two_sets,
     ways=(
-        Way("genbench", lambda x, y: kd.compute(x, y, subsets=100, subset_size=subset_size(len(x)))["kd"].value),
+        Way("genbench", genbench_subsets, lambda n, d: of_products(subset_size(n), d)),
         Way("torch-fidelity", fidelity_subsets, dtype="float32", packages=("torch-fidelity",)),
     ),
     sizes=({"n": 10_000, "d": 2048},),
@@ -375,7 +384,7 @@ KID_SUBSETS = Kernel(
     # torch-fidelity's own in float64: it computes in the dtype that it is given.
     reference=lambda x, y: fidelity_subsets(x.astype(np.float64), y.astype(np.float64)),
     reference_packages=("torch-fidelity",),
-    check={"n": 200},
+    check={"n": 1000},
     cost={"d": 1},
     start={"n": 400, "d": 256},
 )

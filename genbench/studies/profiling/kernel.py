@@ -39,7 +39,8 @@ class Way:
 
     Arguments:
         run: of the kernel's inputs, what is timed. Imports of peers are inside.
-        dtype: of the arithmetic that takes the time, by which its ceiling is chosen.
+        dtype: of the arithmetic that takes the time, by which its ceiling is chosen; where the size decides, what
+            says it.
         devices: where it can run.
         packages: the distributions that have to be installed for it, beyond what genbench needs anyway.
         note: what a reader of its row has to know.
@@ -47,7 +48,7 @@ class Way:
 
     name: str
     run: Callable[..., Any]
-    dtype: str = "float64"
+    dtype: str | Callable[..., str] = "float64"
     devices: tuple[str, ...] = ("cpu",)
     packages: tuple[str, ...] = ()
     note: str = ""
@@ -55,6 +56,9 @@ class Way:
     @property
     def own(self) -> bool:
         return self.name == OWN
+
+    def dtype_at(self, size: Size) -> str:
+        return self.dtype if isinstance(self.dtype, str) else self.dtype(**size)
 
     def obstacle(self, device: str) -> str | None:
         """Why it cannot be measured here, None if it can."""

@@ -82,7 +82,7 @@ def row(
         kernel=kernel.name,
         implementation=way.name,
         size=dict(size),
-        dtype=way.dtype,
+        dtype=way.dtype_at(size),
         device=device,
         threads=threads,
         times_s=[float(f"{t:.6g}") for t in times],
