@@ -28,7 +28,7 @@ from torch import Tensor
 from genbench.numerics import trees
 from genbench.numerics.choice import may_repeat, row_keys
 
-TILE = (1024, 1024)  # rows and columns: 4 MiB of float32
+TILE = (1024, 4096)  # rows and columns, 16 MiB of float32: the more columns, the fewer pairs that are near at first
 GROUP = 32  # distances that are looked at together
 KEPT = 2**25  # numbers of a set that are kept centred while it is swept, 128 MiB; of a larger one a tile is
 STRIPS = 8  # of rows that meet such a tile
