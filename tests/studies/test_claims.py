@@ -5,7 +5,7 @@ import json
 import math
 import time
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -28,9 +28,12 @@ from genbench.studies.claims import (
     critics_measure_transport,
     cycles_keep_what_is_translated,
     divergences_choose_modes,
+    encoders_beat_prior_draws,
+    few_labels_favour_vaes,
     flows_narrow_both_gaps,
     gradients_at_equal_time,
     great_circles_decode_better,
+    head_starts_stop_generators,
     larger_codebooks_are_no_better,
     likelihood_measures_samples,
     losses_at_a_distance,
@@ -46,6 +49,7 @@ from genbench.studies.claims import (
     residual_posteriors_help,
     straight_lines_leave_the_prior,
     tight_bounds_blur_the_encoder,
+    vaes_follow_closely,
     walkback_mends_the_chain,
 )
 from genbench.studies.claims._training import seconds, steps_within, trained
@@ -206,8 +210,55 @@ def test_the_bias_of_draws_from_the_prior_is_that_of_the_delta_method():
     x = np.random.default_rng(5).normal(0, math.sqrt(1 + s * s), 20_000)
     second = stats.norm.pdf(x, 0, math.sqrt(1 + s * s / 2)) / math.sqrt(4 * math.pi * s * s)
     expected = -np.mean(second / stats.norm.pdf(x, 0, math.sqrt(1 + s * s)) ** 2 - 1) / (2 * k)
-    low, high = prior_draws_are_wasted.bias(1, s, k)
+    low, high = prior_draws_are_wasted.interval(prior_draws_are_wasted.drawn(1, s, k)[1], together=1)
     assert low - (high - low) / 2 < expected < high + (high - low) / 2
+
+
+def test_of_many_draws_the_share_that_is_known_counts():
+    """In one dimension; of one draw there is one that counts, whatever it is."""
+    s, k = 0.5, 20_000
+    logs = np.log(prior_draws_are_wasted.drawn(1, s, k, points=400)[0] / k)
+    assert abs(logs.mean() - prior_draws_are_wasted.log_share(s)) < 4 * logs.std() / math.sqrt(len(logs)) + 0.01
+    np.testing.assert_allclose(prior_draws_are_wasted.drawn(3, s, 1, points=20)[0], 1)
+
+
+def test_a_linear_gaussian_model_loses_nothing_at_its_closed_form():
+    """There the bound with the exact posterior and the mean of many draws are log p(x), and other weights are worse."""
+    claim = encoders_beat_prior_draws
+    torch.manual_seed(0)
+    x = torch.randn(5000, 6) @ torch.randn(6, 6)
+    model, (values, U) = claim.Linear(2, x), torch.linalg.eigh(torch.cov(x.double().T, correction=0))
+    rest = values[:4].mean()
+    with torch.no_grad():
+        model.W.copy_(U[:, -2:] * (values[-2:] - rest).sqrt())
+        model.log_s.copy_(0.5 * rest.log())
+        posterior = torch.linalg.inv(model.W.T.double() @ model.W.double() + rest * torch.eye(2))
+        model.encoder.weight.copy_(posterior @ model.W.T.double())
+        model.encoder.bias.copy_(-model.encoder.weight @ model.m)
+        model.log_sd.copy_(0.5 * (rest * posterior.diagonal()).log())
+        best = model.log_p(x)
+        assert best == pytest.approx(claim.largest(x, 2), abs=1e-5)
+        each = torch.stack([-model.by_encoder(x) for _ in range(50)])
+        assert abs(float(each.mean()) - best) < 4 * float(each.std()) / math.sqrt(50)
+        assert -float(model.by_prior(x[:200], 100_000)) == pytest.approx(model.log_p(x[:200]), abs=0.02)
+        for weights in (model.W, model.log_s, model.m):
+            before = weights.clone()
+            weights.add_(0.05 * torch.randn(weights.shape))
+            assert model.log_p(x) < best
+            weights.copy_(before)
+
+
+def test_a_head_start_is_of_the_discriminators_alone():
+    claim = head_starts_stop_generators
+    game = claim.Game("minimax", 0)
+    before = [w.detach().clone() for w in game.G.weights]
+    untrained = claim.right(game)
+    for _ in range(200):
+        game.learn()
+    assert all(torch.equal(a, b) for a, b in zip(before, game.G.weights, strict=True))
+    assert np.mean(claim.right(game)) > max(0.9, np.mean(untrained))
+    game.play(1)
+    assert not any(torch.equal(a, b) for a, b in zip(before, game.G.weights, strict=True))
 
 
 def test_the_middle_of_lines_is_as_short_as_drawn():
@@ -434,6 +485,8 @@ def test_a_walk_of_one_step_is_plain_corruption_and_longer_ones_stray():
     assert abs(float(plain.mean()) - 0.8) < 4 * math.sqrt(0.25 / x.numel())
     walked = claim.walk(net, x, 3, torch.Generator().manual_seed(0)).reshape(3, *x.shape)
     assert torch.equal(walked[0], plain)
+    weak = claim.walk(net, x, 1, torch.Generator().manual_seed(0), 0.1)
+    assert abs(float(weak.mean()) - 0.95) < 4 * math.sqrt(0.25 / x.numel())
     for later in walked[1:]:  # from where the network has led: all 0
         assert abs(float(later.mean()) - 0.2) < 4 * math.sqrt(0.25 / x.numel())
 
@@ -523,6 +576,13 @@ TRUE = {
         {("VQ-VAE", "together"): -2.0},
     ),
     "residual_posteriors_help": ({("residual",): 2.0, ("absolute",): 2.2}, {("absolute",): -0.4}),
+    "encoders_beat_prior_draws": (
+        {("1000", "16", "lost"): 20, ("0", "16", "lost"): 1, ("1000", "2", "lost"): 2, ("0", "2", "lost"): 1},
+        {("1000", "16", "lost"): -18.5},
+    ),
+    "walkback_with_little_noise": (
+        {("plain", "400"): 40, ("walkback", "400"): 15, ("independent",): 60}, {("walkback", "400"): 35},
+    ),
     "walkback_mends_the_chain": (
         {("plain", "100"): 30, ("walkback", "100"): 15, ("independent",): 60}, {("walkback", "100"): 25},
     ),
@@ -554,6 +614,7 @@ TRUE = {
 }  # fmt: skip
 APART = {  # see below
     "collapse_without_overfitting",
+    "head_starts_stop_generators",
     "penalties_need_less_tuning",
     "pixelcnn_learns_sooner",
     "pixels_in_turn_fall_behind",
@@ -651,6 +712,31 @@ def test_shares_of_settings_are_of_those_that_reach_all_modes():
     assert says(**good) == ["for"] * 5
     assert says(**{**good, "non_saturating": (2, 2, 2, 1, 2)}, minimax=(9, 8, 9, 8, 9))[0] == "against"
     assert set(says(non_saturating=(0, 9, 1, 8, 0), gradient_penalty=(9, 0, 1, 2, 8))) == {"open"}
+
+
+def test_a_head_start_costs_what_is_lost_of_the_settings():
+    """A loss of most, a loss with either loss function, and shares that are all over the place."""
+    claim = head_starts_stop_generators
+
+    def says(**successes):
+        """Of each loss, without and with a head start, so many of nine settings by seed."""
+        found = []
+        for seed in range(claim.SEEDS):
+            counts = {loss: [n[seed] for n in successes[loss.replace("-", "_")]] for loss in claim.LOSSES}
+            modes = {loss: [[8] * n + [7] * (9 - n) for n in two] for loss, two in counts.items()}
+            found.append({
+                loss: {str(head): {"modes": reached} for head, reached in zip(claim.HEADS, two, strict=True)}
+                for loss, two in modes.items()
+            })  # fmt: skip
+        return [one.says for one in claim.judged(found)]
+
+    kept = ((8, 9, 8, 8), (8, 8, 9, 8))
+    assert says(minimax=((7, 8, 7, 7), (0, 1, 0, 0)), non_saturating=kept) == ["for"] * 3
+    assert says(minimax=((4, 5, 4, 4), (8, 8, 8, 9)), non_saturating=kept)[:2] == ["against"] * 2
+    assert (
+        says(minimax=((7, 8, 7, 7), (5, 6, 5, 5)), non_saturating=((7, 7, 8, 7), (0, 0, 1, 0)))[1:] == ["against"] * 2
+    )
+    assert set(says(minimax=((0, 9, 2, 8), (8, 1, 9, 0)), non_saturating=((9, 0, 1, 9), (0, 8, 8, 1)))) == {"open"}
 
 
 def test_networks_side_by_side_are_trained_as_each_by_itself():
@@ -789,6 +875,73 @@ def test_kept_trials_that_do_not_say_what_a_claim_is_decided_by_are_refused(tmp_
         claims.decide(tmp_path, tmp_path / "claims.jsonl", [name])
 
 
+# --- Records that are read, where the truth is known
+
+
+def test_what_no_board_has_leaves_claims_of_records_open():
+    for claim in (vaes_follow_closely, few_labels_favour_vaes):
+        found = claim.recorded(lambda board: None)
+        assert {f.says for f in found} == {"open"}
+        assert {f.why for f in found} == {"not on the board"}
+
+
+def test_a_model_is_behind_if_ais_less_its_gap_is():
+    decided = vaes_follow_closely.decided
+    assert decided("x", 0.2, 0.25, 0.3, 100, 0.01, 0.02).says == "for"
+    assert decided("x", -0.3, -0.25, 0.3, 100, 0.01, 0.02).says == "against"
+    assert decided("x", -0.05, 0.1, 0.3, 100, 0.01, 0.02).says == "open"  # the gap is too wide
+    assert decided("x", 0.2, 0.25, 0.3, 100, 0.1, 0.2).says == "open"  # too few digits
+
+
+def test_the_share_of_a_gain_is_known_as_well_as_its_examples_say():
+    """The interval of Fieller holds the true share as often as it says, and a bound refutes nothing."""
+    share, rng, held = vaes_follow_closely.share_of_gain, np.random.default_rng(0), 0
+    for _ in range(300):
+        gain = 1 + rng.standard_normal(200)
+        behind = 0.2 * gain + 0.3 * rng.standard_normal(200)
+        low, high = map(float, share("x", behind, gain).interval.strip("[]").split(", "))
+        held += low <= 0.2 <= high
+    level = 1 - 0.05 / vaes_follow_closely.TOGETHER
+    assert abs(held - 300 * level) <= 4 * math.sqrt(300 * level * (1 - level)) + 1
+    gain = 1 + 0.1 * rng.standard_normal(500)
+    assert share("x", 0.05 * gain + 0.01 * rng.standard_normal(500), gain).says == "for"
+    far = share("x", 0.5 * gain + 0.01 * rng.standard_normal(500), gain)
+    assert (far.says, "may be lower" in far.why) == ("open", True)
+    assert share("x", 0.05 * gain[:3] + rng.standard_normal(3), gain[:3]).says == "open"
+
+
+def test_annealed_digits_are_those_of_the_bound():
+    """AIS and the bound of one model move together, example by example: by more than they would in another order."""
+    claim = vaes_follow_closely
+    shown = claims.opened("digits", REPOSITORY / "leaderboards", {})
+    places = claim.places_of(claim.datasets.load("digits"), 100)
+    for model in claim.ANNEALED:
+        (_, ais), (_, bound) = (claim.values(shown, model, *what) for what in
+                                (("nll-ais", "ais"), ("nll", "log_likelihood")))  # fmt: skip
+        assert np.corrcoef(ais, bound[places])[0, 1] > 0.95, model
+
+
+def test_accuracies_with_few_labels_are_apart_by_their_intervals():
+    claim = few_labels_favour_vaes
+
+    def says(vae, other, half):
+        """Of records with one accuracy for every number of labels."""
+        by_model = {m: vae if m in claim.VAES else other for m in (*claim.VAES, *claim.OTHERS)}
+
+        def record(model, metric):
+            assert metric == "probe-100"
+            value = by_model[model]
+            codes = {"codes": {"value": value, "ci95": [value - half, value + half]}}
+            return SimpleNamespace(details={"by_labels": {str(n): codes for n in claim.LABELS}})
+
+        return {f.says for f in claim.recorded(lambda board: SimpleNamespace(record=record))}
+
+    assert says(0.8, 0.6, 0.02) == {"for"}
+    assert says(0.6, 0.8, 0.02) == {"against"}
+    assert says(0.7, 0.69, 0.02) == says(0.8, 0.6, 0.2) == {"open"}
+    assert claim.less("x", (0.8, (0.77, 0.83)), (0.7, (0.66, 0.74))).interval.startswith("+0.100 [+0.0")
+
+
 # --- All of them
 
 
@@ -802,7 +955,8 @@ def test_a_claim_says_what_it_is(name):
         assert ast.literal_eval(given[part]).strip()
     assert ast.literal_eval(given["SENTENCE"]).endswith(".")
     functions = {n.name for n in tree.body if isinstance(n, ast.FunctionDef)}
-    assert ("PAIRS" in given) + ("measure" in functions) + ("trial" in functions) == 1
+    assert ("PAIRS" in given) + len({"recorded", "measure", "trial"} & functions) == 1
+    assert ("recorded" in functions) == ("ROWS" in given)
     if "trial" in functions:
         assert "judged" in functions
         module = claims.modules([name])[name]

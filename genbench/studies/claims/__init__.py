@@ -1,9 +1,10 @@
 """What everybody says of generative models, decided by measurement: claim -> findings -> verdict.
 
 A claim is a file here. It states `SENTENCE`, who says so (`SAID_BY`), what would decide it (`DECIDED_BY`) and how far
-the verdict carries (`CARRIES`); then one of `PAIRS`, which published boards decide, `measure()`, a computation of
-seconds, and `trial(seed)`, a small training that is kept (`_trials.py`). With `plot(axes, found)` and a `PICTURE` that
-says what is seen it has a picture. A finding speaks for the claim, against it, or leaves it open:
+the verdict carries (`CARRIES`); then one of `PAIRS`, which published boards decide, `recorded(opened)`, which reads
+more of the records of its `ROWS` than pairs do, `measure()`, a computation of seconds, and `trial(seed)`, a small
+training that is kept (`_trials.py`). With `plot(axes, found)` and a `PICTURE` that says what is seen it has a picture.
+A finding speaks for the claim, against it, or leaves it open:
 
     all for it                       confirmed
     one against it, beyond chance    refuted
@@ -70,6 +71,16 @@ class Shown:
 
     run: Run
     rows: list[Record]
+
+    def record(self, model: str, metric: str, like: Record | None = None) -> Record | None:
+        """The value of a model in a metric, None where the board does not have just one.
+
+        Arguments:
+            like: whose protocol it has to share.
+        """
+        found = [r for r in self.rows if (r.model["name"], r.metric["name"], r.status) == (model, metric, "ok")]
+        found = [r for r in found if like is None or r.protocol == like.protocol]
+        return found[0] if len(found) == 1 else None
 
 
 @dataclass(frozen=True)
@@ -170,26 +181,29 @@ def decide(
         tell(name)
         pairs = [Pair(*one) for one in getattr(module, "PAIRS", ())]
         findings = of_pairs(pairs, root, boards, module)
+        if hasattr(module, "recorded"):
+            findings += module.recorded(lambda board: opened(board, root, boards))
         if hasattr(module, "measure"):
             findings += module.measure()
+        asked = [(p.board, model) for p in pairs for model in (p.better, p.worse)] or list(getattr(module, "ROWS", ()))
         own = _trials.kept(name, module, trials) if hasattr(module, "trial") else []
         if hasattr(module, "trial"):
             findings += of_trials(name, module, own)
-        found.append(Claim(name, module, tuple(findings), tuple(own), budget(pairs, own, boards)))
+        found.append(Claim(name, module, tuple(findings), tuple(own), budget(asked, own, boards)))
     return found
 
 
-def budget(pairs: list[Pair], own: list[Trial], boards: dict[str, Shown]) -> str:
-    """What the trainings behind a claim took: its own, or those of boards as far as these say it."""
+def budget(asked: list[tuple[str, str]], own: list[Trial], boards: dict[str, Shown]) -> str:
+    """What the trainings behind a claim took: its own, or those of models of boards as far as these say it."""
     if own:
         return f"{len(own)} seeds, {sum(t.seconds for t in own):.0f} s of one core"
-    if not pairs:
+    if not asked:
         return "no training, a computation of seconds"
     told = []
-    for board in dict.fromkeys(p.board for p in pairs):
+    for board in dict.fromkeys(board for board, _ in asked):
         rows = [r for r in boards[board].rows if r.metric["name"] == "training-time"] if board in boards else []
         took = {m: r.value for c in columns_of(rows).values() for m, r in c.records.items() if r.value is not None}
-        models = dict.fromkeys(m for p in pairs if p.board == board for m in (p.better, p.worse))
+        models = dict.fromkeys(model for other, model in asked if other == board)
         known = ", ".join(f"{m} {took[m]:,.0f} s" for m in models if m in took)
         told.append(f"{board}: {known}" if known else f"{board}: commands on its page")
     return f"the trainings of the boards ({'; '.join(told)})"
@@ -256,20 +270,26 @@ def wider(differences: list[Difference]) -> list[Difference]:
     return found
 
 
-def record_of(pair: Pair, model: str, root: Path, boards: dict[str, Shown]) -> Record | None:
-    """The value of a model in the pair's metric, None if the board has none that stands beside the other's.
+def opened(board: str, root: Path, boards: dict[str, Shown]) -> Shown | None:
+    """A published board, None if there is none of this name.
 
     Arguments:
-        boards: those that were read before, to which that of the pair is added.
+        boards: those that were read before, to which it is added.
     """
-    if pair.board not in boards:
-        if not (root / pair.board).is_dir():
+    if board not in boards:
+        if not (root / board).is_dir():
             return None
-        run = open_run(root / pair.board)
-        boards[pair.board] = Shown(run, shown_rows([run]))
+        run = open_run(root / board)
+        boards[board] = Shown(run, shown_rows([run]))
+    return boards[board]
+
+
+def record_of(pair: Pair, model: str, root: Path, boards: dict[str, Shown]) -> Record | None:
+    """The value of a model in the pair's metric, None if the board has none that stands beside the other's."""
+    board = opened(pair.board, root, boards)
     rows = [
         r
-        for r in boards[pair.board].rows
+        for r in (board.rows if board else [])
         if r.metric["name"] == pair.metric and r.status == "ok" and pair.dataset in ("", r.dataset["name"])
     ]
     for column in columns_of(rows).values():

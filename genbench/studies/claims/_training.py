@@ -79,7 +79,14 @@ def recognised() -> Points:
 
 def seen(x: np.ndarray) -> np.ndarray:
     """Features `[n, d]` of digits of whole levels."""
-    return features.load("digits-cnn", digits().space)(x)[0]
+    return classified(x)[0]
+
+
+def classified(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Features `[n, d]` and logits `[n, 10]` of digits of whole levels."""
+    found, logits = features.load("digits-cnn", digits().space)(x.astype(np.uint8))
+    assert logits is not None
+    return found, logits
 
 
 def frechet(x: Tensor) -> float:

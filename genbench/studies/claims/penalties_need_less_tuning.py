@@ -82,35 +82,61 @@ def penalty(critic: Networks, real: Tensor, fake: Tensor, generator: torch.Gener
     return (slope.norm(dim=2) - 1).square().mean(1)
 
 
-def played(way: str, seed: int) -> list[int]:
-    """The modes that the generators of all settings reach."""
-    torch.manual_seed(seed)
-    generator, n = torch.Generator().manual_seed(seed), len(GRID)
-    G = Networks(2, [g for g, _ in GRID])
-    D = Networks(1, [d for _, d in GRID], normed=way == "spectral norm")
-    probability, clip = way in WAYS[:2], float(way.split()[-1]) if way.startswith("clipped") else 0.0
+class Game:
+    """Generators and discriminators, or critics, of all settings, which take steps in turn.
 
-    def noise(rows: int) -> Tensor:
-        return torch.randn(n, rows, 2, generator=generator)
+    Arguments:
+        way: one of `WAYS`.
+    """
 
-    for _ in range(STEPS):
-        real, fake = ring(n * BATCH, generator).view(n, BATCH, 2), G(noise(BATCH))
-        of_real, of_fake = D(real), D(fake.detach())
-        if probability:
+    def __init__(self, way: str, seed: int) -> None:
+        torch.manual_seed(seed)
+        self.way, self.generator = way, torch.Generator().manual_seed(seed)
+        self.G = Networks(2, [g for g, _ in GRID])
+        self.D = Networks(1, [d for _, d in GRID], normed=way == "spectral norm")
+        self.probability, self.clip = way in WAYS[:2], float(way.split()[-1]) if way.startswith("clipped") else 0.0
+
+    def drawn(self) -> tuple[Tensor, Tensor]:
+        """Data and samples, a batch of each for every setting `[n, batch, 2]`."""
+        real = ring(len(GRID) * BATCH, self.generator).view(len(GRID), BATCH, 2)
+        return real, self.G(self.noise(BATCH))
+
+    def noise(self, rows: int) -> Tensor:
+        return torch.randn(len(GRID), rows, 2, generator=self.generator)
+
+    def learn(self) -> Tensor:
+        """A step of the discriminators; the samples that they were shown."""
+        real, fake = self.drawn()
+        of_real, of_fake = self.D(real), self.D(fake.detach())
+        if self.probability:
             loss = -F.logsigmoid(of_real).mean((1, 2)) - F.logsigmoid(-of_fake).mean((1, 2))
         else:
             loss = of_fake.mean((1, 2)) - of_real.mean((1, 2))
-        if way == "gradient penalty":
-            loss = loss + penalty(D, real, fake.detach(), generator)
-        D.step(loss, clip)
-        judged = D(fake)
-        if way == "minimax":
-            judged = -F.logsigmoid(-judged)
-        elif way == "non-saturating":
-            judged = F.logsigmoid(judged)
-        G.step(-judged.mean((1, 2)))
-    with torch.no_grad():
-        return [reached(samples) for samples in G(noise(SAMPLES))]
+        if self.way == "gradient penalty":
+            loss = loss + penalty(self.D, real, fake.detach(), self.generator)
+        self.D.step(loss, self.clip)
+        return fake
+
+    def play(self, steps: int) -> None:
+        """So many steps of both in turn."""
+        for _ in range(steps):
+            judged = self.D(self.learn())
+            if self.way == "minimax":
+                judged = -F.logsigmoid(-judged)
+            elif self.way == "non-saturating":
+                judged = F.logsigmoid(judged)
+            self.G.step(-judged.mean((1, 2)))
+
+    @torch.no_grad()
+    def modes(self) -> list[int]:
+        """Those that the generator of each setting reaches."""
+        return [reached(samples) for samples in self.G(self.noise(SAMPLES))]
+
+
+def played(way: str, seed: int) -> list[int]:
+    game = Game(way, seed)
+    game.play(STEPS)
+    return game.modes()
 
 
 def trial(seed: int) -> Found:

@@ -12,6 +12,7 @@ classifier, of black and white digits on either side.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -35,7 +36,7 @@ DECIDED_BY = (
 CARRIES = (
     "to 8x8 digits in black and white, pixels drawn independently given x~, and a corruption as strong as 0.4, with "
     "which plain chains come to a third of independent pixels, as the picture shows: what has strayed four steps says "
-    "little of its digit, and may teach averages. Weaker corruption is not tried."
+    "little of its digit, and may teach averages. `walkback-with-little-noise` asks the same of weaker corruption."
 )
 PICTURE = "Fréchet distance of 1,000 chains from coins against their steps, means over seeds."
 SEEDS, VERSION = 6, 1
@@ -64,24 +65,24 @@ def distance(x: Tensor) -> float:
     return float(fd.compute(Points(features(x)), of_data())["fd"].value)
 
 
-def corrupted(x: Tensor, generator: torch.Generator) -> Tensor:
-    """A draw of C(. | x)."""
-    flip = torch.rand(x.shape, generator=generator) < CORRUPTION
+def corrupted(x: Tensor, generator: torch.Generator, share: float = CORRUPTION) -> Tensor:
+    """A draw of C(. | x), which puts coins in place of this share of the pixels."""
+    flip = torch.rand(x.shape, generator=generator) < share
     return torch.where(flip, torch.bernoulli(torch.full_like(x, 0.5), generator=generator), x)
 
 
-def walk(net: nn.Module, x: Tensor, steps: int, generator: torch.Generator) -> Tensor:
+def walk(net: nn.Module, x: Tensor, steps: int, generator: torch.Generator, share: float = CORRUPTION) -> Tensor:
     """The corrupted states of the chain from x: `[n, d]` -> `[steps n, d]`."""
     strayed, now = [], x
     with torch.no_grad():
         for step in range(steps):
-            strayed.append(corrupted(now, generator))
+            strayed.append(corrupted(now, generator, share))
             if step < steps - 1:
                 now = torch.bernoulli(net(strayed[-1]).sigmoid(), generator=generator)
     return torch.cat(strayed)
 
 
-def network(steps: int, seed: int) -> nn.Module:
+def network(steps: int, seed: int, share: float = CORRUPTION) -> nn.Module:
     """Trained by walks of so many steps; one step is plain training."""
     torch.manual_seed(seed)
     net = nn.Sequential(nn.Linear(64, HIDDEN), nn.SiLU(), nn.Linear(HIDDEN, HIDDEN), nn.SiLU(), nn.Linear(HIDDEN, 64))
@@ -89,30 +90,34 @@ def network(steps: int, seed: int) -> nn.Module:
 
     def loss(x: Tensor) -> Tensor:
         x = x[: len(x) // steps]
-        return F.binary_cross_entropy_with_logits(net(walk(net, x, steps, generator)), x.repeat(steps, 1))
+        return F.binary_cross_entropy_with_logits(net(walk(net, x, steps, generator, share)), x.repeat(steps, 1))
 
     return trained(net, bits(), loss, STEPS, seed)
 
 
 @torch.no_grad()
-def chain(net: nn.Module, seed: int) -> dict[str, float]:
-    """Distances of the chains after some of their steps."""
+def chain(net: nn.Module, seed: int, share: float = CORRUPTION, at: Sequence[int] = AT) -> dict[str, float]:
+    """Distances of the chains after so many steps, the last of `at` the most."""
     generator = torch.Generator().manual_seed(1000 + seed)
     x, found = torch.bernoulli(torch.full((CHAINS, 64), 0.5), generator=generator), {}
-    for step in range(1, AT[-1] + 1):
-        x = torch.bernoulli(net(corrupted(x, generator)).sigmoid(), generator=generator)
-        if step in AT:
+    for step in range(1, at[-1] + 1):
+        x = torch.bernoulli(net(corrupted(x, generator, share)).sigmoid(), generator=generator)
+        if step in at:
             found[str(step)] = distance(x)
     return found
 
 
-def trial(seed: int) -> Found:
+def independent(seed: int) -> float:
+    """The distance of pixels that are drawn independently."""
     generator = torch.Generator().manual_seed(2000 + seed)
-    independent = torch.bernoulli(bits().mean(0).expand(CHAINS, -1), generator=generator)
+    return distance(torch.bernoulli(bits().mean(0).expand(CHAINS, -1), generator=generator))
+
+
+def trial(seed: int) -> Found:
     return {
         "plain": chain(network(1, seed), seed),
         "walkback": chain(network(WALK, seed), seed),
-        "independent": distance(independent),
+        "independent": independent(seed),
     }
 
 
@@ -125,12 +130,12 @@ def judged(found: list[Found]) -> list[Finding]:
     ]
 
 
-def plot(axes, found: list[Found]) -> None:
+def plot(axes, found: list[Found], at: Sequence[int] = AT) -> None:
     for way, marker in (("plain", "o"), ("walkback", "s")):
-        y = [float(each(found, way, str(step)).mean()) for step in AT]
-        axes.plot(AT, y, marker + "-", label=f"{way} training" if way == "plain" else way)
+        y = [float(each(found, way, str(step)).mean()) for step in at]
+        axes.plot(at, y, marker + "-", label=f"{way} training" if way == "plain" else way)
     axes.axhline(float(each(found, "independent").mean()), color="#888888", linewidth=0.8, label="independent pixels")
     axes.set(xscale="log", xlabel="steps of the chain", ylabel="Fréchet distance", ylim=(0, None))
-    axes.set_xticks(AT, list(map(str, AT)))
+    axes.set_xticks(at, list(map(str, at)))
     axes.minorticks_off()
     axes.legend(fontsize=8)
