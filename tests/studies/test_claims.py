@@ -580,6 +580,11 @@ TRUE = {
         {("1000", "16", "lost"): 20, ("0", "16", "lost"): 1, ("1000", "2", "lost"): 2, ("0", "2", "lost"): 1},
         {("1000", "16", "lost"): -18.5},
     ),
+    "expressive_priors_close_the_gap": (
+        {("VampPrior", "samples"): 10, ("VampPrior", "reconstructions"): 5, ("N(0, I)", "samples"): 30,
+         ("N(0, I)", "reconstructions"): 5, ("VampPrior", "bits"): 1.5, ("N(0, I)", "bits"): 2},
+        {("VampPrior", "samples"): 40},
+    ),
     "walkback_with_little_noise": (
         {("plain", "400"): 40, ("walkback", "400"): 15, ("independent",): 60}, {("walkback", "400"): 35},
     ),
