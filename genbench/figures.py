@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def png(figure: Figure, colours: int = 64) -> bytes:
+def png(figure: Figure, colours: int = 32) -> bytes:
     """PNG of a figure, without the date and the program that drew it: the same figure gives the same bytes.
 
     Arguments:

@@ -184,7 +184,7 @@ def scatter(points: np.ndarray, dataset: Dataset, title: str, log_density: LogDe
     for ax in (axes, *others):
         ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xlabel="$x_1$", ylabel="$x_2$")
         ax.tick_params(labelsize=7)
-    return png(figure, colours=128)
+    return png(figure, colours=64)
 
 
 def on_square(log_density: LogDensity, reach: float) -> np.ndarray:
