@@ -34,7 +34,9 @@ def labels_at(path: Path) -> np.ndarray:
         found = arrays[keys[0]]
         if len(found) * found.dtype.itemsize > MOST:
             raise GenbenchError(f"{path} has {len(found):,} entries, more than labels take", REMEDY)
-        return checked(found.load() if found.ndim == 1 else np.empty(found.shape, np.uint8), str(path))
+        if found.ndim != 1:
+            raise none_in(found.shape, str(path))
+        return checked(found.load(), str(path))
     if path.stat().st_size > MOST:
         raise GenbenchError(f"{path} has {path.stat().st_size:,} bytes, more than labels take", REMEDY)
     lines = path.read_bytes().split(b"\n")
@@ -54,8 +56,12 @@ def checked(given: np.ndarray, who: str) -> np.ndarray:
     """
     given = np.asarray(given)
     if given.ndim != 1 or not len(given):
-        raise GenbenchError(f"{who}: an array {list(given.shape)} holds no labels", REMEDY)
+        raise none_in(given.shape, who)
     return as_labels(given, len(given), who)
+
+
+def none_in(shape: tuple[int, ...], who: str) -> GenbenchError:
+    return GenbenchError(f"{who}: an array {list(shape)} holds no labels", REMEDY)
 
 
 def digest(labels: np.ndarray) -> str:

@@ -41,7 +41,7 @@ def opened(path: Path) -> Any:
     try:
         # As pages of the file: a buffer of pyarrow's own is as large as a page says it is, whatever the file holds.
         file = pq.ParquetFile(path, memory_map=True, pre_buffer=False)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # the last of names of columns
         raise GenbenchError(f"{path} cannot be read as parquet: {error}", "Write it again.") from error
     groups = (file.metadata.row_group(i).total_byte_size for i in range(file.metadata.num_row_groups))
     if max(groups, default=0) > memory() // 2:

@@ -426,6 +426,11 @@ def parquet(path, images, labels=None, names=None, rows=7, **columns):
     return path
 
 
+def renamed(path, old, new):
+    """The bytes of a file with others in place of some, as many."""
+    path.write_bytes(path.read_bytes().replace(old, new))
+
+
 def test_parquet_as_the_hub_has_it(tmp_path):
     y = np.arange(30) % 3
     parts = (("train-00000-of-00002", 0, 8), ("train-00001-of-00002", 8, 16), ("validation-00000-of-00001", 16, 24))
@@ -471,6 +476,7 @@ def test_pictures_are_the_same_data_in_every_container(tmp_path):
         (lambda p, pa: parquet(p, []), "no images in", ""),
         (lambda p, pa: p.write_bytes(b"PAR1 and nothing else"), "cannot be read as parquet", ""),
         (lambda p, pa: p.write_bytes(b""), "cannot be read as parquet", ""),
+        (lambda p, pa: renamed(parquet(p, X), b"image", b"\xe5mage"), "cannot be read as parquet", ""),
     ],
 )
 def test_parquet_that_is_none_is_refused(make, problem, query, tmp_path):

@@ -517,7 +517,8 @@ def plugins(folder: Path) -> tuple[Make, Read]:
             catalog.use_plugin(str(path))
             kind = "datasets" if case[0] == "data.py" else "metrics"
             if path.stem in catalog.names(kind):
-                catalog.load(kind, path.stem)
+                with suppress(MemoryError):  # its own code asks for it, and every command says so
+                    catalog.load(kind, path.stem)
                 if kind == "datasets":
                     command("describe", path.stem, "--plugin", str(path))
         finally:

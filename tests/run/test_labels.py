@@ -1,6 +1,7 @@
 """Labels from a file: the classes that samples are drawn for, or those of samples that were drawn elsewhere."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -51,6 +52,16 @@ def test_labels_are_read_from_every_kind_of_file(way, tmp_path):
     assert found.dtype == np.int64
     np.testing.assert_array_equal(found, y)
     assert digest(found) == digest(y)
+
+
+@pytest.mark.parametrize("shape", [(1,) * 71, (2, 3), (), (0,)])
+def test_arrays_of_other_shapes_hold_no_labels(shape, tmp_path):
+    """Also of more dimensions than NumPy has, as a header can say."""
+    with open(tmp_path / "y.npy", "wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"shape": shape, "fortran_order": False, "descr": "|u1"})
+        file.write(bytes(math.prod(shape)))
+    with pytest.raises(GenbenchError, match="holds no labels"):
+        labels_at(tmp_path / "y.npy")
 
 
 @pytest.mark.parametrize(
