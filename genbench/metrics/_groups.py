@@ -126,11 +126,11 @@ def parts(x: Points, count: int, seed: int) -> list[Points]:
         seed: another one for each of two sets that meet, or a copy would share its original's part.
     """
 
-    def make() -> list[Points]:
+    def deal() -> list[np.ndarray]:
         order = x.shuffled(seed)
-        return [x.piece(order[i::count]) for i in range(count)]
+        return [order[i::count] for i in range(count)]
 
-    return x.remember(("parts", count, seed), make)
+    return x.pieces(f"{count} parts from seed {seed}", deal)
 
 
 def too_few(at_least: int) -> str:

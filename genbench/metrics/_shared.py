@@ -56,8 +56,7 @@ def of_halves(judged: Callable[[Points, Points], np.ndarray], x: Points, y: Poin
 
 def halves(x: Points, seed: int) -> list[Points]:
     """`PARTS` random halves: those of n rows vary as n rows do among all that might have been drawn."""
-
-    def make() -> list[Points]:
-        return [x.piece(x.shuffled(s)[: len(x) // 2]) for s in range(seed, seed + PARTS)]
-
-    return x.remember(("random halves", seed), make)
+    return x.pieces(
+        f"{PARTS} halves from seed {seed}",
+        lambda: [x.shuffled(s)[: len(x) // 2] for s in range(seed, seed + PARTS)],
+    )

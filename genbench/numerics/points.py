@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -30,7 +30,7 @@ WIDTH, WIDTH_MET = 5, 2  # neighbours in the tables within a set and between two
 BALLS = (3, 5)  # neighbours that the radius of a ball usually reaches to
 
 HALVED = 8  # rows from which kernels are summed over halves
-WORTH_KEEPING = 2000  # rows from which what takes the square of them is kept beyond the process
+WORTH_KEEPING = 500  # rows from which what takes the square of them is kept beyond the process
 Lasting = Callable[[str, Callable[[], dict[str, np.ndarray]]], dict[str, np.ndarray]]
 SMALL = 2**21  # distances of two sets, 16 MiB, that are kept for their pieces
 KERNELS = (Cubic(), Gaussian(10.0, of_directions=True))  # those of KID and CMMD, from the same products
@@ -102,9 +102,10 @@ class Points:
         self.set = x
         self.shape = x.shape
         self.device, self.tile, self.called = device, tile, called
-        self.lasting = lasting if len(x) >= WORTH_KEEPING else None
+        self.lasting = lasting
         self.is_half = False
         self.whole: tuple[Points, np.ndarray] | None = None  # of a piece, and its places there
+        self.own_table: Callable[[], Table] | None = None  # of a piece of data that last, its `WIDTH` neighbours
         self._keys = keys
         self._own: dict[Hashable, Any] = {}
         self._against: WeakKeyDictionary[Points | Summary, dict[Hashable, Any]] = WeakKeyDictionary()
@@ -131,11 +132,16 @@ class Points:
 
     def kept(self, what: str, other: Points, make: Callable[[], Iterable[np.ndarray]]) -> tuple[np.ndarray, ...]:
         """Arrays that these rows and those of `other` decide, and `what` says how: made by whichever process asks
-        first, where both last.
+        first, where both last and are large.
         """
-        if self.lasting is None or other.lasting is None:
+        if other.lasting is None or min(len(self), len(other)) < WORTH_KEEPING:
             return tuple(make())
-        name = f"{what} of {self.digest} and {other.digest}"
+        return self._lasting(f"{what} of {self.digest} and {other.digest}", make)
+
+    def _lasting(self, name: str, make: Callable[[], Iterable[np.ndarray]]) -> tuple[np.ndarray, ...]:
+        """Arrays that `name` says all of: made by whichever process asks first, where these rows last."""
+        if self.lasting is None:
+            return tuple(make())
         found = self.lasting(name, lambda: {str(i): a for i, a in enumerate(make())})
         return tuple(found[str(i)] for i in range(len(found)))
 
@@ -183,6 +189,36 @@ class Points:
         found.whole = self, places
         return found
 
+    def pieces(self, what: str, deal: Callable[[], list[np.ndarray]]) -> list[Points]:
+        """Many parts, remembered: see `piece`. Of data that last, what is drawn and what is looked up is kept.
+
+        Arguments:
+            deal: draws the places of each part from the keys of the rows alone; `what` says how.
+        """
+        return self.remember(("pieces", what), lambda: self._pieces(what, deal))
+
+    def _pieces(self, what: str, deal: Callable[[], list[np.ndarray]]) -> list[Points]:
+        if self.lasting is None:
+            return [self.piece(places) for places in deal()]
+        keys = sha256_array(np.frombuffer(b"".join(self.keys), np.uint8))
+        name = f"{what} of {self.digest} with keys {keys}"
+        ends, dealt = self._lasting(f"places of {name}", lambda: joined(deal()))
+        found = [self.piece(places) for places in np.split(dealt, ends)]
+
+        @cache
+        def tables() -> list[Table]:
+            def make() -> Iterable[np.ndarray]:
+                looked_up = [one._looked_up(one, WIDTH) for one in found]
+                return [np.concatenate(arrays) for arrays in zip(*looked_up, strict=True)]
+
+            squares, places = self._lasting(f"{WIDTH} neighbours in {name}", make)
+            return list(zip(np.split(squares, ends), np.split(places, ends), strict=True))
+
+        if len(self) ** 2 <= SMALL and min(map(len, found)) > WIDTH:
+            for number, one in enumerate(found):
+                one.own_table = lambda number=number: tables()[number]  # type: ignore[misc]
+        return found
+
     def _squares(self, other: Points) -> np.ndarray | None:
         """Squared distances to the rows of `other`, `[n, m]`, a row's own infinite; None unless both are pieces of
         small sets.
@@ -223,11 +259,12 @@ class Points:
             Squared distances `[n, k]` float64, and indices into `other` `[n, k]`.
         """
         neighbours.check_k(len(other) - (other is self), k)
-        if (squares := self._squares(other)) is not None:
-            width = min(max(k, WIDTH), len(other) - (other is self))
-            found = self.remember_against(other, ("looked up", width), lambda: neighbours.least(squares, width))
-            return found[0][:, :k], found[1][:, :k]
-        if other is self:
+        width = min(max(k, WIDTH), len(other) - (other is self))
+        if other is self and self.own_table is not None and width == WIDTH:
+            table = self.own_table()
+        elif (looked_up := self._looked_up(other, width)) is not None:
+            table = looked_up
+        elif other is self:
             table = self._own_table(k)
         elif k <= WIDTH_MET:
             table = self.meet(other).table
@@ -236,6 +273,12 @@ class Points:
                 other, ("nearest", k), lambda: neighbours.nearest(self.rows, other.rows, k, self.tile)
             )
         return table[0][:, :k], table[1][:, :k]
+
+    def _looked_up(self, other: Points, width: int) -> Table | None:
+        """The nearest rows among all distances, None where these are not kept."""
+        if (squares := self._squares(other)) is None:
+            return None
+        return self.remember_against(other, ("looked up", width), lambda: neighbours.least(squares, width))
 
     def _own_table(self, k: int) -> Table:
         """Of at least k columns."""
@@ -364,3 +407,8 @@ class Points:
                 other.remember_against(self, key, lambda: (both[1], both[0], both[2]))
             mine, _, error = self._against[other][key]
         return mine[together.index(kernel)], error
+
+
+def joined(parts: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Where each part but the last ends, and all of them in one, as `np.split` takes them apart again."""
+    return np.cumsum([len(part) for part in parts])[:-1], np.concatenate(parts)

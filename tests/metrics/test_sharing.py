@@ -5,8 +5,8 @@ import functools
 import numpy as np
 import pytest
 
-from genbench.metrics import per_class
-from genbench.numerics import kernels, neighbours
+from genbench.metrics import _shared, per_class, precision_recall
+from genbench.numerics import kernels, neighbours, points
 from genbench.numerics.kernels import Cubic, Gaussian
 from genbench.numerics.points import WORTH_KEEPING, Points
 from pointsets import METRICS, SETS, measured, values
@@ -155,3 +155,36 @@ def test_of_small_sets_and_of_samples_nothing_lasts(store):
     samples.kernel_sums(data, Cubic())
     data.kernel_sums(samples, Cubic())
     assert not kept
+
+
+def test_pieces_of_data_are_drawn_and_looked_up_by_one_process(store, monkeypatch):
+    kept, lasting = store
+    rng = np.random.default_rng(0)
+    x, train = (np.round(2 * rng.standard_normal((n, 3))) / 2 for n in (100, 130))  # with copies and ties
+    samples = Points(x)
+    alone = values(precision_recall.compute(samples, Points(train)))
+    assert values(precision_recall.compute(samples, Points(train, lasting=lasting))) == alone
+    assert sum("places of" in name for name in kept) == sum("neighbours in" in name for name in kept) == 2
+    n, drawn, looked_up = len(kept), [], []
+    draw, look_up = points.shuffled, neighbours.least
+    monkeypatch.setattr(points, "shuffled", lambda keys, seed: drawn.append(seed) or draw(keys, seed))
+    monkeypatch.setattr(neighbours, "least", lambda squares, k: looked_up.append(k) or look_up(squares, k))
+    again = Points(train.copy(), lasting=lasting)  # as in another process
+    assert values(precision_recall.compute(samples, again)) == alone
+    assert (len(kept), drawn, looked_up) == (n, [_shared.SEED], [])  # one order of all, which is no piece
+    renamed = Points(train, keys=lambda: [bytes([i]) for i in range(130)], lasting=lasting)
+    of_keys = values(precision_recall.compute(samples, renamed))
+    assert len(kept) == 2 * n
+    assert of_keys == values(precision_recall.compute(samples, Points(train, keys=renamed._keys))) != alone
+
+
+def test_pieces_that_hold_fewer_rows_than_a_table_look_up_for_themselves(store):
+    _, lasting = store
+    x = np.random.default_rng(0).standard_normal((14, 3))
+    plain, last = (
+        Points(x, lasting=given).pieces("thirds", lambda: np.split(np.arange(14), [5, 10])) for given in (None, lasting)
+    )
+    for one, other in zip(plain, last, strict=True):
+        assert np.array_equal(one.x, other.x)
+        for k in (1, 3):
+            assert all(np.array_equal(a, b) for a, b in zip(one.nearest(one, k), other.nearest(other, k), strict=True))
