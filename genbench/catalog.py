@@ -272,25 +272,29 @@ def outside(kind: str) -> Iterator[Entry]:
 def points(group: str) -> Iterator[tuple[EntryPoint, str]]:
     """The entry points of a group with the names of their distributions; one that cannot be read is told."""
     # To read them anew each time that a member is looked up takes most of a call that finds everything measured.
-    state = (entry_points, tuple((folder, changed(folder)) for folder in sys.path))
-    if group in _points and _points[group][0] == state:
-        yield from _points[group][1]
-        return
-    try:
-        found = [(point, point.dist.name if point.dist else "unknown") for point in entry_points(group=group)]
-        _points[group] = (state, found)
-    except Exception:  # one malformed entry_points.txt hides those of all distributions
-        found = []
-        for distribution in distributions():
-            name = str(distribution.metadata["Name"])
-            try:
-                found += [(point, name) for point in distribution.entry_points if point.group == group]
-            except Exception as error:
-                tell(f"the entry points of {name} cannot be read: {type(error).__name__}: {error}")
-    yield from found
+    state = tuple((folder, changed(folder)) for folder in sys.path)
+    if _points.get("state") != state:
+        try:
+            every = entry_points()  # one reading for all groups
+            found = [point for kind in PACKAGES for point in every.select(group=f"genbench.{kind}")]
+        except Exception:  # one malformed entry_points.txt hides those of all distributions
+            yield from readable(group)
+            return
+        _points.update(state=state, found=found)
+    yield from ((p, p.dist.name if p.dist else "unknown") for p in _points["found"] if p.group == group)
 
 
-_points: dict[str, tuple[Any, list[tuple[EntryPoint, str]]]] = {}  # by group, and what they were read from
+def readable(group: str) -> Iterator[tuple[EntryPoint, str]]:
+    """The entry points of a group, of all distributions of which they can be read."""
+    for distribution in distributions():
+        name = str(distribution.metadata["Name"])
+        try:
+            yield from [(point, name) for point in distribution.entry_points if point.group == group]
+        except Exception as error:
+            tell(f"the entry points of {name} cannot be read: {type(error).__name__}: {error}")
+
+
+_points: dict[str, Any] = {}  # those of all groups ("found"), and what they were read from ("state")
 
 
 def changed(folder: str) -> int | None:

@@ -136,7 +136,8 @@ def run(args: argparse.Namespace) -> int:
     from genbench.models.adapters import parse_all
     from genbench.models.adapters.samples import labelled
     from genbench.run.evaluate import evaluate, missing
-    from genbench.run.plan import plan, read_cells
+    from genbench.run.isolation import used_by
+    from genbench.run.plan import jobs, plan, read_cells
     from genbench.run.protocol import fitted, suite_for
     from genbench.run.records import DONE, Run
 
@@ -152,7 +153,7 @@ def run(args: argparse.Namespace) -> int:
     protocol = {"n_samples": args.samples, "seed": args.seed, "k": args.k, "outside": args.outside, "limit": args.limit}
     suite = suite_for(args.suite, args.dataset, metrics, args.extractor, **protocol)
     if apart:
-        apart.trains = "training-throughput" in suite.metrics
+        apart.loads = used_by(jobs(suite.metrics, suite.extractor, suite.params))
         if not args.dry_run and not (out / "manifest.json").exists():  # else there may be nothing to do
             apart.prepare()
     dataset = datasets.load(suite.dataset, args.data_root)

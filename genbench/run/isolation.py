@@ -18,16 +18,17 @@ import multiprocessing
 import pickle
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any
 
+from genbench import catalog
 from genbench.datasets import bare
 from genbench.errors import Died, GenbenchError
 from genbench.run.limits import Limits, amount
-from genbench.run.plan import Cell, Plan
+from genbench.run.plan import Cell, Job, Plan
 from genbench.run.process import Worker, no_main, uninterrupted
 
 if TYPE_CHECKING:
@@ -39,18 +40,26 @@ LOOK = 0.2  # seconds between two looks at the memory of a worker
 ALWAYS = 1.0  # seconds between two looks at whether a worker lives
 LATER = 0.5  # seconds between two looks at whether a worker without a model can help
 HERE = ("object", "memory")  # adapters of what is in this process's memory and nowhere else
+TRAINED = {"training_timings", "training_memory"}  # artifacts that take steps of an optimiser
 OPTIMISERS = ["torch._dynamo"]  # what the first optimiser of a process loads, in a second
 PRELOADED = [  # what nearly every model needs, loaded once
     "torch",
     "genbench.run.worker",
+    "genbench.run.showing",
     "genbench.boards.pictures",
     "genbench.likelihood",
+    "genbench.likelihood.completion",
     "genbench.models.adapters.checkpoint",
+    "genbench.models.completing",
+    "genbench.models.timing",
     "genbench.models.training",
+    "safetensors.torch",
     "matplotlib.figure",
     "matplotlib.backends.backend_agg",
-    "PIL.PngImagePlugin",
+    *(f"PIL.{kind}ImagePlugin" for kind in ("Bmp", "Gif", "Jpeg", "Png", "Ppm")),  # all, before it writes one
+    "encodings.cp437",  # of archives
 ]
+LAST = ["genbench.run.forked"]
 
 
 @dataclass
@@ -128,21 +137,21 @@ class Isolation:
         method: "forkserver", or "spawn" where a server cannot be forked from: seconds for each model, which loads
             torch anew.
         help_after: seconds that a model is at one metric before a worker without a model helps with its blocks.
-        trains: whether metrics train, so that the server loads what optimisers need.
+        loads: modules that the server loads besides: see `used_by`.
     """
 
     limits: Limits = field(default_factory=Limits)
     workers: int = 1
     method: str = "forkserver"
     help_after: float = 2.0
-    trains: bool = False
+    loads: Sequence[str] = ()
 
     def prepare(self) -> None:
         """Has the server load torch while the runner does something else."""
         if self.method == "forkserver":
             from multiprocessing import forkserver
 
-            multiprocessing.set_forkserver_preload([*PRELOADED, *(OPTIMISERS if self.trains else [])])
+            multiprocessing.set_forkserver_preload([*PRELOADED, *self.loads, *LAST])
             with no_main(), uninterrupted():
                 forkserver.ensure_running()
 
@@ -376,6 +385,18 @@ class Isolation:
         for cell in list(one.left) if over else one.current():
             one.left.remove(cell)
             yield cell, died
+
+
+def used_by(jobs: Iterable[Job]) -> list[str]:
+    """The modules that metrics are computed by, of those that ship; others run in processes of models alone."""
+    found: dict[str, None] = {}
+    for job in jobs:
+        entries = [job.entry]
+        if job.extractor and ":" not in job.extractor:
+            entries.append(catalog.find("extractors", job.extractor))
+        found |= dict.fromkeys(entry.module for entry in entries if entry.module and entry.origin == "genbench")
+        found |= dict.fromkeys(OPTIMISERS if TRAINED & set(job.needs) else [])
+    return list(found)
 
 
 def movable(todo: Plan) -> tuple[Plan, bool, set[str]]:

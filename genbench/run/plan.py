@@ -104,7 +104,9 @@ def jobs(specs: Iterable[str], extractor: str, params: dict[str, dict[str, Any]]
     for (metric, inside), asked in wanted.items():
         entry = catalog.find("metrics", metric)
         all_params = {**entry.parameters, **params.get(metric, {})}
-        found.append(Job(metric, inside, tuple(asked), all_params, intervals or not entry.spares))
+        job = Job(metric, inside, tuple(asked), all_params, intervals or not entry.spares)
+        vars(job)["entry"] = entry  # with what was read of its file, which no process of a model reads again
+        found.append(job)
     return found
 
 

@@ -132,6 +132,7 @@ class Surroundings:
     environ: dict[str, str] = field(default_factory=lambda: dict(os.environ))
     plugins: list[Path] = field(default_factory=lambda: list(catalog._plugins))
     told: set[str] = field(default_factory=lambda: set(catalog._told))
+    points: dict[str, Any] = field(default_factory=lambda: dict(catalog._points))
     threads: int | None = field(
         default_factory=lambda: torch.get_num_threads() if (torch := sys.modules.get("torch")) else None
     )
@@ -142,6 +143,7 @@ class Surroundings:
         os.environ.update(self.environ)
         catalog._plugins[:] = self.plugins
         catalog._told |= self.told
+        catalog._points |= self.points
         if self.threads is not None:
             import torch
 

@@ -39,7 +39,7 @@ from genbench.models import training
 from genbench.models.adapters import parse
 from genbench.models.training import Preset
 from genbench.run.evaluate import evaluate
-from genbench.run.isolation import PRELOADED, Isolation
+from genbench.run.isolation import LAST, PRELOADED, Isolation
 from genbench.run.plan import Plan, plan
 from genbench.run.process import no_main
 from genbench.run.protocol import Protocol, Suite
@@ -113,7 +113,7 @@ def pack(folder: Path, run: Path) -> None:
 def started(function: Callable[..., None], *arguments: Any) -> Any:
     """A process with a group of its own, forked from a server that has loaded what it needs; what it prints is lost."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([*PRELOADED, "genbench.studies.reliability"])
+    context.set_forkserver_preload([*PRELOADED, "genbench.studies.reliability", *LAST])
     process = context.Process(target=alone, args=(function, arguments))
     with no_main():
         process.start()

@@ -2,7 +2,7 @@
 
 import random
 from dataclasses import asdict, fields, replace
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, EntryPoints
 from itertools import permutations
 
 import pytest
@@ -139,7 +139,8 @@ def test_a_broken_plugin_changes_no_page(record, tmp_path, monkeypatch):
     (tmp_path / "broken_metric.py").write_text("OUTPUTS = {\n")
     monkeypatch.syspath_prepend(tmp_path)
     point = EntryPoint("broken", "broken_metric", "genbench.metrics")
-    monkeypatch.setattr(catalog, "entry_points", lambda group: [point])
+    monkeypatch.setattr(catalog, "_points", {})
+    monkeypatch.setattr(catalog, "entry_points", lambda: EntryPoints([point]))
     with pytest.warns(catalog.PluginWarning, match="'broken' of unknown cannot be used"):
         assert "broken" not in catalog.names("metrics")
     assert [c.name for c in boards([record("a", "fd"), record("a", "nll")])[0].columns] == ["nll", "fd"]

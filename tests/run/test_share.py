@@ -13,7 +13,7 @@ import pytest
 
 from genbench.locks import OLD, Lock, locked, owner
 from genbench.run.evaluate import evaluate
-from genbench.run.isolation import PRELOADED, Isolation
+from genbench.run.isolation import LAST, PRELOADED, Isolation
 from genbench.run.records import Run
 from workers import planned, run_evaluation, write_manifests
 
@@ -21,7 +21,7 @@ from workers import planned, run_evaluation, write_manifests
 def started(run, *arguments):
     """A process in which `run` runs, forked from a server that has loaded what it needs."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
+    context.set_forkserver_preload([*PRELOADED, *LAST])
     process = context.Process(target=run, args=arguments)
     process.start()
     return process
