@@ -312,7 +312,13 @@ PRESETS = {
         validate_every=100,
     ),
     "mnist": Preset(
-        {"width": 24, "depth": 5}, steps=8000, batch_size=16, lr=3e-3, clip=2000.0, ema=0.999, validate_every=4000,
+        {"width": 24, "depth": 5},
+        steps=8000,
+        batch_size=16,
+        lr=3e-3,
+        clip=2000.0,
+        ema=0.999,
+        validate_every=4000,
         half=True,
     ),
     "mnist-binary": Preset(
