@@ -313,12 +313,12 @@ PRESETS = {
     ),
     "mnist": Preset(
         {"width": 24, "depth": 5},
-        steps=8000,
+        steps=5000,
         batch_size=16,
         lr=3e-3,
         clip=2000.0,
         ema=0.999,
-        validate_every=4000,
+        validate_every=2500,
         half=True,
     ),
     "mnist-binary": Preset(

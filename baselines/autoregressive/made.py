@@ -222,8 +222,8 @@ PRESETS = {
         ema=0.995, clip=100.0,
     ),
     "mnist-binary": Preset(
-        {"width": 500, "depth": 1, "orders": 1}, steps=60_000, batch_size=100, lr=1e-3, ema=0.999, clip=100.0,
-        validate_every=2000, half=True,
+        {"width": 150, "depth": 1, "orders": 1, "direct": True}, steps=25_000, batch_size=100, lr=2e-3, ema=0.999,
+        clip=100.0, validate_every=2500, half=True,
     ),
 }  # fmt: skip
 
