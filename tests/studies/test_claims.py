@@ -25,6 +25,7 @@ from genbench.studies.claims import (
     Finding,
     _trials,
     collapse_without_overfitting,
+    conditioning_improves_each_class,
     critics_measure_transport,
     cycles_keep_what_is_translated,
     divergences_choose_modes,
@@ -246,6 +247,23 @@ def test_a_linear_gaussian_model_loses_nothing_at_its_closed_form():
             weights.add_(0.05 * torch.randn(weights.shape))
             assert model.log_p(x) < best
             weights.copy_(before)
+
+
+def test_samples_are_sorted_into_as_many_of_each_class_or_refused():
+    claim = conditioning_improves_each_class
+    x = torch.from_numpy(claim.digits().train.astype(np.int64))
+    torch.manual_seed(0)
+    features, classes = claim.sorted_by_class(lambda n: x[torch.randint(len(x), (n,))])
+    assert features.shape[0] == 10 * claim.OF_EACH
+    assert np.bincount(classes).tolist() == [claim.OF_EACH] * 10
+    assert claim.distance(features, classes) < claim.distance(features, (classes + 1) % 10) / 10
+    no_one = x[torch.from_numpy(claim.digits().labels_of("train") != 1)]
+    claim_most, claim.MOST = claim.MOST, 2 * claim.BLOCK
+    try:
+        with pytest.raises(RuntimeError, match="fewer than 50"):
+            claim.sorted_by_class(lambda n: no_one[torch.randint(len(no_one), (n,))])
+    finally:
+        claim.MOST = claim_most
 
 
 def test_a_head_start_is_of_the_discriminators_alone():
@@ -576,6 +594,11 @@ TRUE = {
         {("VQ-VAE", "together"): -2.0},
     ),
     "residual_posteriors_help": ({("residual",): 2.0, ("absolute",): 2.2}, {("absolute",): -0.4}),
+    "conditioning_improves_each_class": (
+        {("VAE", "told", "sorted"): 40, ("VAE", "not told", "sorted"): 50, ("gated PixelCNN", "told", "sorted"): 60,
+         ("gated PixelCNN", "not told", "sorted"): 80},
+        {("VAE", "told", "sorted"): 20},
+    ),
     "encoders_beat_prior_draws": (
         {("1000", "16", "lost"): 20, ("0", "16", "lost"): 1, ("1000", "2", "lost"): 2, ("0", "2", "lost"): 1},
         {("1000", "16", "lost"): -18.5},
@@ -584,6 +607,11 @@ TRUE = {
         {("VampPrior", "samples"): 10, ("VampPrior", "reconstructions"): 5, ("N(0, I)", "samples"): 30,
          ("N(0, I)", "reconstructions"): 5, ("VampPrior", "bits"): 1.5, ("N(0, I)", "bits"): 2},
         {("VampPrior", "samples"): 40},
+    ),
+    "likelihood_models_cover_digits": (
+        {(model, metric): value * (1 if model == "dcgan" else factor) for model in ("vae", "dcgan")
+         for metric, value, factor in (("recall", 0.4, 2), ("vendi", 6, 2), ("classes_kl", 0.4, 0.1))},
+        {("dcgan", "vendi"): 10},
     ),
     "walkback_with_little_noise": (
         {("plain", "400"): 40, ("walkback", "400"): 15, ("independent",): 60}, {("walkback", "400"): 35},
