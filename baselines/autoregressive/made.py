@@ -68,7 +68,8 @@ class MADE(nn.Module):
         self.register_buffer("order", torch.stack(order))  # [orders, D]: the value of each step
         self.register_buffer("degree", torch.stack([self.degrees(width, depth, generator) for _ in order]))
         *hidden, output, past = self.masks(0)
-        self.hidden = nn.ModuleList(self.layer(mask) for mask in hidden)
+        layers = [self.layer(mask) for mask in hidden]
+        self.hidden: list[nn.Linear | MaskedLinear] = nn.ModuleList(layers)  # type: ignore[assignment]
         self.output = self.layer(output)
         self.direct = self.layer(past, bias=False) if direct else None
         if self.direct is not None:
