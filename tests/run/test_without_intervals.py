@@ -73,7 +73,7 @@ def test_no_groups_and_no_halves_are_made(name):
         asked = catalog.find("metrics", name).constants["NEEDS"]
         x, y = (Points(gaussians()[need]) for need in ("sample_features", "train_features"))
         catalog.load("metrics", name).compute(**dict(zip(asked, (x, y), strict=True)), intervals=intervals)
-        return sum(key[0] in ("parts", "random halves") for key in x._own if isinstance(key, tuple))
+        return sum(key[0] == "pieces" for key in x._own if isinstance(key, tuple))
 
     assert parted(True) > 0
     assert parted(False) == 0
