@@ -105,8 +105,10 @@ class MADE(nn.Module):
 
     def weights(self, k: int) -> list[Tensor]:
         """Of every hidden layer, of the output and, if there is one, of the way past them, under order k."""
-        layers = [*self.hidden, self.output, *([self.direct] if self.direct else [])]
-        return [layer.weight * mask for layer, mask in zip(layers, self.masks(k), strict=False)]
+        return [layer.weight * mask for layer, mask in zip(self.layers(), self.masks(k), strict=False)]
+
+    def layers(self) -> list[nn.Linear | MaskedLinear]:
+        return [*self.hidden, self.output, *([self.direct] if self.direct else [])]
 
     def embed(self, x: Tensor) -> Tensor:
         """`[B, *shape]` int64 -> `[B, D * each]`."""
@@ -180,6 +182,9 @@ class InOrder(MADE):
 
     def layer(self, mask: Tensor, bias: bool = True) -> MaskedLinear:
         return MaskedLinear(mask, bias)
+
+    def weights(self, k: int) -> list[Tensor]:
+        return [layer.weight for layer in self.layers()]
 
     def log_conditionals(self, x: Tensor) -> Tensor:
         """log p of every value given those before it: `[B, *shape]` -> `[B, *shape]`."""

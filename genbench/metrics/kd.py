@@ -117,7 +117,7 @@ def _left_out(within: np.ndarray, across: np.ndarray, m: int) -> np.ndarray:
 
 
 def _worth_single(x: np.ndarray, y: np.ndarray, kernel: Cubic) -> bool:
-    return not kernel.above_one and x.shape[1] >= single.MANY and min(len(x), len(y)) >= single.ENOUGH
+    return not kernel.above_one and single.worth(min(len(x), len(y)), x.shape[1])
 
 
 def _negligible(sums: list[np.ndarray], errors: list[float]) -> bool:

@@ -57,6 +57,11 @@ class SingleCubic(Cubic):
     """The cubic kernel of products in float32."""
 
 
+def worth(n: int, d: int) -> bool:
+    """Whether sets of at least n rows of d features gain by it."""
+    return d >= MANY and n >= ENOUGH
+
+
 class Single:
     """A set `[n, d]`, and what is known of it in float64."""
 

@@ -9,7 +9,6 @@ import math
 import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
@@ -41,11 +40,8 @@ class Job:
     extractor: str | None
     outputs: tuple[str, ...]
     params: dict[str, Any]
+    entry: catalog.Entry = field(compare=False, repr=False)  # with what was read of its file, which is read once
     intervals: bool = True  # False only of a metric that spares work without them
-
-    @cached_property
-    def entry(self) -> catalog.Entry:
-        return catalog.find("metrics", self.metric)
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -104,9 +100,7 @@ def jobs(specs: Iterable[str], extractor: str, params: dict[str, dict[str, Any]]
     for (metric, inside), asked in wanted.items():
         entry = catalog.find("metrics", metric)
         all_params = {**entry.parameters, **params.get(metric, {})}
-        job = Job(metric, inside, tuple(asked), all_params, intervals or not entry.spares)
-        vars(job)["entry"] = entry  # with what was read of its file, which no process of a model reads again
-        found.append(job)
+        found.append(Job(metric, inside, tuple(asked), all_params, entry, intervals or not entry.spares))
     return found
 
 

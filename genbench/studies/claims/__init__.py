@@ -102,6 +102,11 @@ class Finding:
     why: str = ""
 
 
+def absent(what: str) -> Finding:
+    """Of what the boards do not have."""
+    return Finding(what, "", "", "open", "not on the board")
+
+
 @dataclass(frozen=True)
 class Claim:
     """A claim with what was found.
@@ -240,7 +245,7 @@ def of_pairs(pairs: list[Pair], root: Path, boards: dict[str, Shown], claim: Mod
     for i, pair in enumerate(pairs):
         what = f"{pair.dataset or pair.board}: {pair.better} against {pair.worse}, {pair.metric}"
         if i not in adjusted:
-            found.append(Finding(what, "", "", "open", "not on the board"))
+            found.append(absent(what))
             continue
         d, (a, b) = adjusted[i], sides[i]
         assert a is not None

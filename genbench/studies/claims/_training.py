@@ -82,6 +82,11 @@ def seen(x: np.ndarray) -> np.ndarray:
     return classified(x)[0]
 
 
+def whole(x: np.ndarray) -> Tensor:
+    """Digits of whole levels, as models take them."""
+    return torch.from_numpy(x.astype(np.int64))
+
+
 def classified(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Features `[n, d]` and logits `[n, 10]` of digits of whole levels."""
     found, logits = features.load("digits-cnn", digits().space)(x.astype(np.uint8))

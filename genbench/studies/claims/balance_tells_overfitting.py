@@ -16,7 +16,7 @@ import torch
 from genbench import catalog
 from genbench.likelihood.balance import balance
 from genbench.studies.claims import Finding
-from genbench.studies.claims._training import digits, trained
+from genbench.studies.claims._training import digits, trained, whole
 from genbench.studies.claims._trials import Found, each, of_mean
 
 SENTENCE = "Detailed balance on test data tells how far a model has learnt its training data by heart."
@@ -37,13 +37,10 @@ def measured(n: int, seed: int) -> dict[str, float]:
     rows = np.random.default_rng(seed).permutation(len(data.train))[:n]
     train, test = data.train[rows], data.test
     net: Any = catalog.build("made", data.space, {"orders": 1})
-    x = torch.from_numpy(train.astype(np.int64))
+    x = whole(train)
     trained(net, x, lambda batch: -net.log_prob(batch).mean() / 64, STEPS, seed)
     with torch.no_grad():
-        bits = [
-            -float(net.log_prob(torch.from_numpy(part.astype(np.int64))).double().mean()) / (64 * math.log(2))
-            for part in (train, test)
-        ]
+        bits = [-float(net.log_prob(whole(part)).double().mean()) / (64 * math.log(2)) for part in (train, test)]
     found = {"gap": bits[1] - bits[0]}
     for name, part in (("train", train), ("test", test)):
         found[name] = float(np.mean([balance(net, part, train, repeat).mean() for repeat in range(4)]))

@@ -19,7 +19,7 @@ from genbench import catalog
 from genbench.metrics import per_class
 from genbench.numerics.points import Points
 from genbench.studies.claims import Finding
-from genbench.studies.claims._training import classified, digits, recognised, seen, trained
+from genbench.studies.claims._training import classified, digits, recognised, seen, trained, whole
 from genbench.studies.claims._trials import Found, each, of_mean
 
 SENTENCE = "Telling a model the class improves its samples of every class, not only how often it draws each."
@@ -69,7 +69,7 @@ def sorted_by_class(draw: Draw) -> tuple[np.ndarray, np.ndarray]:
 def measured(name: str, options: dict[str, Any], steps: int, seed: int) -> dict[str, float]:
     torch.manual_seed(seed)
     model: Any = catalog.build(name, digits().space, options)
-    x, labels = torch.from_numpy(digits().train.astype(np.int64)), torch.from_numpy(digits().labels_of("train")).long()
+    x, labels = whole(digits().train), torch.from_numpy(digits().labels_of("train")).long()
     noise, told = torch.Generator().manual_seed(seed), name.startswith("conditional")
 
     def loss(rows: torch.Tensor) -> torch.Tensor:

@@ -6,10 +6,9 @@ The gaps, the model and their measurement are those of `flows_narrow_both_gaps.p
 from __future__ import annotations
 
 import numpy as np
-import torch
 
 from genbench.studies.claims import Finding
-from genbench.studies.claims._training import digits
+from genbench.studies.claims._training import digits, whole
 from genbench.studies.claims._trials import Found, each, of_mean
 from genbench.studies.claims.flows_narrow_both_gaps import EXAMPLES, fitted, gaps
 
@@ -27,7 +26,7 @@ SEEDS, VERSION = 5, 1
 def trial(seed: int) -> Found:
     model = fitted("diagonal", seed)
     parts = {"training": digits().train, "test": digits().test}
-    return {name: gaps(model, torch.from_numpy(x[:EXAMPLES].astype(np.int64)), seed) for name, x in parts.items()}
+    return {name: gaps(model, whole(x[:EXAMPLES]), seed) for name, x in parts.items()}
 
 
 def judged(found: list[Found]) -> list[Finding]:

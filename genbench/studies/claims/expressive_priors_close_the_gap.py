@@ -18,7 +18,7 @@ import torch
 
 from genbench import catalog
 from genbench.studies.claims import Finding
-from genbench.studies.claims._training import digits, frechet, trained
+from genbench.studies.claims._training import digits, frechet, trained, whole
 from genbench.studies.claims._trials import Found, each, of_mean
 
 SENTENCE = "An expressive prior beats N(0, I): samples lose less to reconstructions, and the bound is better."
@@ -36,10 +36,6 @@ SEEDS, VERSION = 5, 1
 STEPS, COMPONENTS, DRAWS = 1000, 200, 50
 OPTIONS = {"latent": 16, "hidden": 64, "dropout": 0.1, "decoder": "logistics"}
 PRIORS = {"N(0, I)": ("vae", OPTIONS), "VampPrior": ("vampprior-vae", {**OPTIONS, "components": COMPONENTS})}
-
-
-def whole(x: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(x.astype(np.int64))
 
 
 def measured(prior: str, seed: int) -> dict[str, float]:

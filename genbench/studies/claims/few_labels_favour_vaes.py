@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from genbench.boards.compare import of_intervals
 from genbench.numerics.multiple import quantile
-from genbench.studies.claims import Finding, Shown, side
+from genbench.studies.claims import Finding, Shown, absent, side
 
 SENTENCE = "With few labels a VAE's short codes tell classes better than the hidden layers of autoregressive models do."
 SAID_BY = "lectures that compare the families, after Kingma, Mohamed, Rezende, Welling (2014), section 2.1 (model M1)"
@@ -40,7 +40,7 @@ def of_labels(shown: Shown | None, n: int, vae: str, other: str) -> Finding:
         record = shown.record(model, "probe-100") if shown else None
         by_labels = record.details.get("by_labels", {}) if record else {}
         if str(n) not in by_labels:
-            return Finding(what, "", "", "open", "not on the board")
+            return absent(what)
         told.append(by_labels[str(n)]["codes"])
     return less(what, (told[0]["value"], tuple(told[0]["ci95"])), (told[1]["value"], tuple(told[1]["ci95"])))
 

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from genbench import catalog
 from genbench.studies.claims import Finding
-from genbench.studies.claims._training import digits, trained
+from genbench.studies.claims._training import digits, trained, whole
 from genbench.studies.claims._trials import Found, each, of_mean
 
 SENTENCE = "A flow posterior narrows a VAE's approximation gap, and its amortisation gap as well."
@@ -73,7 +73,7 @@ def fitted(kind: str, seed: int) -> Any:
     torch.manual_seed(seed)
     model: Any = catalog.build("flow-posterior-vae", digits().space, {**OPTIONS, "flow": FLOWS[kind]})
     noise = torch.Generator().manual_seed(seed)
-    train = torch.from_numpy(digits().train.astype(np.int64))
+    train = whole(digits().train)
     trained(model, train, lambda batch: model.loss(batch, noise) / 64, STEPS, seed)
     return model.requires_grad_(False)
 
@@ -95,7 +95,7 @@ def gaps(model: Any, x: Tensor, seed: int) -> dict[str, float]:
 
 
 def trial(seed: int) -> Found:
-    x = torch.from_numpy(digits().test[:EXAMPLES].astype(np.int64))
+    x = whole(digits().test[:EXAMPLES])
     return {kind: gaps(fitted(kind, seed), x, seed) for kind in FLOWS}
 
 

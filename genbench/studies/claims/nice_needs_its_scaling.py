@@ -17,7 +17,7 @@ import torch
 
 from genbench import catalog, datasets
 from genbench.studies.claims import Finding
-from genbench.studies.claims._training import trained
+from genbench.studies.claims._training import trained, whole
 from genbench.studies.claims._trials import Found, each, of_mean
 
 SENTENCE = "NICE needs its scaling layer."
@@ -47,7 +47,7 @@ def flow(data: datasets.Dataset, way: str, seed: int) -> Any:
     if way == "none":
         s.requires_grad_(False)
         return model
-    model.initialise(torch.from_numpy(data.train[:4096].astype(np.int64)), torch.Generator().manual_seed(seed))
+    model.initialise(whole(data.train[:4096]), torch.Generator().manual_seed(seed))
     if way == "one":
         sd = model.density.centred(torch.from_numpy(data.train[:4096]).float()).std()
         with torch.no_grad():
@@ -59,7 +59,7 @@ def flow(data: datasets.Dataset, way: str, seed: int) -> Any:
 def bound(name: str, way: str, seed: int) -> float:
     """On bits/dim of the test images."""
     data = datasets.load(name)
-    train, test = (torch.from_numpy(x.astype(np.int64)) for x in (data.train, data.test))
+    train, test = (whole(x) for x in (data.train, data.test))
     model, noise = flow(data, way, seed), torch.Generator().manual_seed(seed)
     trained(model, train, lambda x: model.loss(x, noise) / data.space.dim, STEPS[name], seed)
     with torch.no_grad():

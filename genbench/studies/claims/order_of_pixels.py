@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from genbench import catalog
 from genbench.studies.claims import Finding
-from genbench.studies.claims._training import digits, trained
+from genbench.studies.claims._training import digits, trained, whole
 from genbench.studies.claims._trials import Found, each, of_mean
 
 SENTENCE = "A random order of pixels costs recurrent and convolutional networks likelihood, and MADE none."
@@ -71,7 +71,7 @@ def bits(model: str, order: str, seed: int) -> float:
     """Bits/dim of the test digits."""
     torch.manual_seed(seed)
     at = placed(order, seed)
-    train, test = (torch.from_numpy(x.reshape(-1, 64)[:, at].astype(np.int64)) for x in (digits().train, digits().test))
+    train, test = (whole(x.reshape(-1, 64)[:, at]) for x in (digits().train, digits().test))
     net = network(model)
 
     def log_prob(x: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ from genbench import catalog
 from genbench.metrics import fd
 from genbench.numerics.points import Points
 from genbench.studies.claims import Finding
-from genbench.studies.claims._training import digits, trained
+from genbench.studies.claims._training import digits, trained, whole
 from genbench.studies.claims._trials import Found, each, of_mean
 
 SENTENCE = "A VQ-VAE gets the parts of an image better than a VAE, and the whole worse."
@@ -65,7 +65,7 @@ def drawn(model: Any, seed: int) -> dict[str, float]:
 def vqvae(seed: int) -> Any:
     torch.manual_seed(seed)
     model: Any = catalog.build("vqvae", digits().space, VQVAE)
-    x, noise = torch.from_numpy(digits().train.astype(np.int64)), torch.Generator().manual_seed(seed)
+    x, noise = whole(digits().train), torch.Generator().manual_seed(seed)
     trained(model, x, lambda batch: model.code_loss(batch, noise) / 64, STEPS // 2, seed)
     trained(model.prior, x, lambda batch: model.prior_loss(batch, noise) / 16, STEPS // 2, seed)
     return model.eval()
@@ -74,7 +74,7 @@ def vqvae(seed: int) -> Any:
 def vae(seed: int) -> Any:
     torch.manual_seed(seed)
     model: Any = catalog.build("vae", digits().space, VAE)
-    x, noise = torch.from_numpy(digits().train.astype(np.int64)), torch.Generator().manual_seed(seed)
+    x, noise = whole(digits().train), torch.Generator().manual_seed(seed)
     return trained(model, x, lambda batch: model.loss(batch, noise) / 64, STEPS, seed)
 
 

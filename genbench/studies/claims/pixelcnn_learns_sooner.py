@@ -18,7 +18,7 @@ import torch
 
 from genbench import catalog
 from genbench.studies.claims import Finding
-from genbench.studies.claims._training import digits
+from genbench.studies.claims._training import digits, whole
 from genbench.studies.claims._trials import Found, of_mean
 
 SENTENCE = "A PixelCNN reaches a given likelihood in less time than a PixelRNN."
@@ -40,7 +40,7 @@ TARGET, EVERY, MOST = 2.1, 20, 400
 def bits(model: Any) -> float:
     """Bits/dim of the validation digits."""
     model.eval()
-    x = torch.from_numpy(digits().validation.astype(np.int64))
+    x = whole(digits().validation)
     value = -float(model.log_prob(x).double().mean()) / (64 * math.log(2))
     model.train()
     return value
@@ -52,7 +52,7 @@ def curve(name: str, seed: int) -> dict[str, list[float]]:
     torch.manual_seed(seed)
     model: Any = catalog.build(name, digits().space, preset.options)
     generator = torch.Generator().manual_seed(seed)
-    data = torch.from_numpy(digits().train.astype(np.int64))
+    data = whole(digits().train)
     optimiser = torch.optim.AdamW(model.parameters(), lr=preset.lr, weight_decay=preset.weight_decay)
     spent, found = 0.0, {"seconds": [0.0], "bits": [bits(model)]}
     while found["bits"][-1] > TARGET and len(found["bits"]) <= MOST // EVERY:

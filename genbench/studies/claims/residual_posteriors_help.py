@@ -11,13 +11,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from genbench import catalog
 from genbench.studies.claims import Finding
-from genbench.studies.claims._training import digits, trained
+from genbench.studies.claims._training import digits, trained, whole
 from genbench.studies.claims._trials import Found, each, of_mean
 
 SENTENCE = "In a hierarchical VAE a posterior that is relative to its prior gives a better bound."
@@ -58,7 +57,7 @@ def built(kind: str, seed: int) -> Any:
 @torch.no_grad()
 def bits(model: Any) -> float:
     """The bound on bits/dim of the test digits."""
-    test = torch.from_numpy(digits().test.astype(np.int64))
+    test = whole(digits().test)
     model.eval()
     log_w = model.log_weights(test, DRAWS, torch.Generator().manual_seed(0)).double().mean()
     model.train()
@@ -76,7 +75,7 @@ def curve(kind: str, seed: int) -> list[float]:
         taken += 1
         return model.loss(x, noise) / 64
 
-    trained(model, torch.from_numpy(digits().train.astype(np.int64)), loss, STEPS, seed)
+    trained(model, whole(digits().train), loss, STEPS, seed)
     return [*values, bits(model)]
 
 

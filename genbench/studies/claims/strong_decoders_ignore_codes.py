@@ -16,7 +16,7 @@ from torch import Tensor
 
 from genbench import catalog
 from genbench.studies.claims import Finding
-from genbench.studies.claims._training import digits, trained
+from genbench.studies.claims._training import digits, trained, whole
 from genbench.studies.claims._trials import Found, each, of_mean
 
 SENTENCE = "A strong decoder makes a VAE ignore its code, and a ramp of the KL's weight cures that."
@@ -43,7 +43,7 @@ def measured(reach: int, ramp: bool, seed: int) -> dict[str, float]:
         log_p, kl = vae.terms(x, noise)
         return (min(1.0, taken / (STEPS / 2) if ramp else 1.0) * kl - log_p).mean() / 64
 
-    train, test = (torch.from_numpy(x.astype(np.int64)) for x in (digits().train, digits().test))
+    train, test = (whole(x) for x in (digits().train, digits().test))
     trained(vae, train, loss, STEPS, seed, lr=3e-3)
     with torch.no_grad():
         log_p, kl = (term.double().mean() for term in vae.terms(test, noise))

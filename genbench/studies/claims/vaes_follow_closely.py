@@ -23,7 +23,7 @@ from genbench.numerics.multiple import quantile
 from genbench.run.artifacts.data import places_of
 from genbench.run.records import Record
 from genbench.space import Space
-from genbench.studies.claims import Finding, Shown, side
+from genbench.studies.claims import Finding, Shown, absent, side
 
 SENTENCE = "VAEs stay behind autoregressive models in likelihood, and the best of them follow closely."
 SAID_BY = "van den Oord et al. (2016), tables 4 and 5, and every comparison of families since"
@@ -63,10 +63,6 @@ def values(
     if record is None or log_p is None:
         return None
     return record, Space.from_dict(record.dataset["space"]).bits_per_dim(1.0) * log_p
-
-
-def absent(what: str) -> Finding:
-    return Finding(what, "", "", "open", "not on the board")
 
 
 def annealed(shown: Shown | None, leader: str, vae: str) -> Finding:

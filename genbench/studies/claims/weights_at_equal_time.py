@@ -15,7 +15,7 @@ import torch
 
 from genbench import catalog, datasets
 from genbench.studies.claims import Finding
-from genbench.studies.claims._training import steps_within, trained
+from genbench.studies.claims._training import steps_within, trained, whole
 from genbench.studies.claims._trials import Found, each, of_mean
 
 SENTENCE = "At equal time, too, fifty importance weights give a better model than one, and a worse encoder."
@@ -33,7 +33,7 @@ WEIGHTS, SECONDS, DRAWS = (1, 5, 50), 2.0, 500
 
 def measured(k: int, seed: int) -> dict[str, float]:
     data, noise = datasets.load("digits-binary"), torch.Generator().manual_seed(seed)
-    train, test = (torch.from_numpy(x.astype(np.int64)) for x in (data.train, data.test))
+    train, test = (whole(x) for x in (data.train, data.test))
     torch.manual_seed(seed)
     model: Any = catalog.build("iwae", data.space, {"k": k})
     steps = steps_within(SECONDS, model, train, lambda model, x: model.loss(x, torch.Generator().manual_seed(0)))

@@ -330,7 +330,7 @@ def fidelity_kernel_distance(x: np.ndarray, y: np.ndarray) -> float:
 
 def of_products(n: int, d: int) -> str:
     """What kernels of these sets are multiplied in, which differ by more than float32 rounds."""
-    return "float32" if d >= single.MANY and n >= single.ENOUGH else "float64"
+    return "float32" if single.worth(n, d) else "float64"
 
 
 KERNEL_SUMS = Kernel(
