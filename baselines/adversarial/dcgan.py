@@ -70,5 +70,15 @@ class DCGAN(NonsaturatingGAN):
 
 PRESETS = {
     "digits": Preset({}, steps=4_000, batch_size=64, lr=1e-3, betas=(0.5, 0.9), ema=0.99, validate_every=400),
+    "mnist": Preset(
+        {"latent": 32},
+        steps=10_000,
+        batch_size=64,
+        lr=5e-4,
+        betas=(0.5, 0.9),
+        ema=0.999,
+        validate_every=1000,
+        half=True,
+    ),
 }
 build = DCGAN

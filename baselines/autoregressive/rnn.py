@@ -52,6 +52,8 @@ class Recurrent(nn.Module):
         dropout: between states and before the output, in training.
         order: of the values of an observation, see `reading`.
         temperature: by which every logit is divided, for the likelihood as for samples: below 1 the model is sharper.
+        context: tokens of a text that it learns from at once, in place of an observation's: a state that training only
+            ever carries through one observation has not learnt to keep what a stream needs.
     """
 
     order: Tensor
@@ -66,13 +68,16 @@ class Recurrent(nn.Module):
         dropout: float = 0.0,
         order: str = "raster",
         temperature: float = 1.0,
+        context: int | None = None,
     ) -> None:
         super().__init__()
         if space.levels is None:
             raise ValueError("it models sequences of integers")
+        if context is not None and len(space.shape) > 1:
+            raise ValueError("a context is of texts, and these are images")
         if not temperature > 0:
             raise ValueError(f"a temperature is above 0, not {temperature}")
-        self.space, self.start, self.temperature = space, space.levels, temperature
+        self.space, self.start, self.temperature, self.crop_length = space, space.levels, temperature, context
         self.embedding = nn.Embedding(space.levels + 1, embedding)  # the last row is the start token
         self.states = self.network(embedding, width, layers, dropout if layers > 1 else 0.0)
         self.dropout = nn.Dropout(dropout)
@@ -125,7 +130,10 @@ class Recurrent(nn.Module):
         return torch.cat(found)
 
     def loss(self, x: Tensor, generator: Generator) -> Tensor:
-        return -self.log_prob(x).mean()
+        """-log p of an observation; of crops of a text `[B, crop_length]`, as if they had an observation's length."""
+        if self.crop_length is None:
+            return -self.log_prob(x).mean()
+        return self.space.dim * F.cross_entropy(self.logits(x).transpose(1, 2), x)
 
     def sample(self, n: int, generator: Generator) -> Tensor:
         x = torch.zeros(n, *self.space.shape, dtype=torch.long, device=self.order.device)

@@ -28,6 +28,7 @@ class StackedLSTM(LSTM):
         dropout: float = 0.0,
         order: str = "raster",
         temperature: float = 1.0,
+        context: int | None = None,
     ) -> None:
         super().__init__(
             space,
@@ -37,15 +38,17 @@ class StackedLSTM(LSTM):
             dropout=dropout,
             order=order,
             temperature=temperature,
+            context=context,
         )
 
 
 PRESETS = {
     "tinyshakespeare": Preset(
-        {"width": 112, "embedding": 64, "dropout": 0.1},
-        steps=12_000,
+        {"width": 128, "embedding": 64, "dropout": 0.25, "context": 256},
+        steps=6000,
         batch_size=32,
-        lr=4e-3,
+        lr=5e-3,
+        weight_decay=0.1,
         clip=64.0,
         ema=0.999,
         validate_every=500,

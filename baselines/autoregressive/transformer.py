@@ -78,6 +78,7 @@ class Transformer(nn.Module):
         layers, heads: the number of blocks, and of heads in each.
         hidden: width of the perceptrons.
         temperature: by which every logit is divided, for the likelihood as for samples: below 1 the model is sharper.
+        context: tokens of a text that it learns from at once, T or more in place of T: what it can use of a stream.
     """
 
     angle: Tensor
@@ -91,16 +92,20 @@ class Transformer(nn.Module):
         heads: int = 4,
         hidden: int = 256,
         temperature: float = 1.0,
+        context: int | None = None,
     ) -> None:
         super().__init__()
         if space.levels is None or len(space.shape) != 1:
             raise ValueError("it models sequences of integers, [T]")
+        if context is not None and context < space.dim:
+            raise ValueError(f"a context of {context} is shorter than an observation, {space.dim}")
         if width % (2 * heads):
             raise ValueError(f"width {width} is not a multiple of 2 x {heads} heads")
         if not temperature > 0:
             raise ValueError(f"a temperature is above 0, not {temperature}")
         self.space, self.heads, self.start, self.temperature = space, heads, space.levels, temperature
-        T, V, d = space.dim, space.levels, width // heads
+        self.crop_length = context
+        T, V, d = context or space.dim, space.levels, width // heads
         self.embedding = nn.Embedding(V + 1, width)  # the last row is the start token
         self.blocks = nn.ModuleList(Block(width, heads, hidden) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
@@ -145,7 +150,7 @@ class Transformer(nn.Module):
         Windows of the length that it was trained on move by a quarter of it, and the last quarter of each is scored: so
         each token but the first ones is scored once, after three quarters of a window. More it has never learnt to use.
         """
-        length = self.space.dim
+        length = len(self.angle)
         step = max(1, length // 4)
         ends = [min(end, len(x)) for end in range(length + step, len(x) + step, step)]
         begun = [length, *ends]  # what is scored of a window begins where the last one ended
@@ -167,7 +172,8 @@ class Transformer(nn.Module):
         return -F.cross_entropy(logits.transpose(1, 2), x[:, 1:], reduction="none")
 
     def loss(self, x: Tensor, generator: Generator) -> Tensor:
-        return -self.log_prob(x).mean()
+        """-log p of an observation; of crops of a text `[B, crop_length]`, as if they had an observation's length."""
+        return -self.log_prob(x).mean() * self.space.dim / x.shape[1]
 
     def sample(self, n: int, generator: Generator) -> Tensor:
         x = torch.zeros(n, self.space.dim, dtype=torch.long, device=self.angle.device)
@@ -229,9 +235,9 @@ class Transformer(nn.Module):
 
 PRESETS = {
     "tinyshakespeare": Preset(
-        {"width": 72, "layers": 3, "heads": 4, "hidden": 240},
-        steps=8000,
-        batch_size=32,
+        {"width": 72, "layers": 3, "heads": 4, "hidden": 240, "context": 344},  # a stream is scored after 258 of them
+        steps=6000,
+        batch_size=12,
         lr=5e-3,
         weight_decay=0.1,
         betas=(0.9, 0.99),

@@ -35,16 +35,30 @@ class Batches:
     Arguments:
         labelled: batches are (x, labels) instead of (x,).
         paired: batches are (x, y), with y of the target domain, dealt independently.
+        crop_length: examples are pieces of one text: x are crops `[size, crop_length]` of it, begun at random places.
 
     Raises:
-        GenbenchError: the dataset has no target domain.
+        GenbenchError: the dataset has no target domain, or is no text of so many tokens.
     """
 
     def __init__(
-        self, dataset: Dataset, batch_size: int, seed: int, labelled: bool, device: torch.device, paired: bool = False
+        self,
+        dataset: Dataset,
+        batch_size: int,
+        seed: int,
+        labelled: bool,
+        device: torch.device,
+        paired: bool = False,
+        crop_length: int | None = None,
     ) -> None:
         self.dataset, self.seed, self.labelled, self.device = dataset, seed, labelled, device
         self.target: Batches | None = None
+        self.crop_length = crop_length
+        if crop_length is not None and not (dataset.sequence and 0 < crop_length <= dataset.train.size):
+            raise GenbenchError(
+                f"the model learns from {crop_length:,} tokens of one text at once, and '{dataset.name}' has none such",
+                "Choose a text that is longer, such as tinyshakespeare, or leave out its context.",
+            )
         if paired:
             if dataset.target is None:
                 raise GenbenchError(
@@ -60,12 +74,19 @@ class Batches:
         epoch, i = divmod(number, self.per_epoch)
         index = permutation(self.seed, epoch, len(self.dataset.train))[i * self.size : (i + 1) * self.size]
         rng = np.random.default_rng(derive(self.seed, "batch", number))
-        x = to_tensor(self.dataset.batch(index, rng), self.dataset.space, self.device)
+        drawn = self.dataset.batch(index, rng) if self.crop_length is None else self.crops(self.crop_length, rng)
+        x = to_tensor(drawn, self.dataset.space, self.device)
         if self.target is not None:
             return x, *self.target[number]
         if not self.labelled:
             return (x,)
         return x, torch.from_numpy(self.dataset.labels_of("train")[index]).to(self.device)
+
+    def crops(self, length: int, rng: np.random.Generator) -> np.ndarray:
+        """Pieces `[size, length]` of the text that the training examples make in their order."""
+        text = self.dataset.train.reshape(-1)
+        start = rng.integers(len(text) - length + 1, size=self.size)
+        return text[start[:, None] + np.arange(length)]
 
     @functools.cached_property
     def validation(self) -> tuple[Tensor, ...]:

@@ -14,7 +14,7 @@ import torch
 
 from genbench.errors import Unavailable
 from genbench.models import building
-from genbench.models.capabilities import Sampler, Translator
+from genbench.models.capabilities import Sampler
 from genbench.models.sampling import derive, seeded
 
 if TYPE_CHECKING:
@@ -112,12 +112,11 @@ def untrained(card: Card, dataset: Dataset, device: torch.device) -> Any:
 
 def beginning(model: Any, card: Card, dataset: Dataset, device: torch.device) -> Callable[[Stage], Loop]:
     """Makes the loop of a stage, at its first step. All but the options is that of the preset for the data."""
-    from genbench.models.batches import Batches
-    from genbench.models.training import Loop, initialised, preset_of, takes_labels
+    from genbench.models.training import Loop, batches_of, initialised, preset_of
 
     preset = replace(preset_of(card.baseline, dataset.name, {}), options=card.options)
     initialised(model, dataset, 0, device)
-    batches = Batches(dataset, preset.batch_size, 0, takes_labels(model), device, isinstance(model, Translator))
+    batches = batches_of(model, dataset, preset.batch_size, 0, device)
     model.train()
     return partial(Loop, model, batches=batches, preset=preset, seed=0, minutes=math.inf)
 

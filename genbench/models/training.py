@@ -3,8 +3,9 @@
 A baseline either has `fit(x, labels)` (closed form), or `loss(x, generator)` (gradient), or
 `stages()` where it takes more than one optimiser (a critic and a generator) or more than one
 stage (codes, then their prior); `initialise(x, generator)` sees some training data once, before
-the first step. The losses of a model that translates are given a batch of either domain. `train`
-builds, trains and saves; `Loop` is one stage of it.
+the first step. The losses of a model that translates are given a batch of either domain; those of a
+model of text with a `crop_length`, crops of so many tokens. `train` builds, trains and saves; `Loop`
+is one stage of it.
 
 Everything random in step s is seeded by (seed, stage, s), so a run that was interrupted and
 resumed equals one that was not.
@@ -365,6 +366,12 @@ def takes_labels(model: Any) -> bool:
     return hasattr(model, "loss") and "labels" in inspect.signature(model.loss).parameters
 
 
+def batches_of(model: Any, dataset: Dataset, size: int, seed: int, device: torch.device) -> Batches:
+    """What the losses of a model are given."""
+    crop_length = getattr(model, "crop_length", None)
+    return Batches(dataset, size, seed, takes_labels(model), device, isinstance(model, Translator), crop_length)
+
+
 def made_with(device: torch.device) -> dict[str, Any]:
     """What the bits of a training depend on besides its settings: equal threads and versions give equal weights."""
     machine = f"{platform.system()} {platform.machine()}"
@@ -429,8 +436,7 @@ def train(
                 model.fit(x, labels[0] if labels else None)
                 model.load_state_dict(as_kept(model, model.state_dict(), preset.half))
             else:
-                paired = isinstance(model, Translator)
-                batches = Batches(dataset, preset.batch_size, seed, takes_labels(model), device, paired)
+                batches = batches_of(model, dataset, preset.batch_size, seed, device)
                 values = train_stages(model, batches, preset, seed, minutes, resume)
         model.eval()
         if hasattr(model, "report"):

@@ -38,21 +38,40 @@ def test_a_recurrent_network_reads_all_of_the_past_however_it_is_cut(module, pie
     torch.testing.assert_close(net.log_prob_stream(TEXT), expected, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("context", [None, T + 8])
 @pytest.mark.parametrize("length", [T // 2, T, T + 1, T + 5, 9 * T - 3, 9 * T])
-def test_a_transformer_scores_every_token_once_after_three_quarters_of_a_window(length):
-    net = network(transformer, width=8, layers=2, heads=2, hidden=12)
-    x = TEXT[:length]
+def test_a_transformer_scores_every_token_once_after_three_quarters_of_a_window(length, context):
+    net = network(transformer, width=8, layers=2, heads=2, hidden=12, context=context)
+    window, x = context or T, TEXT[:length]
     found = net.log_prob_stream(x)
     assert found.shape == (length,)
     for t in range(length):
-        if t < T:  # the first window begins the text
+        if t < window:  # the first window begins the text
             logits = net.logits(x[None, :t])[0, -1]
         else:
-            end = min(length, T + (t - T) // (T // 4) * (T // 4) + T // 4)
-            start = end - T
+            quarter = window // 4
+            end = min(length, window + (t - window) // quarter * quarter + quarter)
+            start = end - window
             logits = net.trunk(net.embedding(x[None, start:t]))[0, -1]
-            assert t - start >= 3 * T // 4 or end == length
+            assert t - start >= 3 * quarter or end == length
         torch.testing.assert_close(found[t], logits.log_softmax(-1)[x[t]], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("module", [rnn, stacked_lstm, transformer])
+def test_with_a_context_the_loss_takes_crops_and_counts_them_as_if_they_had_the_length_of_an_observation(module):
+    net, crops = network(module, context=3 * T), TEXT[: 6 * T].view(2, 3 * T)
+    logits = net.logits(crops[:, :-1] if module is transformer else crops)
+    expected = T * torch.nn.functional.cross_entropy(logits.flatten(0, 1), crops.flatten())
+    torch.testing.assert_close(net.loss(crops, seeded(0)), expected)
+    windows = crops.view(6, T)
+    torch.testing.assert_close(net.loss(windows, seeded(0)), -net.log_prob(windows).mean())
+
+
+def test_a_context_that_cannot_be_is_refused():
+    with pytest.raises(ValueError, match="a context of 8 is shorter"):
+        transformer.build(Space((T,), V), context=8)
+    with pytest.raises(ValueError, match="a context is of texts"):
+        rnn.build(Space((1, 4, 4), V), context=32)
 
 
 def test_the_metric_is_in_bits_for_each_character():

@@ -21,13 +21,27 @@ from safetensors.torch import load_file
 from torch import nn
 
 from genbench import catalog, datasets
+from genbench.baselines.autoregressive import lstm
 from genbench.datasets import Dataset
+from genbench.datasets.tinyshakespeare import from_text
 from genbench.errors import GenbenchError
 from genbench.models import training
 from genbench.models.batches import Batches
 from genbench.models.checkpoint import Card, read_card
 from genbench.models.resuming import Resume
-from genbench.models.training import Objective, Preset, Stage, made_with, preset_of, rate, takes_labels, train
+from genbench.models.training import (
+    Loop,
+    Objective,
+    Preset,
+    Stage,
+    batches_of,
+    made_with,
+    preset_of,
+    rate,
+    stages_of,
+    takes_labels,
+    train,
+)
 from genbench.space import Space
 
 # Example i of the training data is (i / 64, 1 - i / 64), exact in float32, so that a batch tells its examples. Of 50,
@@ -356,6 +370,40 @@ def test_data_that_are_drawn_anew_are_the_same_whenever_asked_for():
     assert torch.equal(x, Batches(data, 8, 0, True, CPU)[9][0])
     assert not torch.equal(x, Batches(data, 8, 0, True, CPU)[3][0])
     assert not torch.equal(x, Batches(data, 8, 1, True, CPU)[9][0])
+
+
+def test_of_a_text_crops_of_any_length_are_drawn_the_same_whenever_asked_for():
+    text = np.arange(120, dtype=np.uint8)
+    data = from_text("".join(map(chr, range(32, 152))) * 60)
+    assert len(data.train) > 40
+    batches = Batches(data, 8, 0, False, CPU, crop_length=200)
+    (x,) = batches[9]
+    assert x.shape == (8, 200)
+    assert torch.equal((x[:, 1:] - x[:, :-1]) % len(text), torch.ones(8, 199, dtype=torch.int64)), "text that goes on"
+    assert torch.equal(x, Batches(data, 8, 0, False, CPU, crop_length=200)[9][0])
+    assert not torch.equal(x, batches[8][0])
+    assert batches.validation[0].shape[1] == 128
+
+
+@pytest.mark.parametrize(("data", "length"), [(DATA, 4), (from_text("ab" * 3000), 10_000)])
+def test_crops_of_what_is_no_text_or_too_short_are_refused(data, length):
+    with pytest.raises(GenbenchError, match="of one text at once"):
+        Batches(data, 8, 0, False, CPU, crop_length=length)
+
+
+def test_a_model_of_text_learns_from_crops_of_the_length_that_it_says(tmp_path):
+    data, lengths = from_text("to be or not to be " * 400), []
+
+    class Watched(lstm.LSTM):
+        def loss(self, x, generator):
+            lengths.append(x.shape[1])
+            return super().loss(x, generator)
+
+    model = Watched(data.space, width=4, embedding=4, context=300)
+    batches = batches_of(model, data, 4, 0, CPU)
+    (stage,) = stages_of(model)
+    Loop(model, stage, batches, Preset(steps=2, validate_every=2), 0, math.inf).run(lambda state: None)
+    assert lengths == [300, 300, 128]
 
 
 def test_a_batch_is_no_larger_than_the_data():
