@@ -349,7 +349,7 @@ PRESETS = {
     ),
     "patches": Preset(
         {"width": 17, "depth": 1, "components": 10}, steps=6000, batch_size=32, lr=3e-3, clip=200.0, ema=0.995,
-        validate_every=250,
+        validate_every=250, half=True,
     ),
 }  # fmt: skip
 

@@ -276,7 +276,7 @@ PRESETS = {
     ),
     "patches": Preset(  # 256 levels lie closer together: less noise in x_1
         {"T": 100, "log_snr": (9.0, -8.0), "width": 24, "embedding": 64, "dropout": 0.0, "hybrid": 0.1},
-        steps=4000, batch_size=128, lr=2e-3, ema=0.998, clip=1.0, validate_every=1000,
+        steps=4000, batch_size=128, lr=2e-3, ema=0.998, clip=1.0, validate_every=1000, half=True,
     ),
 }  # fmt: skip
 

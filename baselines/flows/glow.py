@@ -140,7 +140,13 @@ PRESETS = {
         validate_every=100,
     ),
     "patches": Preset(
-        {"depth": 7, "scales": 2, "hidden": 20}, steps=4000, batch_size=64, lr=2e-3, clip=50.0, ema=0.998
+        {"depth": 7, "scales": 2, "hidden": 20},
+        steps=4000,
+        batch_size=64,
+        lr=2e-3,
+        clip=50.0,
+        ema=0.998,
+        half=True,
     ),
 }
 

@@ -203,7 +203,13 @@ PRESETS = {
         ema=0.998,
     ),
     "patches": Preset(
-        {"maps": 2, "hidden": 20, "depth": 1, "direct": True}, steps=8000, batch_size=128, lr=2e-3, clip=50.0, ema=0.998
+        {"maps": 2, "hidden": 20, "depth": 1, "direct": True},
+        steps=8000,
+        batch_size=128,
+        lr=2e-3,
+        clip=50.0,
+        ema=0.998,
+        half=True,
     ),
     "pinwheel": Preset(
         {"maps": 2, "hidden": 64, "depth": 2, "components": 10},

@@ -122,6 +122,7 @@ PRESETS = {
         clip=50.0,
         ema=0.998,
         validate_every=400,
+        half=True,
     ),
     "mnist": Preset(
         {"couplings": 4, "hidden": 128, "depth": 2},

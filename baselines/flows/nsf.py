@@ -188,7 +188,13 @@ PRESETS = {
         {"depth": 4, "hidden": 48, "bins": 24, "bound": 3.0}, steps=4000, batch_size=512, lr=3e-3, clip=10.0, ema=0.99
     ),
     "patches": Preset(
-        {"depth": 3, "hidden": 16, "bins": 4, "bound": 4.0}, steps=2400, batch_size=64, lr=2e-3, clip=50.0, ema=0.99
+        {"depth": 3, "hidden": 16, "bins": 4, "bound": 4.0},
+        steps=2400,
+        batch_size=64,
+        lr=2e-3,
+        clip=50.0,
+        ema=0.99,
+        half=True,
     ),
     "pinwheel": Preset(
         {"depth": 4, "hidden": 48, "bins": 16, "bound": 3.0}, steps=5000, batch_size=512, lr=3e-3, clip=10.0, ema=0.99

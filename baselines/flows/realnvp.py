@@ -154,7 +154,14 @@ PRESETS = {
         validate_every=100,
     ),
     "patches": Preset(
-        {"depth": 4, "hidden": 20}, steps=4000, batch_size=64, lr=2e-3, clip=50.0, ema=0.998, validate_every=200
+        {"depth": 4, "hidden": 20},
+        steps=4000,
+        batch_size=64,
+        lr=2e-3,
+        clip=50.0,
+        ema=0.998,
+        validate_every=200,
+        half=True,
     ),
     "mnist": Preset(
         {"depth": 4, "hidden": 24},
