@@ -176,6 +176,16 @@ PRESETS = {
         clip=1.0,
         validate_every=500,
     ),
+    "mnist": Preset(
+        {"sigma": 0.01, "width": 24, "embedding": 64},
+        steps=3000,
+        batch_size=64,
+        lr=2e-3,
+        ema=0.998,
+        clip=1.0,
+        validate_every=1000,
+        half=True,
+    ),
     "ring8": Preset(
         {"sigma": 0.002, "width": 128, "embedding": 32, "focus": 3.0},
         steps=12000,
