@@ -195,6 +195,21 @@ def test_the_bound_of_an_exact_chain_is_the_density_of_the_data():
 
 
 @torch.no_grad()
+def test_validation_from_every_fourth_term_has_the_mean_of_the_whole_bound():
+    model = gaussian_model()
+    assert len(model.schedule) % 4 == 0
+    model.thin = 4
+    x0 = torch.tensor([[[[1.0, 0.0], [1.0, 3.1]]]])
+    found = torch.stack([model.negative_elbo(x0.expand(200, 1, 2, 2), seeded("thin", seed)) for seed in range(100)])
+    assert_means(-found[:, None], Normal(MEAN, SD).log_prob(x0).sum())
+
+
+def test_what_validation_leaves_out_divides_the_steps():
+    with pytest.raises(ValueError, match="a divisor of T"):
+        build(SPACE, T=8, thin=3)
+
+
+@torch.no_grad()
 def test_the_sampler_takes_every_step_once_from_the_last_to_the_first():
     model, steps = small(), []
     denoise = model.denoise
