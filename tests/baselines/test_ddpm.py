@@ -196,12 +196,15 @@ def test_the_bound_of_an_exact_chain_is_the_density_of_the_data():
 
 @torch.no_grad()
 def test_validation_from_every_fourth_term_has_the_mean_of_the_whole_bound():
-    model = gaussian_model()
-    assert len(model.schedule) % 4 == 0
-    model.thin = 4
-    x0 = torch.tensor([[[[1.0, 0.0], [1.0, 3.1]]]])
-    found = torch.stack([model.negative_elbo(x0.expand(200, 1, 2, 2), seeded("thin", seed)) for seed in range(100)])
-    assert_means(-found[:, None], Normal(MEAN, SD).log_prob(x0).sum())
+    model = randomised(build(Space((1, 2, 2), levels=5), T=8, log_snr=(2.0, -4.0), width=4, embedding=2, dropout=0.0))
+    x = torch.tensor([[[[0, 1], [4, 2]]]]).expand(200, 1, 2, 2)
+
+    def values(thin):
+        model.thin = thin
+        return torch.stack([model.negative_elbo(x, seeded("thin", thin, seed)) for seed in range(50)])
+
+    assert_means((values(4) - values(1))[:, None], 0.0)
+    assert values(4).std() > 1.2 * values(1).std()
 
 
 def test_what_validation_leaves_out_divides_the_steps():
