@@ -33,11 +33,13 @@ FAST = ("--metrics", "nll,copies", "--samples", "40", "--limit", "40")
         ["leaderboard", "{run}"],
         ["compare", "{run}", "{run}"],
         ["evaluate", "{checkpoint}", *FAST, "-o", "{run}"],  # finished: nothing to do
+        ["evaluate", "{checkpoint}", *FAST, "-o", "{new}", "--start-method", "forkserver"],  # others measure
     ],
 )
-def test_light_commands_do_not_import_torch(arguments, finished_run, pixels_checkpoint):
+def test_light_commands_do_not_import_torch(arguments, finished_run, pixels_checkpoint, tmp_path):
     """Proved by the modules loaded, in a process of its own."""
-    arguments = [a.format(run=finished_run, checkpoint=pixels_checkpoint) for a in arguments]
+    places = {"run": finished_run, "checkpoint": pixels_checkpoint, "new": tmp_path / "new"}
+    arguments = [a.format(**places) for a in arguments]
     body = f"""
         import sys
         from genbench.cli import main

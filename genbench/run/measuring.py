@@ -105,11 +105,11 @@ def help_source(todo: Plan, source: Source, cells: list[Cell], bench: Bench) -> 
 
 def draw_rows(sources: list[Source], todo: Plan, bench: Bench) -> None:
     """Pictures of models of which nothing had to be measured, of the samples that the run keeps."""
-    from genbench.run.showing import show_all
-
     for source in sources:
         done = [cell.job for cell in todo.cells(source) if (r := bench.run.get(cell.id)) and r.status == "ok"]
         if any(ARTIFACTS[need].asks == SAMPLES for job in done for need in job.needs):
+            from genbench.run.showing import show_all  # loads torch, which a runner of other processes does without
+
             artifacts = Artifacts(todo, source, bench.run, bench.device, bench.batch_size, False, bench.shared)
             with suppress(Unavailable):
                 artifacts.get("samples", None)
