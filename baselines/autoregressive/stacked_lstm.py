@@ -44,11 +44,10 @@ class StackedLSTM(LSTM):
 
 PRESETS = {
     "tinyshakespeare": Preset(
-        {"width": 128, "embedding": 64, "dropout": 0.25, "context": 256},
-        steps=6000,
+        {"width": 112, "embedding": 64, "dropout": 0.1},
+        steps=12_000,
         batch_size=32,
-        lr=5e-3,
-        weight_decay=0.1,
+        lr=4e-3,
         clip=64.0,
         ema=0.999,
         validate_every=500,
