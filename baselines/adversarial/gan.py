@@ -174,7 +174,7 @@ PRESETS = {
     ),
     "pinwheel": Preset(  # as on grid25
         {"latent": 4, "width": 128, "critic_width": 128, "slope": 20.0, "repeats": 2},
-        steps=6000, batch_size=256, lr=2e-3, betas=(0.5, 0.9), ema=0.995, validate_every=250,
+        steps=6000, batch_size=256, lr=2e-3, betas=(0.5, 0.9), ema=0.995, validate_every=250, half=True,
     ),
 }  # fmt: skip
 
