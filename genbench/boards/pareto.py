@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -182,47 +182,68 @@ def label(
     pixels = axes.transData.transform(list(shown.values()))
     taken: list[Bbox] = []
     frame, dots = axes.get_window_extent(renderer), renderer.points_to_pixels(1.0)
+    places = [place(ring, degrees) for ring in RINGS for degrees in DIRECTIONS]
+    dx, dy, right, up, ring = (np.array(of) for of in zip(*places, strict=True))
     for (model, point), (px, py) in zip(shown.items(), pixels, strict=True):
         style: dict[str, Any] = {"fontsize": 7.5, "parse_math": False, "textcoords": "offset points", "zorder": 4}
         sized = axes.annotate(short(model, 28), point, (0, 0), **style)
         size = sized.get_window_extent(renderer)
         sized.remove()
-        best, least, hidden = None, np.inf, np.inf
-        for ring in RINGS:
-            for degrees in DIRECTIONS:
-                dx, dy = (ring * float(f(np.radians(degrees))) for f in (np.cos, np.sin))
-                ha = "left" if dx > ring / 3 else "right" if dx < -ring / 3 else "center"
-                va = "bottom" if dy > ring / 3 else "top" if dy < -ring / 3 else "center"
-                left = px + dx * dots - size.width * {"left": 0.0, "center": 0.5, "right": 1.0}[ha]
-                low = py + dy * dots - size.height * {"bottom": 0.0, "center": 0.5, "top": 1.0}[va]
-                box = Bbox.from_bounds(left, low, size.width, size.height)
-                covered = sum(overlap(box, other) for other in taken) + size.width * size.height - overlap(box, frame)
-                points = sum(bool(box.padded(3 * dots).contains(*p)) for p in pixels)
-                cost = 20 * covered + 400 * points + 2 * sum(crossed(box, line) for line in lines) + 6 * ring * dots
-                if cost < least:
-                    best, least, hidden = (dx, dy, ha, va, box, ring), cost, covered
-        if best is None or (hidden > COVERED * size.width * size.height and model not in always):
+        left, low = px + dx * dots - size.width * right, py + dy * dots - size.height * up
+        boxes = Boxes(left, low, left + size.width, low + size.height)
+        covered = sum(overlap(boxes, other) for other in taken) + size.width * size.height - overlap(boxes, frame)
+        points = boxes.hold(pixels, 3 * dots).sum(1)
+        cost = 20 * covered + 400 * points + 2 * sum(crossed(boxes, line) for line in lines) + 6 * ring * dots
+        best = int(np.argmin(cost))
+        hidden = covered[best] > COVERED * size.width * size.height
+        if not cost[best] < np.inf or (hidden and model not in always):
             continue
-        dx, dy, ha, va, box, ring = best
         thin = {"arrowstyle": "-", "color": "#777777", "linewidth": 0.5, "shrinkA": 0, "shrinkB": 3}
         axes.annotate(
-            short(model, 28), point, (dx, dy), ha=ha, va=va, arrowprops=thin if ring > RINGS[0] else None,
+            short(model, 28), point, (dx[best], dy[best]),
+            ha=ACROSS[right[best]], va=UPWARDS[up[best]], arrowprops=thin if ring[best] > RINGS[0] else None,
             bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.3}, **style,
         )  # fmt: skip
+        box = Bbox.from_extents(*(side[best] for side in boxes))
         taken.append(box.padded(dots))  # a browser's letters may be a little wider
 
 
-def crossed(box: Bbox, line: Bbox) -> float:
+ACROSS, UPWARDS = {0.0: "left", 0.5: "center", 1.0: "right"}, {0.0: "bottom", 0.5: "center", 1.0: "top"}
+
+
+def place(ring: float, degrees: float) -> tuple[float, float, float, float, float]:
+    """Where a name may stand: its offset from the point, the shares of it that lie left of there and below; the ring."""
+    dx, dy = (ring * float(f(np.radians(degrees))) for f in (np.cos, np.sin))
+    right, up = (0.0 if d > ring / 3 else 1.0 if d < -ring / 3 else 0.5 for d in (dx, dy))
+    return dx, dy, right, up, ring
+
+
+class Boxes(NamedTuple):
+    """Boxes in many places, by their sides `[n]`: a box has the same."""
+
+    x0: np.ndarray
+    y0: np.ndarray
+    x1: np.ndarray
+    y1: np.ndarray
+
+    def hold(self, points: np.ndarray, margin: float) -> np.ndarray:
+        """Which of the points `[m, 2]` lie in which box with a margin around it, `[n, m]`."""
+        x, y = points.T
+        across = (self.x0[:, None] - margin <= x) & (x <= self.x1[:, None] + margin)
+        return across & (self.y0[:, None] - margin <= y) & (y <= self.y1[:, None] + margin)
+
+
+def crossed(a: Boxes | Bbox, b: Bbox) -> Any:
     """How many pixels of a line, along one of the axes, lie in a box."""
-    width = min(box.x1, line.x1) - max(box.x0, line.x0)
-    height = min(box.y1, line.y1) - max(box.y0, line.y0)
-    return max(width, height) if width >= 0 and height >= 0 else 0.0
+    width = np.minimum(a.x1, b.x1) - np.maximum(a.x0, b.x0)
+    height = np.minimum(a.y1, b.y1) - np.maximum(a.y0, b.y0)
+    return np.where((width >= 0) & (height >= 0), np.maximum(width, height), 0.0)
 
 
-def overlap(a: Bbox, b: Bbox) -> float:
-    width = min(a.x1, b.x1) - max(a.x0, b.x0)
-    height = min(a.y1, b.y1) - max(a.y0, b.y0)
-    return width * height if width > 0 and height > 0 else 0.0
+def overlap(a: Boxes | Bbox, b: Bbox) -> Any:
+    width = np.minimum(a.x1, b.x1) - np.maximum(a.x0, b.x0)
+    height = np.minimum(a.y1, b.y1) - np.maximum(a.y0, b.y0)
+    return np.where((width > 0) & (height > 0), width * height, 0.0)
 
 
 def draw_all(found: list[Board], folder: Path) -> None:
