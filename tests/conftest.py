@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is loaded: on small models threads only wait
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as the command line has it: where there are two, they wait asleep
 
 import numpy as np
 import pytest

@@ -13,7 +13,9 @@ from genbench import catalog
 from genbench.errors import GenbenchError
 
 
-def write_distribution(folder, module: str, body: str, group: str = "baselines", name: str = "coin") -> None:
+def write_distribution(folder, name: str, **members: tuple[str, str, str]) -> None:
+    """One of a module for each member: by its name the group that it is in, the module and what that says."""
+    points = [f'[project.entry-points."genbench.{at}"]\n{m} = "{module}"' for m, (at, module, _) in members.items()]
     (folder / "pyproject.toml").write_text(
         textwrap.dedent(
             f"""
@@ -21,16 +23,16 @@ def write_distribution(folder, module: str, body: str, group: str = "baselines",
             requires = ["hatchling"]
             build-backend = "hatchling.build"
             [project]
-            name = "{module.replace("_", "-")}"
+            name = "{name}"
             version = "1.0"
-            [project.entry-points."genbench.{group}"]
-            {name} = "{module}"
             [tool.hatch.build.targets.wheel]
-            include = ["{module}.py"]
+            include = {[f"{module}.py" for _, module, _ in members.values()]}
             """
         )
+        + "\n".join(points)
     )
-    (folder / f"{module}.py").write_text(textwrap.dedent(body))
+    for _, module, body in members.values():
+        (folder / f"{module}.py").write_text(textwrap.dedent(body))
 
 
 def install(source, target) -> None:
@@ -38,6 +40,13 @@ def install(source, target) -> None:
     command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--no-index"]
     done = subprocess.run([*command, "--target", str(target), str(source)], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture
+def site(installed, monkeypatch):
+    """The distribution is installed for this process too."""
+    monkeypatch.syspath_prepend(installed)
+    monkeypatch.setenv("PYTHONPATH", str(installed))
 
 
 def genbench(*arguments: str, path) -> subprocess.CompletedProcess:
@@ -72,22 +81,6 @@ COIN = '''
 '''
 
 
-def test_a_baseline_from_an_installed_distribution(tmp_path):
-    source, site = tmp_path / "source", tmp_path / "site"
-    source.mkdir()
-    write_distribution(source, "coin_plugin", COIN)
-    install(source, site)
-    listed = json.loads(genbench("list", "plugins", "--json", path=site).stdout)
-    assert [(e["name"], e["origin"]) for e in listed] == [("coin", "coin-plugin")]
-    done = genbench("check", "coin", path=site)
-    assert done.returncode == 0, done.stdout + done.stderr
-    done = genbench("train", "coin", "--steps", "2", "-o", "coin.safetensors", path=site)
-    assert done.returncode == 0, done.stderr
-    done = genbench("evaluate", "coin.safetensors", "--metrics", "copies", "--samples", "20", path=site)
-    assert done.returncode == 0, done.stderr
-    assert re.search("^coin  .*  toy  ", done.stdout, re.M)
-
-
 COINS = '''
     """Coins: eight of them, of which neighbours fall alike."""
     import numpy as np
@@ -104,42 +97,71 @@ COINS = '''
 '''
 
 
-def test_a_dataset_from_an_installed_distribution_works_as_in_the_catalog(tmp_path):
-    """It is listed and described with its licence, models are trained and measured on it, records say its hash."""
-    source, site = tmp_path / "source", tmp_path / "site"
-    source.mkdir()
-    write_distribution(source, "coins_data", COINS, "datasets", "coins")
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """The folder of an installed distribution with a baseline and a dataset."""
+    source, site = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("site")
+    members = {"coin": ("baselines", "coin_plugin", COIN), "coins": ("datasets", "coins_data", COINS)}
+    write_distribution(source, "coins-and-all", **members)
     install(source, site)
-    listed = {e["name"]: e for e in json.loads(genbench("list", "datasets", "--json", path=site).stdout)}
-    assert listed["coins"]["origin"] == "coins-data"
+    return site
+
+
+def test_a_baseline_from_an_installed_distribution(installed, tmp_path):
+    """In processes of their own, whose path it is on."""
+    coin = str(tmp_path / "coin.safetensors")
+    done = genbench("train", "coin", "--steps", "2", "-o", coin, path=installed)
+    assert done.returncode == 0, done.stderr
+    done = genbench("evaluate", coin, "--metrics", "copies", "--samples", "20", path=installed)
+    assert done.returncode == 0, done.stderr
+    assert re.search("^coin  .*  toy  ", done.stdout, re.M)
+
+
+@pytest.mark.usefixtures("site")
+def test_a_baseline_from_an_installed_distribution_is_listed_and_checked(cli):
+    listed = json.loads(cli("list", "plugins", "--json")[1])
+    assert {(e["name"], e["origin"]) for e in listed} == {("coin", "coins-and-all"), ("coins", "coins-and-all")}
+    code, out, err = cli("check", "coin")
+    assert code == 0, out + err
+
+
+@pytest.mark.usefixtures("site")
+def test_a_dataset_from_an_installed_distribution_works_as_in_the_catalog(cli, tmp_path):
+    """It is listed and described with its licence, models are trained and measured on it, records say its hash."""
+    listed = {e["name"]: e for e in json.loads(cli("list", "datasets", "--json")[1])}
+    assert listed["coins"]["origin"] == "coins-and-all"
     assert (listed["coins"]["licence"], listed["coins"]["download"]) == ("CC0; generated", 1_500_000)
-    line = next(x for x in genbench("list", "datasets", path=site).stdout.splitlines() if x.startswith("coins "))
+    line = next(x for x in cli("list", "datasets")[1].splitlines() if x.startswith("coins "))
     assert line.split()[1:4] == ["1.5", "MB", "CC0"]
     assert line.endswith("Coins: eight of them, of which neighbours fall alike.")
-    shown = genbench("describe", "coins", path=site).stdout
+    shown = cli("describe", "coins")[1]
     for said in ("400 examples", "CC0; generated", "drawn by the package", "download  1.5 MB"):
         assert said in shown
-    done = genbench("train", "mixture", "--dataset", "coins", "--steps", "2", "-o", "m.safetensors", path=site)
-    assert done.returncode == 0, done.stderr
+    code, _, err = cli("train", "mixture", "--dataset", "coins", "--steps", "2", "-o", "m.safetensors")
+    assert code == 0, err
     line = ["m.safetensors", "--dataset", "coins", "--metrics", "nll,copies", "--samples", "20", "-o", "run"]
-    done = genbench("evaluate", *line, path=site)
-    assert done.returncode == 0, done.stderr
-    records = [json.loads(path.read_text()) for path in (site / "run/cells").iterdir()]
+    code, _, err = cli("evaluate", *line)
+    assert code == 0, err
+    records = [json.loads(path.read_text()) for path in (tmp_path / "run/cells").iterdir()]
     assert {r["dataset"]["name"] for r in records} == {"coins"}
     assert all(r["dataset"]["sha256"] in shown for r in records)
-    assert "nothing to measure" in genbench("evaluate", *line, path=site).stderr
+    assert "nothing to measure" in cli("evaluate", *line)[2]
 
 
-def test_a_broken_distribution_is_named_and_hurts_nobody(tmp_path):
+BROKEN = '"""Broken."""\nraise RuntimeError("boom")\n'
+
+
+def test_a_broken_distribution_is_named_and_hurts_nobody(cli, tmp_path, monkeypatch):
     source, site = tmp_path / "source", tmp_path / "site"
     source.mkdir()
-    write_distribution(source, "broken_plugin", '"""Broken."""\nraise RuntimeError("boom")\n')
+    write_distribution(source, "broken-plugin", coin=("baselines", "broken_plugin", BROKEN))
     install(source, site)
-    assert genbench("list", "baselines", path=site).returncode == 0
-    done = genbench("train", "coin", path=site)
-    assert done.returncode == 2
-    assert "'coin' of broken-plugin cannot be imported: RuntimeError: boom" in done.stderr
-    assert genbench("train", "mixture", "--steps", "2", "-o", "m.safetensors", path=site).returncode == 0
+    monkeypatch.syspath_prepend(site)
+    assert cli("list", "baselines")[0] == 0
+    code, _, err = cli("train", "coin")
+    assert code == 2
+    assert "'coin' of broken-plugin cannot be imported: RuntimeError: boom" in err
+    assert cli("train", "mixture", "--steps", "2", "-o", "m.safetensors")[0] == 0
 
 
 def test_built_in_names_win_with_a_warning(tmp_path):

@@ -432,7 +432,7 @@ SMALL = {"bins": {"bins": 25}, "sliced-wasserstein": {"directions": 100}, "mifid
 def mean_errors(name: str, n: int) -> dict[str, float]:
     """The root of the mean variance of every output, over a few draws of n samples and as many other examples."""
     variances: dict[str, list[float]] = {}
-    for seed in range(4 if name == "fld" else 8):
+    for seed in range(4 if name in ("fld", "c2st") else 8):
         rng = np.random.default_rng(seed)
         sets = {need: rng.standard_normal((n, 3)) + shift for need, shift in zip(SETS, (0.5, 0, 0), strict=True)}
         for output, m in measured(name, sets, **SMALL.get(name, {})).items():

@@ -39,7 +39,7 @@ SETS = {
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("tile", [(3, 5), (7, 40), (1024, 2048), None])  # None: by trees, in 7 dimensions
+@pytest.mark.parametrize("tile", [(9, 16), (7, 40), (1024, 2048), None])  # None: by trees, in 7 dimensions
 @pytest.mark.parametrize(("a", "b"), [(a, a) for a in SETS] + [("gaussian", "one point"), ("lattice", "repeated")])
 def test_neighbours_and_balls_are_those_of_all_distances(rng, a, b, tile, dtype):
     x, y = SETS[a](rng, 41).astype(dtype), SETS[b](rng, 83).astype(dtype)

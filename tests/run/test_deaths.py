@@ -56,16 +56,30 @@ def plane():
     return datasets.Dataset("plane", datasets.Space((2,)), x[:20], x[20:40], x[40:], "none", "made here")
 
 
-def written(folder, sick: str):
+def written(folder, **sick: str):
+    """The file of the healthy models and of sick ones, by name what they do."""
     path = folder / "models.py"
-    body = "\n\nclass Sick(Healthy):\n    version = 3\n" + textwrap.indent(textwrap.dedent(sick).strip(), "    ")
-    path.write_text(textwrap.dedent(HEAD) + body + "\n")
+    bodies = [
+        f"class {name}(Healthy):\n    version = 3\n" + textwrap.indent(textwrap.dedent(body).strip(), "    ")
+        for name, body in sick.items()
+    ]
+    path.write_text("\n\n".join([textwrap.dedent(HEAD), *bodies]) + "\n")
     return path
 
 
 def measured(plane, folder, sick="pass", apart=None, metrics=METRICS, names=("Healthy", "Sick", "Other"), **more):
-    """The records of three models by model and metric, and the run."""
-    path, run = written(folder, sick), Run(folder / "run")
+    """The records of three models by model and metric."""
+    return records_of(plane, written(folder, Sick=sick), apart, metrics, names, **more)
+
+
+def together(plane, folder, sick: list[str], apart):
+    """The same of any number of sick ones, Sick0 and so on, between the two healthy ones."""
+    all_sick = {f"Sick{i}": body for i, body in enumerate(sick)}
+    return records_of(plane, written(folder, **all_sick), apart, METRICS, ("Healthy", *all_sick, "Other"))
+
+
+def records_of(plane, path, apart, metrics, names, **more):
+    run = Run(path.parent / "run")
     ask = apart.ask if apart else None
     sources = [parse(f"{path}:{name}", plane, apart=ask) for name in names]
     todo = plan(Suite("plane", metrics, "pixels", protocol=PROTOCOL), plane, sources, apart=ask)
@@ -75,6 +89,10 @@ def measured(plane, folder, sick="pass", apart=None, metrics=METRICS, names=("He
 
 def values(records):
     return {key: (r.status, r.value, r.stderr, r.ci95) for key, r in records.items()}
+
+
+def of_the_healthy(records):
+    return values({key: r for key, r in records.items() if not key[0].startswith("Sick")})
 
 
 @pytest.fixture(scope="module")
@@ -173,17 +191,40 @@ DEATHS = {
 }
 
 
+ALONE = ("its group", "the parent")  # which may take others with them
+
+
+@pytest.fixture(scope="module")
+def fates(plane, tmp_path_factory):
+    """What became of a model and of the healthy ones: those with the same limits are in one evaluation."""
+    known = {}
+
+    def of(how: str):
+        limits = DEATHS[how][1]
+        named = [how] if how in ALONE else [k for k in DEATHS if k not in ALONE and DEATHS[k][1] == limits]
+        if how not in known:
+            started = time.monotonic()
+            apart = Isolation(Limits(**limits))
+            found = together(plane, tmp_path_factory.mktemp("deaths"), [DEATHS[k][0] for k in named], apart)
+            assert time.monotonic() - started < 60 + 10 * len(named)
+            for i, k in enumerate(named):
+                known[k] = of_the_healthy(found), {m: r for (name, m), r in found.items() if name == f"Sick{i}"}
+        return known[how]
+
+    return of
+
+
 @pytest.mark.parametrize("how", DEATHS)
-def test_a_death_is_a_record_and_the_others_are_measured_as_if_alone(how, plane, healthy, tmp_path):
-    sick, limits, (status, words, phase), speaks = DEATHS[how]
-    started = time.monotonic()
-    found = measured(plane, tmp_path, sick, Isolation(Limits(**limits)))
-    assert time.monotonic() - started < 60
-    assert values({key: r for key, r in found.items() if key[0] != "Sick"}) == healthy
-    assert ("Sick", "nll") in found
-    assert found["Sick", "nll"].status == ("ok" if speaks else status)
+def test_a_death_is_a_record_and_the_others_are_measured_as_if_alone(how, fates, healthy):
+    _, _, (status, words, phase), speaks = DEATHS[how]
+    others, found = fates(how)
+    assert others == healthy
+    if speaks:
+        assert values(found)["nll"] == healthy["Healthy", "nll"]
+    else:
+        assert found["nll"].status == status
     for metric in ("copies", "fd"):
-        record = found["Sick", metric]
+        record = found[metric]
         assert record.status == status
         assert words in record.error["message"]
         assert record.error["phase"] == phase
@@ -203,25 +244,26 @@ def test_a_crash_says_where_in_the_code_it_was(plane, tmp_path):
     assert str(tmp_path) not in found["Sick", "fd"].to_json()
 
 
-@pytest.mark.parametrize(
-    "world",
-    [
-        "torch.set_default_dtype(torch.float64)",
-        "torch.set_default_device('meta')",
-        "os.chdir('/')",
-        "warnings.simplefilter('error')",
-        "torch.manual_seed(1); np.random.seed(1)",
-        "torch.set_num_threads(2)",
-        "import builtins; builtins.sum = None",  # which no guard puts back
-        "import genbench.numerics.moments as m; m.moments = None",
-        "torch.Tensor.square = lambda self: self",
-        "print('a result')",
-    ],
-)
-def test_whatever_a_model_does_to_the_world_the_next_one_finds_it_as_it_was(world, plane, healthy, tmp_path, capfd):
-    sick = in_sample(f"{world}\nreturn torch.zeros(n, 2, dtype=torch.float32, device='cpu')")
-    found = measured(plane, tmp_path, sick, Isolation())
-    assert values({key: r for key, r in found.items() if key[0] != "Sick"}) == healthy
+WORLDS = [
+    "torch.set_default_dtype(torch.float64)",
+    "torch.set_default_device('meta')",
+    "os.chdir('/')",
+    "warnings.simplefilter('error')",
+    "torch.manual_seed(1); np.random.seed(1)",
+    "torch.set_num_threads(2)",
+    "import builtins; builtins.sum = None",  # which no guard puts back
+    "import genbench.numerics.moments as m; m.moments = None",
+    "torch.Tensor.square = lambda self: self",
+    "print('a result')",
+]
+
+
+def test_whatever_models_do_to_the_world_the_next_one_finds_it_as_it_was(plane, healthy, tmp_path, capfd):
+    sick = [in_sample(f"{world}\nreturn torch.zeros(n, 2, dtype=torch.float32, device='cpu')") for world in WORLDS]
+    found = together(plane, tmp_path, sick, Isolation())
+    assert of_the_healthy(found) == healthy
+    for i, world in enumerate(WORLDS):
+        assert values(found)[f"Sick{i}", "nll"] == healthy["Healthy", "nll"], world
     assert capfd.readouterr().out == ""
 
 
@@ -282,22 +324,23 @@ def test_a_death_in_a_plugin_is_that_of_its_own_cells(where, plane, healthy, tmp
     assert values({k: r for k, r in found.items() if k[0] != "Sick" and k[1] != lost}) == healthy
 
 
-@pytest.mark.parametrize(
-    "odd",
-    [
-        "sys.stdout = sys.stderr = None",
-        "threading.Thread(target=sys.exit, args=(3,)).start()",
-        "os.fork()",  # so that two processes go on, and say all twice
-        "signal.signal(signal.SIGCHLD, signal.SIG_IGN)",
-        "os.environ.clear()",
-        "sys.stderr.write('x' * 5_000_000)",
-        "import tempfile, shutil; shutil.rmtree(os.path.dirname(tempfile.mkstemp(dir=tempfile.mkdtemp())[1]))",
-    ],
-)
-def test_what_a_process_survives_is_nobodys_death(odd, plane, healthy, tmp_path):
-    found = measured(plane, tmp_path, in_sample(f"{odd}\nreturn torch.zeros(n, 2)"), Isolation())
-    assert {found["Sick", metric].status for metric in METRICS} == {"ok"}
-    assert values({key: r for key, r in found.items() if key[0] != "Sick"}) == healthy
+ODDITIES = [
+    "sys.stdout = sys.stderr = None",
+    "threading.Thread(target=sys.exit, args=(3,)).start()",
+    "os.fork()",  # so that two processes go on, and say all twice
+    "signal.signal(signal.SIGCHLD, signal.SIG_IGN)",
+    "os.environ.clear()",
+    "sys.stderr.write('x' * 5_000_000)",
+    "import tempfile, shutil; shutil.rmtree(os.path.dirname(tempfile.mkstemp(dir=tempfile.mkdtemp())[1]))",
+]
+
+
+def test_what_a_process_survives_is_nobodys_death(plane, healthy, tmp_path):
+    sick = [in_sample(f"{odd}\nreturn torch.zeros(n, 2)") for odd in ODDITIES]
+    found = together(plane, tmp_path, sick, Isolation())
+    for i, odd in enumerate(ODDITIES):
+        assert {found[f"Sick{i}", metric].status for metric in METRICS} == {"ok"}, odd
+    assert of_the_healthy(found) == healthy
 
 
 @pytest.mark.parametrize(
@@ -350,7 +393,7 @@ def test_threads_and_children_that_never_end_are_ended(plane, healthy, tmp_path)
     found = measured(plane, tmp_path, sick, Isolation())
     assert time.monotonic() - started < 30
     assert found["Sick", "fd"].status == "ok"
-    assert values({key: r for key, r in found.items() if key[0] != "Sick"}) == healthy
+    assert of_the_healthy(found) == healthy
     child = int((tmp_path / "child").read_text())
     assert not running(child)
 
@@ -359,7 +402,7 @@ def test_threads_and_children_that_never_end_are_ended(plane, healthy, tmp_path)
 def test_a_worker_ends_with_the_runner(hang, plane, tmp_path):
     """The runner is killed by SIGKILL while a model hangs that ignores SIGTERM, or lets no other thread run."""
     sick = in_sample(f"open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))\n{hang}")
-    path = written(tmp_path, sick)
+    path = written(tmp_path, Sick=sick)
     script = tmp_path / "runner.py"
     script.write_text(
         textwrap.dedent(f"""

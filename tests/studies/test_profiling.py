@@ -27,7 +27,9 @@ from workers import hold
 
 KERNELS = kernels()
 # All checkpoints are sampled by one function, and every one is in baselines/test_golden.py: here two kinds of data are.
-PLAIN = [name for name in KERNELS if not name.startswith("sample-") or name in ("sample-digits-vae", "sample-ring8-maf")]
+PLAIN = [
+    name for name in KERNELS if not name.startswith("sample-") or name in ("sample-digits-vae", "sample-ring8-maf")
+]
 PROC = pytest.mark.skipif(
     not Path("/proc/self/status").is_file(), reason="this system does not say what a process held"
 )
