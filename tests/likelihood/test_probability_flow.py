@@ -110,7 +110,7 @@ def test_a_tighter_tolerance_converges_and_costs_more():
 
 def test_hutchinsons_trace_has_the_exact_one_as_its_mean_and_knows_its_error():
     exact = solved(PAIR.flow(), POINTS_2D).values
-    found = solved(PAIR.flow(), POINTS_2D, probes=64)
+    found = solved(PAIR.flow(), POINTS_2D, probes=64, rtol=1e-5, atol=1e-5)  # far below what 64 probes leave
     z = (found.values - exact) / found.mc_stderr
     # 49 values that are nearly normal: beyond 4.5 one seed in 3,000. Their mean square is 1 with sd sqrt(2/49).
     assert np.abs(z).max() < 4.5
@@ -152,8 +152,8 @@ def test_an_image_has_one_value_alone_and_among_32(entry):
     options = {"seed": 3, "rtol": 1e-4, "atol": 1e-4, "entry": entry}
     flow = model.probability_flow()
     together = probability_flow(flow, x, **options)
-    alone = [probability_flow(flow, x[i : i + 1], first=i, **options).values[0] for i in (0, 15, 31)]
-    gap = model.space.bits_per_dim(np.abs(together.values[[0, 15, 31]] - alone).max())
+    alone = [probability_flow(flow, x[i : i + 1], first=i, **options).values[0] for i in (15, 31)]
+    gap = model.space.bits_per_dim(np.abs(together.values[[15, 31]] - alone).max())
     assert gap < 1e-3
     assert len(set(together.rows["evaluations"].tolist())) > 1  # the examples did go at their own pace
 

@@ -51,8 +51,7 @@ def test_neither_batch_size_nor_threads_change_a_bit(digits, tmp_path, threads):
     found = []
     for n, batch_size in ((1, 1), (2, 7), (1, 500)):
         threads(n)
-        folder = tmp_path / f"{n}-{batch_size}"
-        found.append(numbers(digits, folder, "data:test", *some, batch_size=batch_size, limit=40))
+        found.append(numbers(digits, tmp_path / f"{n}-{batch_size}", "data:test", *some, batch_size=batch_size))
     assert len(found[0]) == 3 * 7
     for other in found[1:]:
         assert other == found[0]
