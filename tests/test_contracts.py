@@ -1,7 +1,7 @@
 """One contract for the whole catalog: a new member is tested without editing a test."""
 
 import inspect
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -140,10 +140,10 @@ def test_extractor_is_a_function_of_each_image_alone(name, monkeypatch):
             raise
         pytest.skip(error.problem)
     x = np.random.default_rng(0).integers(space.levels, size=(10, *space.shape)).astype(space.dtype)
-    features, logits = extractor(x, batch_size=10)
+    features, logits = replace(extractor, at_once=10)(x)
     assert features.shape[0] == 10
     assert features.dtype == np.float32
     assert extractor.preprocessing
-    by_threes, _ = extractor(x, batch_size=3)
+    by_threes, _ = replace(extractor, at_once=3)(x)
     np.testing.assert_allclose(features, by_threes, rtol=1e-4, atol=1e-4)
     assert logits is None or logits.shape[0] == 10

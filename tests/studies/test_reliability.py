@@ -3,26 +3,33 @@
 import json
 import math
 import random
+import shutil
+
+import pytest
 
 from genbench.run.records import Run
 from genbench.studies import reliability
 from genbench.studies.reliability import Tally, drill_evaluation, measure, planned, values
 
 
-def test_a_kill_of_a_runner_and_one_of_a_worker_lose_nothing(tmp_path):
-    (tmp_path / "calm").mkdir()
-    measure(tmp_path / "calm", 1)
-    expected, tally, rng = values(Run(tmp_path / "calm" / "run")), Tally(), random.Random(0)
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory):
+    """A folder in which everything was measured, and nothing killed."""
+    folder = tmp_path_factory.mktemp("calm")
+    measure(folder, 1)
+    return folder
+
+
+def test_a_kill_of_a_runner_and_one_of_a_worker_lose_nothing(calm, tmp_path):
+    expected, tally, rng = values(Run(calm / "run")), Tally(), random.Random(0)
     assert len(expected) == 4 * reliability.NUMBER
     while not all(tally.kills[whom] for whom in ("runner", "worker")):
         drill_evaluation(tmp_path, expected, rng, tally, 2)
     assert tally.well, tally
 
 
-def test_a_value_that_differs_is_noticed(tmp_path):
-    (tmp_path / "calm").mkdir()
-    measure(tmp_path / "calm", 2)
-    expected, tally = values(Run(tmp_path / "calm" / "run")), Tally()
+def test_a_value_that_differs_is_noticed(calm, tmp_path):
+    expected, tally = values(Run(calm / "run")), Tally()
     first = next(iter(expected))
     status, value, *rest = expected[first]
     drill_evaluation(
@@ -31,9 +38,8 @@ def test_a_value_that_differs_is_noticed(tmp_path):
     assert (tally.different, tally.well) == (1, False)
 
 
-def test_only_finished_records_have_to_stay(tmp_path):
-    (tmp_path / "f").mkdir()
-    measure(tmp_path / "f", 1)
+def test_only_finished_records_have_to_stay(calm, tmp_path):
+    shutil.copytree(calm, tmp_path / "f")
     run = Run(tmp_path / "f" / "run")
     paths = run.files()
     before = reliability.finished(run)
