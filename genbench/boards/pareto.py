@@ -212,7 +212,7 @@ ACROSS, UPWARDS = {0.0: "left", 0.5: "center", 1.0: "right"}, {0.0: "bottom", 0.
 
 
 def place(ring: float, degrees: float) -> tuple[float, float, float, float, float]:
-    """Where a name may stand: its offset from the point, the shares of it that lie left of there and below; the ring."""
+    """Where a name may stand: its offset from the point, which shares of it lie left of there and below, the ring."""
     dx, dy = (ring * float(f(np.radians(degrees))) for f in (np.cos, np.sin))
     right, up = (0.0 if d > ring / 3 else 1.0 if d < -ring / 3 else 0.5 for d in (dx, dy))
     return dx, dy, right, up, ring
