@@ -196,9 +196,5 @@ class BigGAN(ClassConditional):
 
 PRESETS = {
     "digits": Preset({}, steps=1_500, batch_size=64, lr=1e-3, betas=(0.0, 0.9), ema=0.99, validate_every=200),
-    "mnist": Preset(
-        {"latent": 48, "width": 28, "critic_width": 16},
-        steps=1_500, batch_size=64, lr=5e-4, betas=(0.0, 0.9), ema=0.995, validate_every=500, half=True,
-    ),
-}  # fmt: skip
+}
 build = BigGAN

@@ -13,9 +13,10 @@ References:
 import torch
 from torch import Tensor, nn
 
-from genbench import Preset, Space
+from genbench import Space
 
 from ._skeleton import Adversarial, ClassConditional
+from .dcgan import PRESETS as OF_DCGAN
 from .dcgan import critic_of, generator_of
 from .nonsaturating_gan import NonsaturatingGAN
 
@@ -53,17 +54,5 @@ class ConditionalGAN(ClassConditional, NonsaturatingGAN):
         self.n_classes = classes
 
 
-PRESETS = {
-    "digits": Preset({}, steps=4_000, batch_size=64, lr=1e-3, betas=(0.5, 0.9), ema=0.99, validate_every=400),
-    "mnist": Preset(
-        {"latent": 32},
-        steps=10_000,
-        batch_size=64,
-        lr=5e-4,
-        betas=(0.5, 0.9),
-        ema=0.999,
-        validate_every=1000,
-        half=True,
-    ),
-}
+PRESETS = OF_DCGAN  # so that the class is all that differs
 build = ConditionalGAN
