@@ -233,13 +233,12 @@ class DDPM(nn.Module):
         per_dim = len(self.schedule) / self.space.dim  # the sum over t from one of its terms, by pixel
         return F.mse_loss(predicted, eps) + self.hybrid * per_dim * term.mean()
 
-    def elbo(self, x: Tensor, generator: Generator) -> Tensor:
-        return bound(self.schedule, self.denoise, normalised(x, self.space), generator, self.space.levels)
+    def elbo(self, x: Tensor, generator: Generator, thin: int = 1) -> Tensor:
+        return bound(self.schedule, self.denoise, normalised(x, self.space), generator, self.space.levels, thin)
 
     def negative_elbo(self, x: Tensor, generator: Generator) -> Tensor:
         """Of a validation, on average over x, from every `thin`-th term."""
-        x0 = normalised(x, self.space)
-        return -bound(self.schedule, self.denoise, x0, generator, self.space.levels, self.thin).mean()
+        return -self.elbo(x, generator, self.thin).mean()
 
     def stages(self) -> tuple[Stage, ...]:
         return (Stage("train", (Objective("loss", self.net.parameters(), self.loss),), self.negative_elbo),)

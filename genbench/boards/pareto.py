@@ -233,16 +233,19 @@ class Boxes(NamedTuple):
         return across & (self.y0[:, None] - margin <= y) & (y <= self.y1[:, None] + margin)
 
 
-def crossed(a: Boxes | Bbox, b: Bbox) -> Any:
+def shared(a: Boxes | Bbox, b: Bbox) -> tuple[Any, Any]:
+    """Width and height of what two boxes share, below 0 where they are apart."""
+    return np.minimum(a.x1, b.x1) - np.maximum(a.x0, b.x0), np.minimum(a.y1, b.y1) - np.maximum(a.y0, b.y0)
+
+
+def crossed(boxes: Boxes, line: Bbox) -> np.ndarray:
     """How many pixels of a line, along one of the axes, lie in a box."""
-    width = np.minimum(a.x1, b.x1) - np.maximum(a.x0, b.x0)
-    height = np.minimum(a.y1, b.y1) - np.maximum(a.y0, b.y0)
+    width, height = shared(boxes, line)
     return np.where((width >= 0) & (height >= 0), np.maximum(width, height), 0.0)
 
 
 def overlap(a: Boxes | Bbox, b: Bbox) -> Any:
-    width = np.minimum(a.x1, b.x1) - np.maximum(a.x0, b.x0)
-    height = np.minimum(a.y1, b.y1) - np.maximum(a.y0, b.y0)
+    width, height = shared(a, b)
     return np.where((width > 0) & (height > 0), width * height, 0.0)
 
 

@@ -16,6 +16,12 @@ def windows(codes: np.ndarray, length: int) -> np.ndarray:
     return codes[: len(codes) // length * length].reshape(-1, length)
 
 
+def crops(text: np.ndarray, length: int, n: int, rng: np.random.Generator) -> np.ndarray:
+    """n pieces `[n, length]` of a text, begun at random places."""
+    start = rng.integers(len(text) - length + 1, size=n)
+    return text[start[:, None] + np.arange(length)]
+
+
 def sequence(
     name: str, codes: np.ndarray, ends: Sequence[int], length: int, levels: int, vocabulary: str, **fields: Any
 ) -> Dataset:
@@ -31,8 +37,7 @@ def sequence(
 
     def draw(index: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """As many random crops of the training text as there are indices."""
-        start = rng.integers(len(train) - length + 1, size=len(index))
-        return train[start[:, None] + np.arange(length)]
+        return crops(train, length, len(index), rng)
 
     return Dataset(
         name=name,

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from genbench.datasets import Dataset
+from genbench.datasets._sequences import crops
 from genbench.errors import GenbenchError
 from genbench.models.sampling import derive, to_tensor
 
@@ -74,19 +75,16 @@ class Batches:
         epoch, i = divmod(number, self.per_epoch)
         index = permutation(self.seed, epoch, len(self.dataset.train))[i * self.size : (i + 1) * self.size]
         rng = np.random.default_rng(derive(self.seed, "batch", number))
-        drawn = self.dataset.batch(index, rng) if self.crop_length is None else self.crops(self.crop_length, rng)
+        if self.crop_length is None:
+            drawn = self.dataset.batch(index, rng)
+        else:  # of the text that the training examples make in their order
+            drawn = crops(self.dataset.train.reshape(-1), self.crop_length, self.size, rng)
         x = to_tensor(drawn, self.dataset.space, self.device)
         if self.target is not None:
             return x, *self.target[number]
         if not self.labelled:
             return (x,)
         return x, torch.from_numpy(self.dataset.labels_of("train")[index]).to(self.device)
-
-    def crops(self, length: int, rng: np.random.Generator) -> np.ndarray:
-        """Pieces `[size, length]` of the text that the training examples make in their order."""
-        text = self.dataset.train.reshape(-1)
-        start = rng.integers(len(text) - length + 1, size=self.size)
-        return text[start[:, None] + np.arange(length)]
 
     @functools.cached_property
     def validation(self) -> tuple[Tensor, ...]:
